@@ -1,0 +1,234 @@
+//! Why a request is denied: one stable code for the response, the log, the metrics and the docs.
+
+/// A deny reason. The code is part of the product's contract and never changes its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Reason {
+    /// There is no token in the request.
+    ClaimsMissing,
+    /// The token's header stands more than once.
+    ClaimsRepeated,
+    /// The token is longer than `claims.max_bytes`.
+    ClaimsTooLarge,
+    /// Not a compact JWS with JSON objects for header and payload, or with members that are refused.
+    ClaimsMalformed,
+    /// The token's `alg` is not allowed for its issuer, or is not what its key is for.
+    AlgorithmRefused,
+    /// No issuer of the config has the token's `iss`.
+    IssuerUnknown,
+    /// No key of the issuer fits the token's `kid`, or it has none and more than one key fits.
+    KeyUnknown,
+    /// The signature does not verify.
+    SignatureInvalid,
+    /// `exp` has passed, leeway included.
+    Expired,
+    /// `nbf` or `iat` lies in the future, beyond the leeway.
+    NotYetValid,
+    /// Issued longer ago than `max_age`, or made to live longer than `max_lifetime`.
+    TooOld,
+    /// None of the issuer's `audiences` is in `aud`.
+    Audience,
+    /// `typ` is not the issuer's `type`.
+    Type,
+    /// A claim that the issuer's `require` names is absent.
+    ClaimRequired,
+    /// A claim that the issuer's `bind` names does not equal the live request.
+    BindingRequest,
+    /// A one-use token was used before.
+    Replayed,
+    /// The key, the subject or the token is on the issuer's revocation list.
+    Revoked,
+    /// The issuer's keys cannot be had right now.
+    KeysUnavailable,
+    /// Host or path are none, or the method is CONNECT.
+    RequestMalformed,
+    /// The path can be read in more than one way.
+    PathAmbiguous,
+    /// No route matches.
+    RouteUnknown,
+    /// The subject lacks the role.
+    Role,
+    /// The token lacks the scope.
+    Scope,
+    /// The token is not for the route's audience.
+    AudienceRoute,
+    /// The token is not from an issuer that the route accepts.
+    IssuerRoute,
+    /// A path variable does not equal the claim it is bound to.
+    BindingRoute,
+    /// A condition of the route does not hold.
+    Condition,
+    /// The mTLS peer is not one that the route accepts.
+    Peer,
+    /// The user must authenticate again, or more strongly (RFC 9470).
+    StepUp,
+    /// The request brought a header that only this filter may set.
+    SpoofedHeader,
+    /// The filter could not decide.
+    Internal,
+}
+
+/// What `WWW-Authenticate` says beside the realm (RFC 6750 §3, RFC 9470 §3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Challenge {
+    /// No challenge: the status is not about authentication.
+    None,
+    /// The scheme and the realm only: the request had no token.
+    Bare,
+    /// `error="invalid_token"`
+    InvalidToken,
+    /// `error="insufficient_scope"`
+    InsufficientScope,
+    /// `error="insufficient_user_authentication"`
+    InsufficientUserAuthentication,
+}
+
+impl Reason {
+    /// Every reason, in the order of the docs.
+    pub const ALL: [Self; 31] = [
+        Self::ClaimsMissing,
+        Self::ClaimsRepeated,
+        Self::ClaimsTooLarge,
+        Self::ClaimsMalformed,
+        Self::AlgorithmRefused,
+        Self::IssuerUnknown,
+        Self::KeyUnknown,
+        Self::SignatureInvalid,
+        Self::Expired,
+        Self::NotYetValid,
+        Self::TooOld,
+        Self::Audience,
+        Self::Type,
+        Self::ClaimRequired,
+        Self::BindingRequest,
+        Self::Replayed,
+        Self::Revoked,
+        Self::KeysUnavailable,
+        Self::RequestMalformed,
+        Self::PathAmbiguous,
+        Self::RouteUnknown,
+        Self::Role,
+        Self::Scope,
+        Self::AudienceRoute,
+        Self::IssuerRoute,
+        Self::BindingRoute,
+        Self::Condition,
+        Self::Peer,
+        Self::StepUp,
+        Self::SpoofedHeader,
+        Self::Internal,
+    ];
+
+    /// The code: what responses, logs and metrics show.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::ClaimsMissing => "claims_missing",
+            Self::ClaimsRepeated => "claims_repeated",
+            Self::ClaimsTooLarge => "claims_too_large",
+            Self::ClaimsMalformed => "claims_malformed",
+            Self::AlgorithmRefused => "algorithm_refused",
+            Self::IssuerUnknown => "issuer_unknown",
+            Self::KeyUnknown => "key_unknown",
+            Self::SignatureInvalid => "signature_invalid",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::TooOld => "too_old",
+            Self::Audience => "audience",
+            Self::Type => "type",
+            Self::ClaimRequired => "claim_required",
+            Self::BindingRequest => "binding_request",
+            Self::Replayed => "replayed",
+            Self::Revoked => "revoked",
+            Self::KeysUnavailable => "keys_unavailable",
+            Self::RequestMalformed => "request_malformed",
+            Self::PathAmbiguous => "path_ambiguous",
+            Self::RouteUnknown => "route_unknown",
+            Self::Role => "role",
+            Self::Scope => "scope",
+            Self::AudienceRoute => "audience_route",
+            Self::IssuerRoute => "issuer_route",
+            Self::BindingRoute => "binding_route",
+            Self::Condition => "condition",
+            Self::Peer => "peer",
+            Self::StepUp => "step_up",
+            Self::SpoofedHeader => "spoofed_header",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The reason with that code.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.code() == code)
+    }
+
+    /// The HTTP status that it is answered with where the route does not override it.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::ClaimsMissing
+            | Self::ClaimsMalformed
+            | Self::AlgorithmRefused
+            | Self::IssuerUnknown
+            | Self::KeyUnknown
+            | Self::SignatureInvalid
+            | Self::Expired
+            | Self::NotYetValid
+            | Self::TooOld
+            | Self::Audience
+            | Self::Type
+            | Self::ClaimRequired
+            | Self::BindingRequest
+            | Self::Replayed
+            | Self::Revoked
+            | Self::StepUp => 401,
+            Self::ClaimsRepeated
+            | Self::RequestMalformed
+            | Self::PathAmbiguous
+            | Self::SpoofedHeader => 400,
+            Self::ClaimsTooLarge => 431,
+            Self::RouteUnknown
+            | Self::Role
+            | Self::Scope
+            | Self::AudienceRoute
+            | Self::IssuerRoute
+            | Self::BindingRoute
+            | Self::Condition
+            | Self::Peer => 403,
+            Self::KeysUnavailable | Self::Internal => 503,
+        }
+    }
+
+    /// The challenge that goes with it.
+    #[must_use]
+    pub const fn challenge(self) -> Challenge {
+        match self {
+            Self::ClaimsMissing => Challenge::Bare,
+            Self::StepUp => Challenge::InsufficientUserAuthentication,
+            Self::Scope => Challenge::InsufficientScope,
+            _ if self.status() == 401 => Challenge::InvalidToken,
+            _ => Challenge::None,
+        }
+    }
+
+    /// Whether shadow mode denies all the same: the request itself is malformed, so there is nothing
+    /// sound to decide on and to pass on.
+    #[must_use]
+    pub const fn is_malformed_request(self) -> bool {
+        self.status() == 400
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_own_code_and_is_found_by_it() {
+        for (index, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, index);
+            assert_eq!(Reason::from_code(reason.code()), Some(reason));
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! A strict JSON value: what RFC 8259 leaves open is refused or kept visible.
+//!
+//! Objects keep every member in the order it was written, so a caller can refuse duplicate names
+//! (RFC 7515 §4, RFC 7519 §4) instead of silently taking one of them.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+
+/// A JSON value (RFC 8259 §3).
+#[derive(Debug, Clone, PartialEq)]
+pub enum Json {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// A number that was written without fraction and exponent and fits 64 bits, signed.
+    Integer(i64),
+    /// Any other number, finite.
+    Float(f64),
+    /// A string.
+    String(String),
+    /// An array.
+    Array(Vec<Json>),
+    /// An object.
+    Object(Object),
+}
+
+/// The members of a JSON object in the order they were written, duplicates included.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Object(Vec<(String, Json)>);
+
+/// Why bytes are not the JSON that was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum JsonError {
+    /// Not JSON, nested too deep (128 levels), or a number out of range.
+    #[error("{0}")]
+    Syntax(#[from] serde_json::Error),
+    /// Two members of one object have the same name.
+    #[error("duplicate key {0:?}")]
+    DuplicateKey(String),
+}
+
+impl Json {
+    /// Parses one JSON text; duplicate member names are kept.
+    ///
+    /// # Errors
+    /// [`JsonError::Syntax`] with line and column.
+    pub fn parse(bytes: &[u8]) -> Result<Self, JsonError> {
+        Ok(serde_json::from_slice(bytes)?)
+    }
+
+    /// Parses one JSON text and refuses duplicate member names at any depth.
+    ///
+    /// # Errors
+    /// [`JsonError::Syntax`], or [`JsonError::DuplicateKey`] with the first repeated name.
+    pub fn parse_strict(bytes: &[u8]) -> Result<Self, JsonError> {
+        let json = Self::parse(bytes)?;
+        match json.duplicate_key() {
+            Some(name) => Err(JsonError::DuplicateKey(name.to_owned())),
+            None => Ok(json),
+        }
+    }
+
+    /// The string, if it is one.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The members, if it is an object.
+    #[must_use]
+    pub fn as_object(&self) -> Option<&Object> {
+        match self {
+            Self::Object(object) => Some(object),
+            _ => None,
+        }
+    }
+
+    /// The elements, if it is an array.
+    #[must_use]
+    pub fn as_array(&self) -> Option<&[Json]> {
+        match self {
+            Self::Array(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// The integer, if it is one; `5.0` counts, `5.5` and anything beyond ±2^53 as a float does not.
+    #[must_use]
+    pub fn as_integer(&self) -> Option<i64> {
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        match self {
+            Self::Integer(number) => Some(*number),
+            Self::Float(number) if number.fract() == 0.0 && number.abs() <= EXACT => {
+                #[allow(clippy::cast_possible_truncation)]
+                Some(*number as i64)
+            }
+            _ => None,
+        }
+    }
+
+    /// What JSON calls its type, for messages: `a string`, `an object`, ….
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "a boolean",
+            Self::Integer(_) | Self::Float(_) => "a number",
+            Self::String(_) => "a string",
+            Self::Array(_) => "a list",
+            Self::Object(_) => "an object",
+        }
+    }
+
+    fn duplicate_key(&self) -> Option<&str> {
+        match self {
+            Self::Array(items) => items.iter().find_map(Self::duplicate_key),
+            Self::Object(object) => object
+                .duplicate_key()
+                .or_else(|| object.iter().find_map(|(_, value)| value.duplicate_key())),
+            _ => None,
+        }
+    }
+}
+
+impl Object {
+    /// The first member with that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Json> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// All members in the order they were written.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// The number of members.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no member.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The first name that stands more than once. O(n log n), so that a hostile token is no burden.
+    #[must_use]
+    pub fn duplicate_key(&self) -> Option<&str> {
+        let mut names: Vec<&str> = self.0.iter().map(|(key, _)| key.as_str()).collect();
+        names.sort_unstable();
+        names.windows(2).find_map(|pair| match pair {
+            [a, b] if a == b => Some(*a),
+            _ => None,
+        })
+    }
+}
+
+impl FromIterator<(String, Json)> for Object {
+    fn from_iter<T: IntoIterator<Item = (String, Json)>>(members: T) -> Self {
+        Self(members.into_iter().collect())
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(JsonVisitor)
+    }
+}
+
+struct JsonVisitor;
+
+impl<'de> Visitor<'de> for JsonVisitor {
+    type Value = Json;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+        Ok(Json::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
+        Ok(Json::Integer(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
+        #[allow(clippy::cast_precision_loss)]
+        Ok(i64::try_from(value).map_or(Json::Float(value as f64), Json::Integer))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Json, E> {
+        if value.is_finite() {
+            Ok(Json::Float(value))
+        } else {
+            Err(E::custom("number out of range"))
+        }
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Json, E> {
+        Ok(Json::String(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Json, E> {
+        Ok(Json::String(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Json, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = access.next_element()? {
+            items.push(item);
+        }
+        Ok(Json::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Json, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = access.next_entry::<String, Json>()? {
+            members.push(member);
+        }
+        if members.len() > MAX_MEMBERS {
+            return Err(A::Error::custom("an object with too many members"));
+        }
+        Ok(Json::Object(Object(members)))
+    }
+}
+
+/// Far above any config or token in use, far below what would slow a worker down.
+const MAX_MEMBERS: usize = 100_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duplicate_key_is_found_at_any_depth() {
+        for text in [r#"{"a":1,"a":1}"#, r#"{"x":[{"a":1,"b":2,"a":3}]}"#, r#"{"\u0061":1,"a":1}"#] {
+            assert!(matches!(Json::parse_strict(text.as_bytes()), Err(JsonError::DuplicateKey(name)) if name == "a"));
+        }
+        assert!(Json::parse_strict(br#"{"a":{"a":1},"b":{"a":1}}"#).is_ok());
+    }
+
+    #[test]
+    fn numbers_out_of_range_and_non_numbers_are_refused() {
+        for text in ["1e999", "-1e999", "NaN", "Infinity", "01", "+1", ".5", "0x10"] {
+            assert!(Json::parse(text.as_bytes()).is_err(), "{text}");
+        }
+        assert_eq!(Json::parse(b"18446744073709551615").unwrap().as_integer(), None);
+        assert_eq!(Json::parse(b"5.0").unwrap().as_integer(), Some(5));
+        assert_eq!(Json::parse(b"5.5").unwrap().as_integer(), None);
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let deep = "[".repeat(100_000);
+        assert!(Json::parse(deep.as_bytes()).is_err());
+    }
+}

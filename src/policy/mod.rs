@@ -1,0 +1,1 @@
+//! Path, routes, access tests, the decision.

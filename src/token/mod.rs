@@ -1,0 +1,1 @@
+//! Compact JWS, keys, verification, claim checks, caches.
