@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::json::{Json, JsonError, Object};
 
-/// A JWT claims set. Nothing here says that it was verified: see [`crate::token::Verified`].
+/// A JWT claims set. Nothing here says that it was verified: see `crate::token::Verified`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Claims(Object);
 

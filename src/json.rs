@@ -95,7 +95,8 @@ impl Json {
         const EXACT: f64 = 9_007_199_254_740_992.0;
         match self {
             Self::Integer(number) => Some(*number),
-            Self::Float(number) if number.fract() == 0.0 && number.abs() <= EXACT => {
+            Self::Float(number) if number.fract() == 0.0 && number.abs() <= EXACT =>
+            {
                 #[allow(clippy::cast_possible_truncation)]
                 Some(*number as i64)
             }
@@ -131,7 +132,10 @@ impl Object {
     /// The first member with that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Json> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+        self.0
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value)
     }
 
     /// All members in the order they were written.
@@ -246,18 +250,29 @@ mod tests {
 
     #[test]
     fn a_duplicate_key_is_found_at_any_depth() {
-        for text in [r#"{"a":1,"a":1}"#, r#"{"x":[{"a":1,"b":2,"a":3}]}"#, r#"{"\u0061":1,"a":1}"#] {
-            assert!(matches!(Json::parse_strict(text.as_bytes()), Err(JsonError::DuplicateKey(name)) if name == "a"));
+        for text in [
+            r#"{"a":1,"a":1}"#,
+            r#"{"x":[{"a":1,"b":2,"a":3}]}"#,
+            r#"{"\u0061":1,"a":1}"#,
+        ] {
+            assert!(
+                matches!(Json::parse_strict(text.as_bytes()), Err(JsonError::DuplicateKey(name)) if name == "a")
+            );
         }
         assert!(Json::parse_strict(br#"{"a":{"a":1},"b":{"a":1}}"#).is_ok());
     }
 
     #[test]
     fn numbers_out_of_range_and_non_numbers_are_refused() {
-        for text in ["1e999", "-1e999", "NaN", "Infinity", "01", "+1", ".5", "0x10"] {
+        for text in [
+            "1e999", "-1e999", "NaN", "Infinity", "01", "+1", ".5", "0x10",
+        ] {
             assert!(Json::parse(text.as_bytes()).is_err(), "{text}");
         }
-        assert_eq!(Json::parse(b"18446744073709551615").unwrap().as_integer(), None);
+        assert_eq!(
+            Json::parse(b"18446744073709551615").unwrap().as_integer(),
+            None
+        );
         assert_eq!(Json::parse(b"5.0").unwrap().as_integer(), Some(5));
         assert_eq!(Json::parse(b"5.5").unwrap().as_integer(), None);
     }

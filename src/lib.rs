@@ -11,11 +11,11 @@
 //!
 //! | room | holds |
 //! |---|---|
-//! | [`config`] | what the operator writes, checked and compiled; every problem with its place |
+//! | `config` | what the operator writes, checked and compiled; every problem with its place |
 //! | [`token`] | compact JWS, keys, verification, claim checks, caches |
 //! | [`policy`] | path, routes, access tests, the decision |
-//! | [`correlation`], [`identity`], [`denial`], [`record`] | one idea each |
-//! | [`gate`] | the pipeline: request + policy + now → outcome; pure |
+//! | `correlation`, `identity`, [`denial`], `record` | one idea each |
+//! | `gate` | the pipeline: request + policy + now → outcome; pure |
 //! | `proxy` | the only code that names `proxy_wasm` (feature `proxy`) |
 //! | [`json`], [`claims`] | strict JSON values, and the claims made of them |
 //!
