@@ -34,7 +34,12 @@
 )]
 
 pub mod claims;
+pub mod config;
+pub mod correlation;
 pub mod denial;
+pub mod headers;
+pub mod identity;
 pub mod json;
 pub mod policy;
+pub mod reply;
 pub mod token;

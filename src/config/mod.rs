@@ -1,0 +1,3 @@
+//! What the operator writes, checked and compiled.
+pub mod problem;
+pub mod reader;
