@@ -1,5 +1,7 @@
 //! Request headers as the host hands them over: every instance of every header, as raw bytes.
 
+use crate::policy::access::HeaderSource;
+
 /// The headers of one request, borrowed from the host's buffer. Values are bytes: HTTP lets them be
 /// anything (RFC 9110 §5.5), and a header that is not UTF-8 must not trap a worker.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +47,12 @@ impl<'a> Headers<'a> {
     #[must_use]
     pub fn first(&self, name: &str) -> Option<&'a [u8]> {
         self.all(name).next()
+    }
+}
+
+impl HeaderSource for Headers<'_> {
+    fn each(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
+        self.all(name).for_each(visit);
     }
 }
 
