@@ -63,7 +63,7 @@ pub fn hash_function(algorithm: Algorithm) -> Option<&'static str> {
 /// it is two equal halves of at most 66 bytes.
 #[must_use]
 pub fn ecdsa_der(signature: &[u8]) -> Option<Vec<u8>> {
-    if signature.is_empty() || signature.len() % 2 != 0 || signature.len() > 132 {
+    if signature.is_empty() || !signature.len().is_multiple_of(2) || signature.len() > 132 {
         return None;
     }
     let (r, s) = signature.split_at_checked(signature.len().checked_div(2)?)?;

@@ -37,7 +37,10 @@ struct Fetched {
 /// The one key for a token.
 #[derive(Debug)]
 pub(super) enum Chosen<'a> {
-    Secret(&'a SecretKey),
+    Secret {
+        key: &'a SecretKey,
+        kid: Option<&'a str>,
+    },
     Inline(&'a Rc<PublicKey>),
     Remote(&'a Rc<PublicKey>),
 }
@@ -52,11 +55,19 @@ pub(super) enum Miss {
 }
 
 impl Chosen<'_> {
+    /// The key's own `kid`, which is the token's if that has one.
+    pub(super) fn kid(&self) -> Option<&str> {
+        match self {
+            Self::Secret { kid, .. } => *kid,
+            Self::Inline(key) | Self::Remote(key) => key.kid(),
+        }
+    }
+
     /// The key, if a later key set may lack it.
     pub(super) fn withdrawable(&self) -> Option<Rc<PublicKey>> {
         match self {
             Self::Remote(key) => Some(Rc::clone(key)),
-            Self::Inline(_) | Self::Secret(_) => None,
+            Self::Inline(_) | Self::Secret { .. } => None,
         }
     }
 }
@@ -139,7 +150,10 @@ impl Keyring {
         match &secret.key {
             // The operator's failure, not the sender's.
             None => Err(Miss::Refused(Reason::KeysUnavailable)),
-            Some(key) if key.fits(algorithm) => Ok(Chosen::Secret(key)),
+            Some(key) if key.fits(algorithm) => {
+                let kid = secret.kid.as_deref();
+                Ok(Chosen::Secret { key, kid })
+            }
             Some(_) => Err(Miss::Refused(Reason::AlgorithmRefused)),
         }
     }
@@ -171,7 +185,7 @@ impl Keyring {
             .map(Chosen::Remote);
         let mut fitting = inline.chain(remote).filter(|chosen| match chosen {
             Chosen::Inline(key) | Chosen::Remote(key) => key.fits(algorithm),
-            Chosen::Secret(_) => false,
+            Chosen::Secret { .. } => false,
         });
         match (fitting.next(), fitting.next()) {
             (Some(chosen), None) => Ok(chosen),

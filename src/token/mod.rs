@@ -16,6 +16,7 @@ pub mod jwks;
 pub mod jws;
 pub mod key;
 mod keyring;
+pub mod known_answers;
 pub mod replay;
 mod secret;
 mod verified;

@@ -24,7 +24,10 @@ pub(super) struct VerifiedToken {
     pub(super) claims: Claims,
     pub(super) issuer: usize,
     pub(super) issuer_name: Rc<str>,
+    /// The key's `kid`.
     pub(super) kid: Option<Rc<str>>,
+    /// Whether the token has a `kid`.
+    pub(super) names_its_key: bool,
     pub(super) algorithm: Algorithm,
     pub(super) times: Times,
     /// The remote key that verified it; `None` for keys that can't be withdrawn without a new config.
@@ -67,7 +70,7 @@ impl Verified {
         &self.token.issuer_name
     }
 
-    /// The header's `kid`.
+    /// The `kid` of the key that verified it.
     #[must_use]
     pub fn kid(&self) -> Option<&str> {
         self.token.kid.as_deref()
@@ -93,6 +96,7 @@ impl Verified {
 
     /// Whether this request needed no signature verification.
     #[must_use]
+    #[allow(clippy::wrong_self_convention)]
     pub fn from_cache(&self) -> bool {
         self.from_cache
     }
@@ -118,12 +122,14 @@ impl Verified {
 
     /// A stand-in for tests of other rooms.
     #[cfg(test)]
+    #[allow(dead_code)]
     pub(crate) fn assume(claims: Claims) -> Self {
         let text = |name| claims.get(name).and_then(crate::json::Json::as_str);
         let token = VerifiedToken {
             issuer: 0,
             issuer_name: text("iss").unwrap_or("https://edge.example.com").into(),
             kid: Some("test".into()),
+            names_its_key: true,
             algorithm: Algorithm::Es256,
             times: Times {
                 expiry: Some(u64::MAX),

@@ -265,6 +265,8 @@ impl Verifier {
                 Miss::Refused(reason) => Refusal::Denied(reason),
                 Miss::Absent(why) => absent(index, kid, why),
             })?;
+        // A token without `kid` can't get round the list.
+        checks::kid_not_revoked(issuer, chosen.kid())?;
         if !is_signed(algorithm, &chosen, &jws, backend, &mut self.stats) {
             self.forged.insert(token, index, cache::forged_cost(token));
             return Err(Reason::SignatureInvalid.into());
@@ -275,12 +277,13 @@ impl Verifier {
         checks::audience(issuer, &jws.claims)?;
         checks::lifetime(issuer, &jws.times)?;
         checks::required(issuer, &jws.claims)?;
-        checks::not_revoked(issuer, kid, &jws.claims)?;
+        checks::not_revoked(issuer, chosen.kid(), &jws.claims)?;
         checks::bound(issuer, &jws.claims, live)?;
         Ok(VerifiedToken {
             issuer: index,
             issuer_name: Rc::clone(&state.name),
-            kid: kid.map(Rc::from),
+            kid: chosen.kid().map(Rc::from),
+            names_its_key: kid.is_some(),
             algorithm,
             times: jws.times,
             remote_key: chosen.withdrawable(),
@@ -336,7 +339,7 @@ impl Verifier {
             // Without a `kid`, a token was accepted because its key was the only one that fits,
             // which the new set may have changed.
             self.verified.retain(|token| {
-                let stays = |key: &Rc<_>| token.kid.is_some() && keys.has_remote(key);
+                let stays = |key: &Rc<_>| token.names_its_key && keys.has_remote(key);
                 token.issuer != issuer || token.remote_key.as_ref().is_none_or(stays)
             });
             self.forged.retain(|of| *of != issuer);
@@ -401,9 +404,9 @@ fn is_signed(
         }
     };
     match chosen {
-        Chosen::Secret(secret) => {
+        Chosen::Secret { key, .. } => {
             count(&mut stats.by_portable);
-            secret.verify(algorithm, token.signing_input, &token.signature)
+            key.verify(algorithm, token.signing_input, &token.signature)
         }
         Chosen::Inline(key) | Chosen::Remote(key) => {
             if token.signature.len() != key.signature_len() {
