@@ -37,7 +37,8 @@ fn root() -> PathBuf {
 
 /// What cargo built: it puts it under `CARGO_TARGET_DIR` where that is set.
 fn built_module() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     target.join("wasm32-wasip1/release/edge_claims.wasm")
 }
 

@@ -46,9 +46,8 @@ const NEEDED: [&str; 7] = [
 /// # Errors
 /// What went wrong, with the file's name.
 pub fn run(input: &Path, output: &Path) -> Result<String, String> {
-    let before = fs::read(input).map_err(|error| {
-        format!("{}: {error}; `make wasm` builds it", input.display())
-    })?;
+    let before = fs::read(input)
+        .map_err(|error| format!("{}: {error}; `make wasm` builds it", input.display()))?;
     let (after, removed) =
         strip(&before).map_err(|problem| format!("{}: {problem}", input.display()))?;
     if let Some(folder) = output.parent() {
@@ -82,7 +81,9 @@ fn strip(bytes: &[u8]) -> Result<(Vec<u8>, Vec<String>), String> {
     }
     for name in NEEDED {
         if !module.exports.iter().any(|export| export.name == name) {
-            return Err(format!("it does not export {name}: was it built with `--features proxy`?"));
+            return Err(format!(
+                "it does not export {name}: was it built with `--features proxy`?"
+            ));
         }
     }
     walrus::passes::gc::run(&mut module);
@@ -112,7 +113,11 @@ mod tests {
         let (after, removed) = strip(&wat::parse_str(MODULE).unwrap()).unwrap();
         assert_eq!(removed, ["proxy_on_request_body"]);
         let module = Module::from_buffer(&after).unwrap();
-        let imports: Vec<_> = module.imports.iter().map(|import| import.name.as_str()).collect();
+        let imports: Vec<_> = module
+            .imports
+            .iter()
+            .map(|import| import.name.as_str())
+            .collect();
         assert_eq!(imports, ["proxy_get_property"]);
     }
 

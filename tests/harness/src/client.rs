@@ -70,7 +70,10 @@ impl Client {
     /// A client with TLS, and with a certificate of its own where the settings hold one.
     #[must_use]
     pub const fn with_tls(port: u16, tls: ClientTls) -> Self {
-        Self { port, tls: Some(tls) }
+        Self {
+            port,
+            tls: Some(tls),
+        }
     }
 
     pub fn get(&self, path: impl AsRef<[u8]>) -> Request {
@@ -119,13 +122,18 @@ impl Client {
             Err(error) => return vec![Response::lost(&error); responses],
         };
         // Where Envoy refuses early, it may close before all is written; its answer is there still.
-        let written = stream.get_mut().write_all(bytes).and_then(|()| stream.get_mut().flush());
+        let written = stream
+            .get_mut()
+            .write_all(bytes)
+            .and_then(|()| stream.get_mut().flush());
         let mut all = Vec::new();
         for _ in 0..responses {
             let response = read_response(&mut stream, bytes.starts_with(b"HEAD "));
-            all.push(response.unwrap_or_else(|error| {
-                Response::lost(written.as_ref().err().unwrap_or(&error))
-            }));
+            all.push(
+                response.unwrap_or_else(|error| {
+                    Response::lost(written.as_ref().err().unwrap_or(&error))
+                }),
+            );
         }
         all
     }
@@ -151,7 +159,8 @@ impl Request {
 
     /// Adds a header field; the same name twice makes two fields. Any bytes will do.
     pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
-        self.headers.push((name.as_ref().to_vec(), value.as_ref().to_vec()));
+        self.headers
+            .push((name.as_ref().to_vec(), value.as_ref().to_vec()));
         self
     }
 
@@ -168,7 +177,8 @@ impl Request {
 
     /// Adds a pseudo-header (HTTP/2), as `:protocol` of an extended CONNECT.
     pub fn pseudo(mut self, name: &str, value: &str) -> Self {
-        self.pseudo.push((name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+        self.pseudo
+            .push((name.as_bytes().to_vec(), value.as_bytes().to_vec()));
         self
     }
 
@@ -200,7 +210,10 @@ impl Request {
         fields.extend(self.authority.clone().map(|host| (b"host".to_vec(), host)));
         fields.extend(self.headers.clone());
         if !self.body.is_empty() {
-            fields.push((b"content-length".to_vec(), self.body.len().to_string().into_bytes()));
+            fields.push((
+                b"content-length".to_vec(),
+                self.body.len().to_string().into_bytes(),
+            ));
         }
         h1::write(&line, &fields, &self.body)
     }
@@ -216,13 +229,21 @@ impl Request {
     fn exchange_http2(&self, response: &mut Response) -> io::Result<()> {
         const STREAM: u32 = 1;
         let mut connection = Connection::client(self.client.connect(&[b"h2"])?)?;
-        let scheme: &[u8] = if self.client.tls.is_some() { b"https" } else { b"http" };
+        let scheme: &[u8] = if self.client.tls.is_some() {
+            b"https"
+        } else {
+            b"http"
+        };
         let mut fields = vec![(b":method".to_vec(), self.method.clone())];
         if self.method != b"CONNECT" || !self.pseudo.is_empty() {
             fields.push((b":scheme".to_vec(), scheme.to_vec()));
             fields.push((b":path".to_vec(), self.path.clone()));
         }
-        fields.extend(self.authority.clone().map(|host| (b":authority".to_vec(), host)));
+        fields.extend(
+            self.authority
+                .clone()
+                .map(|host| (b":authority".to_vec(), host)),
+        );
         fields.extend(self.pseudo.iter().chain(&self.headers).cloned());
         let ends = self.ends && self.body.is_empty();
         connection.send_headers(STREAM, &fields, ends)?;
@@ -258,7 +279,10 @@ impl Request {
 
 impl Response {
     fn lost(error: &io::Error) -> Self {
-        Self { error: Some(error.to_string()), ..Self::default() }
+        Self {
+            error: Some(error.to_string()),
+            ..Self::default()
+        }
     }
 
     /// The fields of a header or trailer block (HTTP/2).
@@ -268,7 +292,10 @@ impl Response {
         match status {
             Some(status) => {
                 self.status = status;
-                self.headers = fields.into_iter().filter(|(name, _)| name[0] != b':').collect();
+                self.headers = fields
+                    .into_iter()
+                    .filter(|(name, _)| name[0] != b':')
+                    .collect();
             }
             None => self.trailers = fields,
         }
@@ -278,7 +305,11 @@ impl Response {
     #[must_use]
     pub fn all(&self, name: &str) -> Vec<String> {
         let named = |(other, _): &&Field| other.eq_ignore_ascii_case(name.as_bytes());
-        self.headers.iter().filter(named).map(|(_, value)| printable(value)).collect()
+        self.headers
+            .iter()
+            .filter(named)
+            .map(|(_, value)| printable(value))
+            .collect()
     }
 
     /// The value of a header that stands at most once.
@@ -288,7 +319,11 @@ impl Response {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<String> {
         let mut values = self.all(name);
-        assert!(values.len() <= 1, "the response has {name} {} times: {values:?}", values.len());
+        assert!(
+            values.len() <= 1,
+            "the response has {name} {} times: {values:?}",
+            values.len()
+        );
         values.pop()
     }
 
@@ -296,7 +331,11 @@ impl Response {
     #[must_use]
     pub fn trailer(&self, name: &str) -> Option<String> {
         let named = |(other, _): &&Field| other.eq_ignore_ascii_case(name.as_bytes());
-        let field = self.trailers.iter().find(named).or_else(|| self.headers.iter().find(named));
+        let field = self
+            .trailers
+            .iter()
+            .find(named)
+            .or_else(|| self.headers.iter().find(named));
         field.map(|(_, value)| printable(value))
     }
 
@@ -372,14 +411,26 @@ fn read_response(stream: &mut BufReader<Stream>, to_head: bool) -> io::Result<Re
     loop {
         let head = Head::read(stream)?.ok_or_else(|| io::Error::other("closed without a word"))?;
         let line = String::from_utf8_lossy(&head.line).into_owned();
-        let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let status = line
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok());
         let status: u16 = status.ok_or_else(|| io::Error::other(format!("no status: {line}")))?;
         // Interim responses come before the one that counts (RFC 9110 §15.2), but for an upgrade.
         if (100..200).contains(&status) && status != 101 {
             continue;
         }
         let bodyless = to_head || matches!(status, 101 | 204 | 304);
-        let body = if bodyless { Vec::new() } else { head.read_body(stream, true)? };
-        return Ok(Response { status, headers: head.fields, body, ..Response::default() });
+        let body = if bodyless {
+            Vec::new()
+        } else {
+            head.read_body(stream, true)?
+        };
+        return Ok(Response {
+            status,
+            headers: head.fields,
+            body,
+            ..Response::default()
+        });
     }
 }

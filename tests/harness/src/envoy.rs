@@ -59,7 +59,9 @@ impl Envoy {
         let (port, admin) = (tools::free_port(), tools::free_port());
         let listeners = setup.listeners(port, &access_log(&folder));
         write(&listener_file(&folder), &listeners.to_string());
-        let bootstrap = setup.to_bootstrap(admin, &listener_file(&folder)).to_string();
+        let bootstrap = setup
+            .to_bootstrap(admin, &listener_file(&folder))
+            .to_string();
         let config = folder.path().join("envoy.json");
         write(&config, &bootstrap);
         let client = match &setup.client_tls {
@@ -69,7 +71,16 @@ impl Envoy {
         let child = launch(&config, setup.concurrency, &setup.log_level, &[], &folder);
         let admin = Client::new(admin);
         let setup = Some(setup);
-        Self { child, client, admin, port, setup, folder, checked: false }.wait_until_it_serves()
+        Self {
+            child,
+            client,
+            admin,
+            port,
+            setup,
+            folder,
+            checked: false,
+        }
+        .wait_until_it_serves()
     }
 
     /// Runs a configuration file as it is, but for the substitutions: what stands there, what is put
@@ -85,8 +96,8 @@ impl Envoy {
         port: u16,
         admin: u16,
     ) -> Self {
-        let mut text = fs::read_to_string(path)
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let mut text =
+            fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         for (from, to) in substitutions {
             assert!(text.contains(from), "{} has no {from:?}", path.display());
             text = text.replace(from, to);
@@ -96,8 +107,18 @@ impl Envoy {
         write(&config, &text);
         let child = launch(&config, 1, "info", environment, &folder);
         let (client, admin) = (Client::new(port), Client::new(admin));
-        let envoy = Self { child, client, admin, port, setup: None, folder, checked: false };
-        envoy.wait_until_it_serves().unwrap_or_else(|problem| panic!("{problem}"))
+        let envoy = Self {
+            child,
+            client,
+            admin,
+            port,
+            setup: None,
+            folder,
+            checked: false,
+        };
+        envoy
+            .wait_until_it_serves()
+            .unwrap_or_else(|problem| panic!("{problem}"))
     }
 
     fn wait_until_it_serves(mut self) -> Result<Self, String> {
@@ -175,7 +196,11 @@ impl Envoy {
     /// A `POST` to Envoy's admin interface.
     #[must_use]
     pub fn admin_post(&self, path: &str) -> String {
-        self.admin.request("POST", path).header("content-length", "0").send().text()
+        self.admin
+            .request("POST", path)
+            .header("content-length", "0")
+            .send()
+            .text()
     }
 
     /// Counters and gauges by name, as they are now.
@@ -203,7 +228,9 @@ impl Envoy {
     pub fn wait_for_log(&self, text: &str) -> String {
         wait(&format!("a log line with {text:?}"), || {
             let log = self.log();
-            log.lines().find(|line| line.contains(text)).map(str::to_owned)
+            log.lines()
+                .find(|line| line.contains(text))
+                .map(str::to_owned)
         })
         .unwrap_or_else(|problem| panic!("{problem}\n{}", tail(&self.log())))
     }
@@ -212,7 +239,9 @@ impl Envoy {
     #[must_use]
     pub fn access_log(&self) -> Vec<Value> {
         let text = fs::read_to_string(access_log(&self.folder)).unwrap_or_default();
-        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        text.lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
     }
 
     /// Waits until the access log has a record that the predicate likes, and returns it.
@@ -221,8 +250,10 @@ impl Envoy {
     /// Where none comes.
     #[must_use]
     pub fn wait_for_access(&self, wanted: impl Fn(&Value) -> bool) -> Value {
-        wait("a record in the access log", || self.access_log().into_iter().find(&wanted))
-            .unwrap_or_else(|problem| panic!("{problem}; there are {:#?}", self.access_log()))
+        wait("a record in the access log", || {
+            self.access_log().into_iter().find(&wanted)
+        })
+        .unwrap_or_else(|problem| panic!("{problem}; there are {:#?}", self.access_log()))
     }
 
     /// Waits for the access record of the request that carried this `x-test` header.
@@ -241,7 +272,10 @@ impl Envoy {
     #[must_use]
     pub fn reload(&mut self, change: impl FnOnce(Setup) -> Setup) -> Reload {
         let before = self.stats();
-        let kept = self.setup.take().expect("only an Envoy started from a setup can be reloaded");
+        let kept = self
+            .setup
+            .take()
+            .expect("only an Envoy started from a setup can be reloaded");
         let mut setup = change(kept);
         let listeners = setup.listeners(self.port, &access_log(&self.folder));
         self.setup = Some(setup);
@@ -256,7 +290,9 @@ impl Envoy {
             let now = self.stats();
             if changed("listener_manager.lds.update_rejected", &now) {
                 let log = self.log();
-                return Some(Reload::Rejected(log.get(log_before..).unwrap_or(&log).to_owned()));
+                return Some(Reload::Rejected(
+                    log.get(log_before..).unwrap_or(&log).to_owned(),
+                ));
             }
             let settled = now.of("listener_manager.total_listeners_warming") == 0;
             (settled && changed("listener_manager.lds.update_success", &now))
@@ -281,7 +317,9 @@ impl Envoy {
             }
         }
         let log = self.log() + &fs::read_to_string(access_log(&self.folder)).unwrap_or_default();
-        let suspicious = log.lines().filter(|line| FAILURES.iter().any(|sign| line.contains(sign)));
+        let suspicious = log
+            .lines()
+            .filter(|line| FAILURES.iter().any(|sign| line.contains(sign)));
         signs.extend(suspicious.take(20).map(str::to_owned));
         signs
     }

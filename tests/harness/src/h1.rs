@@ -26,17 +26,25 @@ impl Head {
             if line.is_empty() {
                 break;
             }
-            let colon = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
+            let colon = line
+                .iter()
+                .position(|byte| *byte == b':')
+                .unwrap_or(line.len());
             let (name, value) = line.split_at(colon);
-            fields.push((name.to_vec(), value.get(1..).unwrap_or_default().trim_ascii().to_vec()));
+            fields.push((
+                name.to_vec(),
+                value.get(1..).unwrap_or_default().trim_ascii().to_vec(),
+            ));
         }
         Ok(Some(Self { line, fields }))
     }
 
     /// The first value of a field, as text.
     fn field(&self, name: &str) -> Option<String> {
-        let (_, value) =
-            self.fields.iter().find(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes()))?;
+        let (_, value) = self
+            .fields
+            .iter()
+            .find(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes()))?;
         Some(String::from_utf8_lossy(value).into_owned())
     }
 
@@ -48,7 +56,10 @@ impl Head {
         to_the_end: bool,
     ) -> io::Result<Vec<u8>> {
         let mut body = Vec::new();
-        if self.field("transfer-encoding").is_some_and(|value| value.contains("chunked")) {
+        if self
+            .field("transfer-encoding")
+            .is_some_and(|value| value.contains("chunked"))
+        {
             loop {
                 let size = read_line(stream)?.ok_or(io::ErrorKind::UnexpectedEof)?;
                 let size = String::from_utf8_lossy(&size);
@@ -93,7 +104,10 @@ fn read_line(stream: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
     if stream.read_until(b'\n', &mut line)? == 0 {
         return Ok(None);
     }
-    while line.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+    while line
+        .last()
+        .is_some_and(|byte| matches!(byte, b'\n' | b'\r'))
+    {
         line.pop();
     }
     Ok(Some(line))

@@ -32,10 +32,23 @@ const MAX_FRAME: usize = 16_384;
 
 /// What the peer did that concerns a stream.
 pub(crate) enum Event {
-    Headers { stream: u32, fields: Vec<Field>, end: bool },
-    Data { stream: u32, bytes: Vec<u8>, end: bool },
-    Reset { stream: u32, code: u32 },
-    GoAway { code: u32 },
+    Headers {
+        stream: u32,
+        fields: Vec<Field>,
+        end: bool,
+    },
+    Data {
+        stream: u32,
+        bytes: Vec<u8>,
+        end: bool,
+    },
+    Reset {
+        stream: u32,
+        code: u32,
+    },
+    GoAway {
+        code: u32,
+    },
 }
 
 pub(crate) struct Connection<S> {
@@ -67,7 +80,11 @@ impl<S: Read + Write> Connection<S> {
     }
 
     fn open(stream: S) -> io::Result<Self> {
-        let mut connection = Self { stream, encoder: Encoder::new(), decoder: Decoder::new() };
+        let mut connection = Self {
+            stream,
+            encoder: Encoder::new(),
+            decoder: Decoder::new(),
+        };
         // Extended CONNECT is welcome (RFC 8441 §3), pushes are not.
         let mut settings = setting(0x8, 1);
         settings.extend(setting(0x4, 1 << 24));
@@ -82,7 +99,9 @@ impl<S: Read + Write> Connection<S> {
         fields: &[Field],
         end: bool,
     ) -> io::Result<()> {
-        let fields = fields.iter().map(|(name, value)| (name.as_slice(), value.as_slice()));
+        let fields = fields
+            .iter()
+            .map(|(name, value)| (name.as_slice(), value.as_slice()));
         let block = self.encoder.encode(fields);
         let mut kind = HEADERS;
         let mut flags = if end { END_STREAM } else { 0 };
@@ -106,7 +125,11 @@ impl<S: Read + Write> Connection<S> {
         loop {
             let (part, after) = rest.split_at(rest.len().min(MAX_FRAME));
             rest = after;
-            let flags = if end && rest.is_empty() { END_STREAM } else { 0 };
+            let flags = if end && rest.is_empty() {
+                END_STREAM
+            } else {
+                0
+            };
             self.write_frame(DATA, flags, stream, part)?;
             if rest.is_empty() {
                 return Ok(());
@@ -135,7 +158,11 @@ impl<S: Read + Write> Connection<S> {
                     }
                     let fields = self.decoder.decode(&block);
                     let fields = fields.map_err(|error| io::Error::other(format!("{error:?}")))?;
-                    return Ok(Some(Event::Headers { stream, fields, end }));
+                    return Ok(Some(Event::Headers {
+                        stream,
+                        fields,
+                        end,
+                    }));
                 }
                 DATA => {
                     let size = u32::try_from(payload.len()).unwrap_or(0);
@@ -148,8 +175,17 @@ impl<S: Read + Write> Connection<S> {
                     let bytes = unpadded(&payload, flags)?.to_vec();
                     return Ok(Some(Event::Data { stream, bytes, end }));
                 }
-                RST_STREAM => return Ok(Some(Event::Reset { stream, code: number(&payload, 0) })),
-                GOAWAY => return Ok(Some(Event::GoAway { code: number(&payload, 4) })),
+                RST_STREAM => {
+                    return Ok(Some(Event::Reset {
+                        stream,
+                        code: number(&payload, 0),
+                    }));
+                }
+                GOAWAY => {
+                    return Ok(Some(Event::GoAway {
+                        code: number(&payload, 4),
+                    }));
+                }
                 SETTINGS if flags & ACK == 0 => self.write_frame(SETTINGS, ACK, 0, &[])?,
                 PING if flags & ACK == 0 => self.write_frame(PING, ACK, 0, &payload)?,
                 _ => {}
@@ -177,7 +213,12 @@ impl<S: Read + Write> Connection<S> {
         let [l0, l1, l2, kind, flags, stream @ ..] = head;
         let mut payload = vec![0; u32::from_be_bytes([0, l0, l1, l2]) as usize];
         self.stream.read_exact(&mut payload)?;
-        Ok(Some((kind, flags, u32::from_be_bytes(stream) & 0x7fff_ffff, payload)))
+        Ok(Some((
+            kind,
+            flags,
+            u32::from_be_bytes(stream) & 0x7fff_ffff,
+            payload,
+        )))
     }
 }
 
@@ -186,7 +227,10 @@ fn setting(id: u16, value: u32) -> Vec<u8> {
 }
 
 fn number(payload: &[u8], at: usize) -> u32 {
-    payload.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes)
+    payload
+        .get(at..at + 4)
+        .and_then(|bytes| bytes.try_into().ok())
+        .map_or(0, u32::from_be_bytes)
 }
 
 /// The payload without its padding (RFC 9113 §6.1).
@@ -195,6 +239,9 @@ fn unpadded(payload: &[u8], flags: u8) -> io::Result<&[u8]> {
         return Ok(payload);
     }
     let (length, rest) = payload.split_first().ok_or(io::ErrorKind::InvalidData)?;
-    let end = rest.len().checked_sub(usize::from(*length)).ok_or(io::ErrorKind::InvalidData)?;
+    let end = rest
+        .len()
+        .checked_sub(usize::from(*length))
+        .ok_or(io::ErrorKind::InvalidData)?;
     Ok(&rest[..end])
 }

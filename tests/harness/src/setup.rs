@@ -80,7 +80,8 @@ impl Setup {
     /// all numbers are doubles.
     #[must_use]
     pub fn plugin_struct(self, config: &Value) -> Self {
-        let config = json!({"@type": "type.googleapis.com/google.protobuf.Struct", "value": config});
+        let config =
+            json!({"@type": "type.googleapis.com/google.protobuf.Struct", "value": config});
         self.wasm(&tools::module(), config)
     }
 

@@ -39,7 +39,9 @@ impl Authority {
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "edge-claims test authority");
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "edge-claims test authority");
         let key = KeyPair::generate().expect("a key pair");
         let issuer = CertifiedIssuer::self_signed(params, key).expect("a certificate");
         Self { issuer }
@@ -74,7 +76,10 @@ impl Authority {
         params.extended_key_usages.push(usage);
         let key = KeyPair::generate().expect("a key pair");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
-        Identity { certificate: certificate.pem(), key: key.serialize_pem() }
+        Identity {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        }
     }
 
     /// The settings of a client that trusts this authority and shows that identity, or none.

@@ -24,7 +24,11 @@ pub fn root() -> &'static Path {
 pub fn module() -> PathBuf {
     let path = std::env::var_os("EDGE_CLAIMS_WASM")
         .map_or_else(|| root().join("target/edge_claims.wasm"), PathBuf::from);
-    assert!(path.is_file(), "there is no module at {}: run `make wasm`", path.display());
+    assert!(
+        path.is_file(),
+        "there is no module at {}: run `make wasm`",
+        path.display()
+    );
     path
 }
 
@@ -33,8 +37,8 @@ pub fn module() -> PathBuf {
 pub fn envoy() -> &'static Path {
     static ENVOY: OnceLock<PathBuf> = OnceLock::new();
     ENVOY.get_or_init(|| {
-        let path = std::env::var_os("EDGE_CLAIMS_ENVOY")
-            .map_or_else(|| installed("envoy"), PathBuf::from);
+        let path =
+            std::env::var_os("EDGE_CLAIMS_ENVOY").map_or_else(|| installed("envoy"), PathBuf::from);
         let works = Command::new(&path).arg("--version").output();
         assert!(
             works.is_ok_and(|output| output.status.success()),
@@ -51,7 +55,9 @@ pub fn python() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
     PYTHON.get_or_init(|| {
         let path = installed("python");
-        let works = Command::new(&path).args(["-c", "import jwt, joserfc"]).output();
+        let works = Command::new(&path)
+            .args(["-c", "import jwt, joserfc"])
+            .output();
         assert!(
             works.is_ok_and(|output| output.status.success()),
             "there are no token libraries at {}: run `make setup`",
@@ -67,7 +73,10 @@ fn installed(name: &str) -> PathBuf {
         .args(["path", name])
         .output()
         .unwrap_or_else(|error| panic!("scripts/setup does not run: {error}"));
-    assert!(output.status.success(), "scripts/setup path {name}: {output:?}");
+    assert!(
+        output.status.success(),
+        "scripts/setup path {name}: {output:?}"
+    );
     PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
 }
 

@@ -34,7 +34,11 @@ impl Seen {
     #[must_use]
     pub fn all(&self, name: &str) -> Vec<String> {
         let named = |(other, _): &&Field| other.eq_ignore_ascii_case(name.as_bytes());
-        self.headers.iter().filter(named).map(|(_, value)| printable(value)).collect()
+        self.headers
+            .iter()
+            .filter(named)
+            .map(|(_, value)| printable(value))
+            .collect()
     }
 
     /// The value of a header that stands at most once.
@@ -44,7 +48,11 @@ impl Seen {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<String> {
         let mut values = self.all(name);
-        assert!(values.len() <= 1, "{name} reached the upstream {} times: {values:?}", values.len());
+        assert!(
+            values.len() <= 1,
+            "{name} reached the upstream {} times: {values:?}",
+            values.len()
+        );
         values.pop()
     }
 
@@ -88,14 +96,22 @@ impl Answer {
     #[must_use]
     pub fn json(status: u16, body: &Value) -> Self {
         let headers = vec![field("content-type", "application/json")];
-        Self { status, headers, body: body.to_string().into_bytes(), ..Self::default() }
+        Self {
+            status,
+            headers,
+            body: body.to_string().into_bytes(),
+            ..Self::default()
+        }
     }
 
     /// The picture of the request; a gRPC call gets its message back.
     #[must_use]
     pub fn echo(seen: &Seen) -> Self {
         let content_type = seen.all("content-type");
-        if content_type.first().is_some_and(|value| value.starts_with("application/grpc")) {
+        if content_type
+            .first()
+            .is_some_and(|value| value.starts_with("application/grpc"))
+        {
             return Self {
                 status: 200,
                 headers: vec![field("content-type", "application/grpc")],
@@ -178,7 +194,11 @@ impl Upstream {
     #[must_use]
     pub fn only(&self) -> Seen {
         let mut seen = self.take();
-        assert_eq!(seen.len(), 1, "exactly one request should have reached the upstream: {seen:?}");
+        assert_eq!(
+            seen.len(),
+            1,
+            "exactly one request should have reached the upstream: {seen:?}"
+        );
         seen.remove(0)
     }
 }
@@ -201,7 +221,11 @@ impl Shared {
         let answer = (self.answer)(&seen);
         self.seen().push(seen);
         thread::sleep(answer.after);
-        if answer.status == 0 { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(answer) }
+        if answer.status == 0 {
+            Err(io::ErrorKind::ConnectionAborted.into())
+        } else {
+            Ok(answer)
+        }
     }
 }
 
@@ -247,17 +271,37 @@ fn serve_h1(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
         let method = words.next().unwrap_or_default().to_vec();
         let rest = words.next().unwrap_or_default();
         // The target may hold anything, spaces too; the version is what stands behind the last one.
-        let space = rest.iter().rposition(|byte| *byte == b' ').unwrap_or(rest.len());
+        let space = rest
+            .iter()
+            .rposition(|byte| *byte == b' ')
+            .unwrap_or(rest.len());
         let path = rest[..space].to_vec();
-        let (hosts, headers): (Vec<Field>, Vec<Field>) =
-            head.fields.into_iter().partition(|(name, _)| name.eq_ignore_ascii_case(b"host"));
-        let authority = hosts.into_iter().map(|(_, value)| value).collect::<Vec<_>>().join(&b',');
-        let seen = Seen { protocol: "1.1", method, path, authority, headers, body };
+        let (hosts, headers): (Vec<Field>, Vec<Field>) = head
+            .fields
+            .into_iter()
+            .partition(|(name, _)| name.eq_ignore_ascii_case(b"host"));
+        let authority = hosts
+            .into_iter()
+            .map(|(_, value)| value)
+            .collect::<Vec<_>>()
+            .join(&b',');
+        let seen = Seen {
+            protocol: "1.1",
+            method,
+            path,
+            authority,
+            headers,
+            body,
+        };
         let answers_with_body = seen.method != b"HEAD";
         let answer = shared.answer(seen)?;
         let mut fields = answer.headers;
         fields.push(field("content-length", &answer.body.len().to_string()));
-        let body = if answers_with_body { answer.body.as_slice() } else { &[] };
+        let body = if answers_with_body {
+            answer.body.as_slice()
+        } else {
+            &[]
+        };
         let line = format!("HTTP/1.1 {} Answer", answer.status);
         writer.write_all(&h1::write(line.as_bytes(), &fields, body))?;
     }
@@ -269,7 +313,11 @@ fn serve_h2(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     let mut open: Vec<(u32, Seen)> = Vec::new();
     while let Some(event) = connection.next()? {
         let ended = match event {
-            Event::Headers { stream, fields, end } => {
+            Event::Headers {
+                stream,
+                fields,
+                end,
+            } => {
                 open.push((stream, from_fields(fields)));
                 end.then_some(stream)
             }
@@ -303,7 +351,10 @@ fn serve_h2(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
 }
 
 fn from_fields(fields: Vec<Field>) -> Seen {
-    let mut seen = Seen { protocol: "2", ..Seen::default() };
+    let mut seen = Seen {
+        protocol: "2",
+        ..Seen::default()
+    };
     for (name, value) in fields {
         match name.as_slice() {
             b":method" => seen.method = value,

@@ -42,7 +42,10 @@ const TRAP: &str = "unreachable";
 
 fn with_module(upstream: &Upstream, on_request_headers: &str) -> (TempDir, Envoy) {
     let (folder, path) = module(ACCEPT, on_request_headers);
-    (folder, Setup::new(upstream).wasm(&path, string_value("")).start())
+    (
+        folder,
+        Setup::new(upstream).wasm(&path, string_value("")).start(),
+    )
 }
 
 #[test]
@@ -77,7 +80,11 @@ fn every_byte_of_a_request_arrives_as_it_was_sent() {
 fn http2_and_grpc_pass_through_with_their_trailers() {
     let upstream = Upstream::start();
     let envoy = Setup::new(&upstream).http2_upstreams().start();
-    let response = envoy.get("/two").http2().header("x-large", vec![b'a'; 20_000]).send();
+    let response = envoy
+        .get("/two")
+        .http2()
+        .header("x-large", vec![b'a'; 20_000])
+        .send();
     assert_eq!(response.status, 200, "{response:?}");
     let seen = upstream.only();
     assert_eq!((seen.protocol, seen.path().as_str()), ("2", "/two"));
@@ -98,10 +105,16 @@ fn tls_and_mtls_clients_get_through() {
     let peer = authority.client("spiffe://cluster.local/ns/edge/sa/gateway");
     let print_peer = json!({"forward_client_cert_details": "SANITIZE_SET",
         "set_current_client_cert_details": {"uri": true}});
-    let envoy = Setup::new(&upstream).mtls(&authority, &peer).hcm(&print_peer).start();
+    let envoy = Setup::new(&upstream)
+        .mtls(&authority, &peer)
+        .hcm(&print_peer)
+        .start();
     assert_eq!(envoy.get("/one").send().status, 200);
     let shown = upstream.only().header("x-forwarded-client-cert").unwrap();
-    assert!(shown.contains("URI=spiffe://cluster.local/ns/edge/sa/gateway"), "{shown}");
+    assert!(
+        shown.contains("URI=spiffe://cluster.local/ns/edge/sa/gateway"),
+        "{shown}"
+    );
     assert_eq!(envoy.get("/two").http2().send().status, 200);
     envoy.finish();
 
@@ -114,7 +127,10 @@ fn tls_and_mtls_clients_get_through() {
 fn a_refused_listener_is_reported_at_start_and_at_reload() {
     let upstream = Upstream::start();
     let (_folder, refusing) = module(REFUSE, CONTINUE);
-    let problem = Setup::new(&upstream).wasm(&refusing, string_value("")).try_start().unwrap_err();
+    let problem = Setup::new(&upstream)
+        .wasm(&refusing, string_value(""))
+        .try_start()
+        .unwrap_err();
     assert!(problem.contains("refused the listener"), "{problem}");
 
     let reply = |status: u16| {
@@ -124,17 +140,28 @@ fn a_refused_listener_is_reported_at_start_and_at_reload() {
                 "function envoy_on_request(h) h:respond({{[\":status\"] = \"{status}\"}}, \"\") end")},
         }})
     };
-    let mut envoy = Setup::new(&upstream).concurrency(2).filter(reply(418)).start();
+    let mut envoy = Setup::new(&upstream)
+        .concurrency(2)
+        .filter(reply(418))
+        .start();
     assert_eq!(envoy.get("/").send().status, 418);
     let result = envoy.reload(|setup| setup.without_filters().wasm(&refusing, string_value("")));
     assert!(matches!(result, Reload::Rejected(_)), "{result:?}");
     for _ in 0..10 {
-        assert_eq!(envoy.get("/").send().status, 418, "the old listener goes on");
+        assert_eq!(
+            envoy.get("/").send().status,
+            418,
+            "the old listener goes on"
+        );
     }
     let result = envoy.reload(|setup| setup.without_filters().filter(reply(419)));
     assert_eq!(result, Reload::Accepted);
     for _ in 0..10 {
-        assert_eq!(envoy.get("/").send().status, 419, "the new listener is there");
+        assert_eq!(
+            envoy.get("/").send().status,
+            419,
+            "the new listener is there"
+        );
     }
     assert_eq!(upstream.count(), 0);
     envoy.abandon();
@@ -154,7 +181,11 @@ fn a_trap_is_noticed() {
     let upstream = Upstream::start();
     let (_folder, mut envoy) = with_module(&upstream, TRAP);
     let response = envoy.get("/").send();
-    assert_eq!((response.status, upstream.count()), (503, 0), "{response:?}");
+    assert_eq!(
+        (response.status, upstream.count()),
+        (503, 0),
+        "{response:?}"
+    );
     let signs = envoy.vm_failures();
     println!("{signs:#?}");
     println!("{}", envoy.admin("/stats?filter=wasm"));
