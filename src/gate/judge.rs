@@ -199,6 +199,7 @@ impl Gate {
         let now = around.seconds();
         match self.verifier.verify(token, &live, now, around.backend) {
             Ok(verified) => {
+                self.counters.kid(verified.kid());
                 self.note_delay(&verified, now);
                 Credentials::Verified(verified)
             }

@@ -17,6 +17,7 @@ pub mod jws;
 pub mod key;
 mod keyring;
 pub mod known_answers;
+pub mod refresh;
 pub mod replay;
 mod secret;
 mod verified;
