@@ -150,3 +150,6 @@ fn is_header_name(name: &str) -> bool {
             byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&byte)
         })
 }
+
+#[cfg(test)]
+mod tests;
