@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod condition;
+pub mod decision;
 pub mod explanation;
 pub mod host;
 pub mod path;
