@@ -7,6 +7,7 @@
 pub mod access;
 pub mod condition;
 pub mod explanation;
+mod hash;
 pub mod host;
 pub mod path;
 pub mod pattern;
