@@ -122,7 +122,7 @@ struct Builder<'r> {
     slots: Vec<Vec<Entry>>,
     /// Pairs of routes already reported, so that each is once.
     ties: ConfigSet<(u32, u32)>,
-    /// Paths for which `GET` does not bring `HEAD` along, by [`PathPattern::shape`].
+    /// Paths for which `GET` does not bring `HEAD` along, by `PathPattern::shape`.
     head_is_named: ConfigSet<String>,
 }
 
