@@ -253,6 +253,20 @@ fn tests_that_always_or_never_hold_are_refused() {
         ),
         (
             Test::Header {
+                name: ":path".into(),
+                test: TextTest::Exists,
+            },
+            TestError::HeaderName(":path".into()),
+        ),
+        (
+            Test::Header {
+                name: "x-forwarded-client-cert".into(),
+                test: TextTest::Exists,
+            },
+            TestError::ForgedHeader("x-forwarded-client-cert".into()),
+        ),
+        (
+            Test::Header {
                 name: "x".into(),
                 test: TextTest::Contains(String::new()),
             },

@@ -1,3 +1,4 @@
+mod backends;
 mod hostile;
 mod precedence;
 mod problems;
