@@ -37,7 +37,11 @@ fn life(vm: &mut Vm, edge: &Edge) -> Vec<(&'static str, Fate)> {
     assert!(vm.configure(root, &policy(edge).to_string()));
     vm.tick(root);
     let token = |jti: &str, roles: &[&str]| edge.token(&json!({"jti": jti, "roles": roles}));
-    let (good, used, weak) = (token("1", &["reader"]), token("2", &["reader"]), token("3", &[]));
+    let (good, used, weak) = (
+        token("1", &["reader"]),
+        token("2", &["reader"]),
+        token("3", &[]),
+    );
     let forged = Edge::new("k").token(&json!({"jti": "4"}));
     let mine = [
         ("x-auth-subject", b"root".as_slice()),
@@ -55,7 +59,10 @@ fn life(vm: &mut Vm, edge: &Edge) -> Vec<(&'static str, Fate)> {
     let mut fates = vec![
         ("good", with(CLAIMS, &good, orders, vm)),
         ("public", with("x-none", b"", "/public/x", vm)),
-        ("public with a token", with(CLAIMS, &forged, "/public/x", vm)),
+        (
+            "public with a token",
+            with(CLAIMS, &forged, "/public/x", vm),
+        ),
         ("none", with("x-none", b"", orders, vm)),
         ("forged", with(CLAIMS, &forged, orders, vm)),
         ("weak", with(CLAIMS, &weak, orders, vm)),
@@ -85,7 +92,13 @@ fn life(vm: &mut Vm, edge: &Edge) -> Vec<(&'static str, Fate)> {
 }
 
 /// What may pass where nothing fails.
-const MAY_PASS: [&str; 5] = ["good", "public", "public with a token", "used, first", "waiting"];
+const MAY_PASS: [&str; 5] = [
+    "good",
+    "public",
+    "public with a token",
+    "used, first",
+    "waiting",
+];
 
 fn run(fault: Option<Fault>, edge: &Edge) -> (Vec<(&'static str, Fate)>, Host) {
     let edge = edge.clone();
@@ -101,22 +114,23 @@ fn run(fault: Option<Fault>, edge: &Edge) -> (Vec<(&'static str, Fate)>, Host) {
 
 /// The headers that an upstream believes.
 fn identity(pairs: &Pairs) -> Vec<(usize, Vec<Vec<u8>>)> {
-    let of = |name: &str| {
-        (
-            instances(pairs, name),
-            crate::fake::values(pairs, name),
-        )
-    };
+    let of = |name: &str| (instances(pairs, name), crate::fake::values(pairs, name));
     [CLAIMS, "x-auth-subject", "x-auth-roles", "x-original-url"]
         .map(of)
         .to_vec()
 }
 
 fn compare(fault: Fault, fates: &[(&'static str, Fate)], sound: &[(&'static str, Fate)]) {
+    let fate_of = |wanted| fates.iter().find(|(what, _)| *what == wanted);
+    let first_passed = matches!(fate_of("used, first"), Some((_, Fate::Passed(_))));
     for ((what, fate), (_, expected)) in fates.iter().zip(sound) {
         let Fate::Passed(headers) = fate else {
             continue;
         };
+        // Where its first use was denied by the fault, the second is the first.
+        if *what == "used, again" && !first_passed {
+            continue;
+        }
         let Fate::Passed(expected) = expected else {
             panic!("{fault:?}: {what} passed");
         };

@@ -156,11 +156,9 @@ extern "C" fn proxy_get_property(
     size: *mut usize,
 ) -> u32 {
     let path = bytes(path, path_size);
-    call(Call::GetProperty, |host| {
-        match host.properties.get(&path) {
-            Some(value) => give(value, data, size),
-            None => NOT_FOUND,
-        }
+    call(Call::GetProperty, |host| match host.properties.get(&path) {
+        Some(value) => give(value, data, size),
+        None => NOT_FOUND,
     })
 }
 
@@ -328,7 +326,9 @@ fn metric(which: Call, id: u32, change: impl FnOnce(&mut i128)) -> u32 {
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_increment_metric(id: u32, offset: i64) -> u32 {
-    metric(Call::IncrementMetric, id, |value| *value += i128::from(offset))
+    metric(Call::IncrementMetric, id, |value| {
+        *value += i128::from(offset)
+    })
 }
 
 #[unsafe(no_mangle)]

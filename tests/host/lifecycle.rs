@@ -25,14 +25,25 @@ fn a_bad_config_is_refused_with_every_place_named() {
         let refused = host(|host| host.metric("edge_claims_config_refused_total"));
         assert_eq!(refused, Some(1));
         // Should Envoy run the plugin all the same, it denies.
-        vm.request(root, &get("/public/x", &[])).denied(503, "internal");
+        vm.request(root, &get("/public/x", &[]))
+            .denied(503, "internal");
     });
 }
 
 #[test]
 fn what_is_no_config_is_refused() {
     vm(|vm| {
-        for text in ["", " ", "{}", "[]", "null", "\"x\"", "{", "\u{0}", "{\"claims\":1}"] {
+        for text in [
+            "",
+            " ",
+            "{}",
+            "[]",
+            "null",
+            "\"x\"",
+            "{",
+            "\u{0}",
+            "{\"claims\":1}",
+        ] {
             let root = vm.root();
             assert!(!vm.configure(root, text), "{text:?}");
         }
@@ -43,7 +54,8 @@ fn what_is_no_config_is_refused() {
 fn before_any_config_every_request_is_denied() {
     vm(|vm| {
         let root = vm.root();
-        vm.request(root, &get("/public/x", &[])).denied(503, "internal");
+        vm.request(root, &get("/public/x", &[]))
+            .denied(503, "internal");
         vm.tick(root);
     });
 }
@@ -63,7 +75,8 @@ fn a_config_that_the_host_withholds_denies_on_every_worker_alike() {
             });
             // Accepted: were this worker alone to refuse, its requests would pass without the filter.
             assert!(vm.configure(root, &config(&Edge::new("k")).to_string()));
-            vm.request(root, &get("/public/x", &[])).denied(503, "internal");
+            vm.request(root, &get("/public/x", &[]))
+                .denied(503, "internal");
         });
     }
 }
@@ -136,7 +149,8 @@ fn without_a_clock_nothing_passes() {
             };
             host(|host| host.fault = Some(fault));
             vm.request(root, &orders).denied(503, "internal");
-            vm.request(root, &get("/public/x", &[])).denied(503, "internal");
+            vm.request(root, &get("/public/x", &[]))
+                .denied(503, "internal");
             vm.tick(root);
             host(|host| host.fault = None);
             vm.request(root, &orders).passed();

@@ -31,10 +31,7 @@ fn without_a_token_the_client_learns_what_is_missing() {
             reply.header("www-authenticate").as_deref(),
             Some("Bearer realm=\"mesh\"")
         );
-        assert_eq!(
-            reply.header("x-correlation-id").as_deref(),
-            Some("edge-17")
-        );
+        assert_eq!(reply.header("x-correlation-id").as_deref(), Some("edge-17"));
         assert_eq!(
             reply.header("content-type").as_deref(),
             Some("application/problem+json")
@@ -72,7 +69,10 @@ fn a_good_token_sets_identity_and_stays_here() {
             assert_eq!(instances(&headers, "x-original-url"), 0);
             assert_eq!(seen(&headers, CLAIMS), None);
             for seen_by in [&headers, &response] {
-                assert_eq!(seen(seen_by, "x-correlation-id").as_deref(), Some("signed-1"));
+                assert_eq!(
+                    seen(seen_by, "x-correlation-id").as_deref(),
+                    Some("signed-1")
+                );
             }
         }
     });
@@ -236,7 +236,10 @@ fn a_peer_counts_only_where_mtls_verified_it() {
         };
         vm_on(fake, |vm| {
             let root = vm.plugin(&config(&Edge::new("k")));
-            let forged = ("x-forwarded-client-cert", b"URI=spiffe://mesh/ns/a/sa/x".as_slice());
+            let forged = (
+                "x-forwarded-client-cert",
+                b"URI=spiffe://mesh/ns/a/sa/x".as_slice(),
+            );
             vm.request(root, &get("/inside", &[forged]))
         })
     };
@@ -249,7 +252,10 @@ fn a_peer_counts_only_where_mtls_verified_it() {
         &[("connection\0mtls", &[0]), (san, good)],
         &[("connection\0mtls", &[]), (san, good)],
         &[("connection\0mtls", &[1]), (san, b"")],
-        &[("connection\0mtls", &[1]), (san, b"spiffe://mesh/ns/a/\xff")],
+        &[
+            ("connection\0mtls", &[1]),
+            (san, b"spiffe://mesh/ns/a/\xff"),
+        ],
     ];
     for properties in refused {
         let fate = with(properties);
@@ -270,7 +276,8 @@ fn a_one_use_token_passes_once() {
         let token = edge.token(&json!({"jti": "1"}));
         let headers = [(CLAIMS, token.as_slice())];
         // Denied for something else, it is not used up.
-        vm.request(root, &get("/admin", &headers)).denied(403, "role");
+        vm.request(root, &get("/admin", &headers))
+            .denied(403, "role");
         vm.request(root, &get(ORDERS, &headers)).passed();
         vm.request(root, &get(ORDERS, &headers))
             .denied(401, "replayed");
@@ -291,7 +298,13 @@ fn a_one_use_token_passes_once() {
 
 #[test]
 fn a_host_that_likes_every_signature_is_not_believed() {
-    for answer in [&b"\x08\x01"[..], b"\x08\x00", b"", b"\xff", b"\x08\x01\x08\x01"] {
+    for answer in [
+        &b"\x08\x01"[..],
+        b"\x08\x00",
+        b"",
+        b"\xff",
+        b"\x08\x01\x08\x01",
+    ] {
         let fake = Host {
             signatures: Some(answer.to_vec()),
             ..Host::default()

@@ -40,10 +40,7 @@ pub fn vm<T: Send + 'static>(life: impl FnOnce(&mut Vm) -> T + Send + 'static) -
 }
 
 /// The same on a host that was prepared.
-pub fn vm_on<T: Send + 'static>(
-    fake: Host,
-    life: impl FnOnce(&mut Vm) -> T + Send + 'static,
-) -> T {
+pub fn vm_on<T: Send + 'static>(fake: Host, life: impl FnOnce(&mut Vm) -> T + Send + 'static) -> T {
     let run = move || {
         host(|host| {
             *host = fake;
