@@ -22,6 +22,7 @@
 //! A change to what a token must be belongs in `token`; to who may do what, in `policy`; to a key
 //! of the config, in `config`; to what Envoy is asked or told, in `proxy`.
 #![cfg_attr(not(feature = "proxy"), forbid(unsafe_code))]
+#![cfg_attr(feature = "proxy", deny(unsafe_code))]
 #![cfg_attr(
     not(test),
     deny(
@@ -34,7 +35,16 @@
 )]
 
 pub mod claims;
+pub mod config;
+pub mod correlation;
 pub mod denial;
+pub mod gate;
+pub mod headers;
+pub mod identity;
 pub mod json;
 pub mod policy;
+#[cfg(feature = "proxy")]
+pub mod proxy;
+pub mod record;
+pub mod reply;
 pub mod token;
