@@ -1,4 +1,4 @@
-"""Mints the bench's tokens and key sets. Runs in the virtual environment that `tokens.py` makes.
+"""Mints the bench's tokens and key sets. Runs in the Python environment that `make setup` makes.
 
 Usage: mint.py DIRECTORY COUNT
 
@@ -26,7 +26,7 @@ def keys():
     es256 = ec.generate_private_key(ec.SECP256R1())
     rs256 = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     eddsa = ed25519.Ed25519PrivateKey.generate()
-    secret = os.urandom(32)
+    secret = os.urandom(32).hex().encode()  # printable: the filter gets it from the environment
     return {
         "ES256": (es256, jwt.algorithms.ECAlgorithm.to_jwk(es256.public_key(), as_dict=True)),
         "RS256": (rs256, jwt.algorithms.RSAAlgorithm.to_jwk(rs256.public_key(), as_dict=True)),

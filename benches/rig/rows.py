@@ -1,5 +1,6 @@
 """The rows of the benchmark: what each listener runs, what its load brings, what is compared."""
 
+import base64
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -186,7 +187,7 @@ def _ours(name, title, tokens, module, count, algorithm="ES256", cold=False):
     if algorithm.startswith("HS"):
         key = tokens.jwks(algorithm)["keys"][0]
         issuer["keys"] = {"secrets": [{"env": SECRET_VARIABLE, "kid": key["kid"]}]}
-        environment[SECRET_VARIABLE] = key["k"]
+        environment[SECRET_VARIABLE] = base64.urlsafe_b64decode(key["k"] + "==").decode()
     else:
         issuer["keys"] = {"inline": tokens.jwks(algorithm)}
     made = [route.as_filter_route() for route in routes.routes(count, count // 2)]

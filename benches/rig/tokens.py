@@ -1,18 +1,13 @@
-"""The bench's tokens: minted once, kept for some hours, by PyJWT in an environment of its own."""
+"""The bench's tokens: minted once by PyJWT, which `make setup` installed, and kept for some hours."""
 
 import json
-import os
-import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 ALGORITHMS = ["ES256", "RS256", "EdDSA", "HS256"]
 ISSUER = "https://edge.example.com"
 AUDIENCE = "mesh.example.com"
-PYJWT = "2.15.1"
-CRYPTOGRAPHY = "50.0.2"
 MAX_AGE = 12 * 3600  # seconds; mint.py lets tokens live for 48 h
 
 
@@ -39,22 +34,11 @@ class Tokens:
         return self.directory / f"{algorithm}.cold.txt"
 
 
-def cache_home():
-    """Where tools are kept, keyed by version."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "edge-claims"
-
-
-def venv(name, packages):
-    """The Python environment of that name, made if it is not there."""
-    directory = cache_home() / name
-    done = directory / ".complete"
-    if not done.exists():
-        shutil.rmtree(directory, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", directory], check=True)
-        subprocess.run([directory / "bin/pip", "install", "--quiet", *packages], check=True)
-        done.touch()
-    return directory
+def tool(name):
+    """Where `make setup` put a tool."""
+    script = Path(__file__).resolve().parents[2] / "scripts/setup"
+    asked = subprocess.run([script, "path", name], capture_output=True, text=True, check=True)
+    return asked.stdout.strip()
 
 
 def mint(directory, count):
@@ -66,8 +50,7 @@ def mint(directory, count):
             return Tokens(directory)
         done.unlink()
     directory.mkdir(parents=True, exist_ok=True)
-    python = venv(f"pyjwt-{PYJWT}", [f"PyJWT=={PYJWT}", f"cryptography=={CRYPTOGRAPHY}"]) / "bin/python3"
     script = Path(__file__).with_name("mint.py")
-    subprocess.run([python, script, directory, str(count)], check=True)
+    subprocess.run([tool("python"), script, directory, str(count)], check=True)
     done.write_text(json.dumps({"count": count, "minted": time.time()}))
     return Tokens(directory)

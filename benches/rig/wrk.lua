@@ -13,7 +13,8 @@ end
 function init(args)
    for line in io.lines(os.getenv("BENCH_HEADERS")) do
       local name, value = line:match("^([^:]+): (.*)$")
-      wrk.headers[name] = value
+      -- wrk adds a Host of its own unless there is one by exactly this name.
+      wrk.headers[name == "host" and "Host" or name] = value
    end
    next_token = 0
    if not os.getenv("BENCH_TOKENS") then
