@@ -3,6 +3,7 @@
 import json
 
 BEGIN = "<!-- results: written by `benches/run --write-docs` -->"
+MET = {True: "met", False: "NOT met", None: ""}
 END = "<!-- end of results -->"
 
 
@@ -30,7 +31,7 @@ def tables(results):
             _table(
                 ["CPU per request", "ratio", "wanted", ""],
                 [
-                    [c["title"], f"{c['ratio']:.2f}", c["wanted"], "met" if c["met"] else "NOT met"]
+                    [c["title"], f"{c['ratio']:.2f}", c["wanted"], MET[c["met"]]]
                     for c in results["comparisons"]
                 ],
             )
@@ -66,9 +67,10 @@ def header(results):
     pinned = ", Envoy under test pinned to one CPU" if how["pinned"] else ""
     return (
         f"Measured {made['date']} on {made['cpus']} CPUs ({made['cpu_model']}), {versions}; "
-        f"{how['rounds']} rounds of {how['seconds']} s per row, HTTP/2 on {how['connections']} connections with {how['streams']} streams each, "
-        f"HTTP/1.1 on {how['http1_connections']} connections{pinned}; "
-        f"load average at the start {made['load_average']:.1f}, at the end {made['load_average_end']:.1f}."
+        f"{how['rounds']} rounds of {how['seconds']} s per row over {how['processes']} processes; "
+        f"HTTP/2 on {how['connections']} connections with {how['streams']} streams each, HTTP/1.1 on "
+        f"{how['http1_connections']} connections{pinned}; load average of the machine "
+        f"{made['load_average']:.1f} at the start, {made['load_average_end']:.1f} at the end."
     )
 
 
