@@ -3,31 +3,19 @@
 use std::collections::HashMap;
 
 use super::access;
-use super::problem::{Fault, Place};
+use super::problem::Fault;
 use super::reader::Node;
 use super::settings::claim_name_or_path;
 use crate::denial::Reason;
+use crate::policy::decision::Policy;
 use crate::policy::host::HostPattern;
 use crate::policy::path::{PathRuleOverrides, PathRules, Resolve, Retain, TrailingSlash};
 use crate::policy::pattern::PathPattern;
-use crate::policy::roles::{RoleFormat, RoleModel, RoleModelBuilder, RoleSource};
-use crate::policy::route::Route;
+use crate::policy::roles::{RoleFormat, RoleModelBuilder, RoleSource};
+use crate::policy::route::{Route, RouteId};
 use crate::policy::table::RouteTable;
 
-/// The config's `rbac`, compiled.
-#[derive(Debug)]
-pub struct Rbac {
-    /// Where roles are found in claims, and which includes which.
-    pub roles: RoleModel,
-    /// All routes.
-    pub routes: RouteTable,
-    /// Whether CORS preflights pass where a route exists for the method that they ask for.
-    pub cors_preflight: bool,
-    /// Whether verified claims alone suffice where no route matches.
-    pub default_authenticated: bool,
-}
-
-pub(super) fn rbac(node: &Node<'_>) -> Option<Rbac> {
+pub(super) fn rbac(node: &Node<'_>) -> Option<Policy> {
     let section = node.section()?;
     let roles = section.key("roles");
     let mut builder = roles.as_ref().map_or_else(
@@ -61,14 +49,9 @@ pub(super) fn rbac(node: &Node<'_>) -> Option<Rbac> {
             });
         }
         let before = items.len();
-        let read: Vec<(Route, Place)> = items
+        let read: Vec<Route> = items
             .iter()
-            .filter_map(|item| {
-                Some((
-                    route(item, &mut builder_for_routes, has_roles)?,
-                    item.place().clone(),
-                ))
-            })
+            .filter_map(|item| route(item, &mut builder_for_routes, has_roles))
             .collect();
         (read.len() == before).then_some((node, read))
     });
@@ -76,12 +59,10 @@ pub(super) fn rbac(node: &Node<'_>) -> Option<Rbac> {
         Ok(model) => Some(model),
         Err(cycle) => section.refuse(Some("roles"), Fault::Conflict(format!("includes: {cycle}"))),
     };
-    let table = routes.and_then(|(node, read)| {
-        let (routes, places): (Vec<Route>, Vec<Place>) = read.into_iter().unzip();
-        table(&node, routes, &places, base.over(&PathRules::default()))
-    });
+    let table =
+        routes.and_then(|(node, routes)| table(&node, routes, base.over(&PathRules::default())));
     section.finish();
-    Some(Rbac {
+    Some(Policy {
         roles: model?,
         routes: table?,
         cors_preflight,
@@ -89,17 +70,21 @@ pub(super) fn rbac(node: &Node<'_>) -> Option<Rbac> {
     })
 }
 
-fn table(
-    node: &Node<'_>,
-    routes: Vec<Route>,
-    _places: &[Place],
-    base: PathRules,
-) -> Option<RouteTable> {
+fn table(node: &Node<'_>, routes: Vec<Route>, base: PathRules) -> Option<RouteTable> {
     match RouteTable::build(routes, base) {
         Ok(table) => Some(table),
         Err(problems) => {
             for problem in problems {
-                node.refuse::<()>(Fault::Conflict(problem.to_string()));
+                let fault = Fault::Conflict(problem.to_string());
+                match problem
+                    .place()
+                    .and_then(|RouteId(id)| usize::try_from(id).ok())
+                {
+                    Some(index) => node.refuse_at(index, fault),
+                    None => {
+                        node.refuse::<()>(fault);
+                    }
+                }
             }
             None
         }

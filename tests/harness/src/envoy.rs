@@ -21,14 +21,16 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What Envoy logs when a VM traps or a plugin is not configured on some worker, and what it says
 /// about the requests that come after.
-const FAILURES: [&str; 6] = [
+const FAILURES: [&str; 5] = [
     "Function: proxy_",
     "Uncaught RuntimeError",
     "panicked at",
-    "onConfigure failed",
-    "Proxy-Wasm VM failed",
+    "Wasm VM failed",
     "wasm_fail_stream",
 ];
+
+/// A config that the main thread refuses takes no effect anywhere: that is no failure.
+const REFUSED: &str = "Failed to configure base Wasm plugin";
 
 /// A running Envoy.
 ///
@@ -317,9 +319,9 @@ impl Envoy {
             }
         }
         let log = self.log() + &fs::read_to_string(access_log(&self.folder)).unwrap_or_default();
-        let suspicious = log
-            .lines()
-            .filter(|line| FAILURES.iter().any(|sign| line.contains(sign)));
+        let suspicious = log.lines().filter(|line| {
+            FAILURES.iter().any(|sign| line.contains(sign)) && !line.contains(REFUSED)
+        });
         signs.extend(suspicious.take(20).map(str::to_owned));
         signs
     }

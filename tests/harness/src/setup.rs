@@ -76,15 +76,6 @@ impl Setup {
         self.wasm(&tools::module(), string_value(config))
     }
 
-    /// Adds the filter with a plugin config in a protobuf `Struct`, as Istio's API hands it on:
-    /// all numbers are doubles.
-    #[must_use]
-    pub fn plugin_struct(self, config: &Value) -> Self {
-        let config =
-            json!({"@type": "type.googleapis.com/google.protobuf.Struct", "value": config});
-        self.wasm(&tools::module(), config)
-    }
-
     /// Adds a Wasm filter from a module, with a config that is a protobuf `Any`.
     #[must_use]
     pub fn wasm(self, module: &Path, configuration: Value) -> Self {
@@ -257,6 +248,8 @@ impl Setup {
         let mut hcm = json!({
             "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
             "stat_prefix": "ingress",
+            // How long a client whose bytes were refused waits for the end of the connection.
+            "delayed_close_timeout": "0.05s",
             "http2_protocol_options": {"allow_connect": true},
             "access_log": [{
                 "name": "file",
