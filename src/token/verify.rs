@@ -176,7 +176,7 @@ impl Verifier {
     ) -> Result<(), Refusal> {
         let state = self.issuers.get(token.issuer).ok_or(Reason::Internal)?;
         checks::issuer_in_force(&state.issuer, now)?;
-        if token.remote_key.is_some() && state.keys.is_stale(now) {
+        if token.needs_remote && state.keys.is_stale(now) {
             return Err(absent(token.issuer, token.kid.as_deref(), Absence::Stale));
         }
         checks::times(&state.issuer, &token.times, now)?;
@@ -234,6 +234,7 @@ impl Verifier {
             issuer_name: Rc::clone(&state.name),
             kid: chosen.kid().map(Rc::from),
             names_its_key: kid.is_some(),
+            needs_remote: state.keys.needs_remote(kid, &chosen),
             algorithm,
             times: jws.times,
             remote_key: chosen.withdrawable(),
@@ -290,7 +291,9 @@ impl Verifier {
             // which the new set may have changed.
             self.verified.retain(|token| {
                 let stays = |key: &Rc<_>| token.names_its_key && keys.has_remote(key);
-                token.issuer != issuer || token.remote_key.as_ref().is_none_or(stays)
+                token.issuer != issuer
+                    || !token.needs_remote
+                    || token.remote_key.as_ref().is_some_and(stays)
             });
             self.forged.retain(|of| *of != issuer);
         }
