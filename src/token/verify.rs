@@ -180,6 +180,8 @@ impl Verifier {
             return Err(absent(token.issuer, token.kid.as_deref(), Absence::Stale));
         }
         checks::times(&state.issuer, &token.times, now)?;
+        // The lists are those that the token passed when it was fresh; asked again, so that this holds
+        // whatever becomes of a verifier's life span. Empty lists cost nothing.
         checks::not_revoked(&state.issuer, token.kid.as_deref(), &token.claims)?;
         Ok(checks::bound(&state.issuer, &token.claims, live)?)
     }
