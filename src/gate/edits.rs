@@ -1,6 +1,5 @@
 //! What a request that goes on must lose and gain.
 
-use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::scan::{Scan, TokenHeader};
@@ -14,7 +13,7 @@ use crate::token::Verified;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
     /// The header's name as it stands in the request, or as it is to be set.
-    pub name: Cow<'static, [u8]>,
+    pub name: Rc<[u8]>,
     /// The one value that it has afterwards; `None`: no instance of it is left.
     pub value: Option<Rc<[u8]>>,
 }
@@ -24,6 +23,29 @@ pub struct Edit {
 pub struct Forward {
     permit: Permit,
     edits: Vec<Edit>,
+}
+
+/// The names of the headers that edits are about, shared by all of them.
+pub(super) struct Names {
+    token: Rc<[u8]>,
+    correlation: Rc<[u8]>,
+    identity: Vec<Rc<[u8]>>,
+}
+
+impl Names {
+    pub(super) fn new(config: &Config) -> Self {
+        let shared = |name: &str| Rc::from(name.as_bytes());
+        Self {
+            token: shared(&config.claims.header),
+            correlation: shared(&config.correlation.header),
+            identity: config
+                .identity
+                .headers
+                .iter()
+                .map(|header| shared(&header.name))
+                .collect(),
+        }
+    }
 }
 
 pub(super) struct Edits {
@@ -55,13 +77,18 @@ struct IdentityValues(Vec<Option<Rc<[u8]>>>);
 
 pub(super) fn compile(
     config: &Config,
+    names: &Names,
     scan: &Scan<'_>,
     verified: Option<&Verified>,
     token_dropped: bool,
     correlation: &CorrelationId,
     new_path: Option<Vec<u8>>,
 ) -> Edits {
-    let mut edits: Vec<Edit> = scan.strip.iter().map(|name| remove(name)).collect();
+    let mut edits: Vec<Edit> = scan
+        .strip
+        .iter()
+        .map(|name| remove(Rc::from(*name)))
+        .collect();
     let values = verified.map(|verified| {
         verified.memo(|claims| {
             let value = |header: &identity::IdentityHeader| {
@@ -71,8 +98,8 @@ pub(super) fn compile(
             IdentityValues(config.identity.headers.iter().map(value).collect())
         })
     });
-    let mut spoofed = scan.spoofed && scan.identity.is_empty();
-    for (index, header) in config.identity.headers.iter().enumerate() {
+    let mut spoofed = scan.aliased;
+    for (index, name) in names.identity.iter().enumerate() {
         let wanted = values
             .as_ref()
             .and_then(|values| values.0.get(index)?.clone());
@@ -89,27 +116,27 @@ pub(super) fn compile(
                 spoofed |= first.is_some();
                 // Setting a header that stands more than once may leave the others.
                 if second.is_some() || wanted.is_none() {
-                    edits.push(remove(header.name.as_bytes()));
+                    edits.push(remove(Rc::clone(name)));
                 }
                 if wanted.is_some() {
-                    edits.push(set(header.name.as_bytes(), wanted));
+                    edits.push(set(Rc::clone(name), wanted));
                 }
             }
         }
     }
     let keep_token = config.claims.forward && !token_dropped;
     if scan.token != TokenHeader::Absent && !keep_token {
-        edits.push(remove(config.claims.header.as_bytes()));
+        edits.push(remove(Rc::clone(&names.token)));
     }
     if scan.correlation != Some(correlation.as_str().as_bytes()) {
-        let name = config.correlation.header.as_bytes();
+        let name = &names.correlation;
         if scan.correlation_present && scan.correlation.is_none() {
-            edits.push(remove(name));
+            edits.push(remove(Rc::clone(name)));
         }
-        edits.push(set(name, Some(Rc::from(correlation.as_str().as_bytes()))));
+        edits.push(set(Rc::clone(name), Some(Rc::from(correlation.shared()))));
     }
     if let Some(path) = new_path {
-        edits.push(set(b":path", Some(Rc::from(path))));
+        edits.push(set(Rc::from(b":path".as_slice()), Some(Rc::from(path))));
     }
     Edits {
         edits,
@@ -117,13 +144,10 @@ pub(super) fn compile(
     }
 }
 
-fn remove(name: &[u8]) -> Edit {
+fn remove(name: Rc<[u8]>) -> Edit {
     set(name, None)
 }
 
-fn set(name: &[u8], value: Option<Rc<[u8]>>) -> Edit {
-    Edit {
-        name: Cow::Owned(name.to_vec()),
-        value,
-    }
+fn set(name: Rc<[u8]>, value: Option<Rc<[u8]>>) -> Edit {
+    Edit { name, value }
 }
