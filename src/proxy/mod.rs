@@ -1,7 +1,7 @@
 //! The only code that names `proxy_wasm`: contexts, host calls, key fetching, metrics.
 //!
 //! A VM has one root context for each plugin config and one HTTP context for each request. What they
-//! share is [`Shared`].
+//! share is `Shared`.
 
 pub mod entropy;
 pub mod host;
