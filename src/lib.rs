@@ -34,7 +34,19 @@
 )]
 
 pub mod claims;
+pub mod config;
+pub mod correlation;
 pub mod denial;
+pub mod gate;
+pub mod headers;
+pub mod identity;
 pub mod json;
 pub mod policy;
+#[cfg(feature = "proxy")]
+pub mod proxy;
+pub mod record;
+pub mod reply;
 pub mod token;
+
+#[cfg(all(feature = "proxy", target_family = "wasm"))]
+proxy_wasm::main! {{ proxy::register(); }}

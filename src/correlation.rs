@@ -1,0 +1,166 @@
+//! One correlation ID for a request, from the edge's log to the mesh's.
+//!
+//! The signed claim of a verified token wins; else the first accepted header that is well-formed;
+//! else a new UUIDv7 (RFC 9562 §5.7). No decision ever depends on it.
+
+use std::borrow::Cow;
+
+use crate::claims::ClaimPath;
+use crate::headers::Headers;
+
+/// Where correlation IDs are read and written: the config's `correlation`.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The request header that carries the ID to the upstream, in lower case.
+    pub header: String,
+    /// The claim that carries the signed ID.
+    pub claim: Option<ClaimPath>,
+    /// The request headers that are believed, in order, where no signed ID is there.
+    pub accept: Vec<String>,
+    /// Whether responses carry the header too.
+    pub response_header: bool,
+}
+
+/// Where an ID comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The claim of a verified token.
+    Signed,
+    /// A header of the request.
+    Header,
+    /// Made here.
+    Generated,
+}
+
+/// A correlation ID: 1 to 128 characters of `A-Za-z0-9._:-`, so that it can stand raw in any log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CorrelationId {
+    text: Cow<'static, str>,
+    source: Source,
+}
+
+impl Source {
+    /// `signed`, `header` or `generated`: how logs show it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Signed => "signed",
+            Self::Header => "header",
+            Self::Generated => "generated",
+        }
+    }
+}
+
+impl CorrelationId {
+    /// The ID of a verified token, where its claim holds a well-formed one.
+    #[must_use]
+    pub fn signed(claim: Option<&str>) -> Option<Self> {
+        Some(Self {
+            text: Cow::Owned(well_formed(claim?.as_bytes())?.to_owned()),
+            source: Source::Signed,
+        })
+    }
+
+    /// The first well-formed ID in the accepted headers. A header that stands more than once is not
+    /// believed: which one would the edge have meant?
+    #[must_use]
+    pub fn from_headers(headers: &Headers<'_>, settings: &Settings) -> Option<Self> {
+        settings.accept.iter().find_map(|name| {
+            let mut values = headers.all(name);
+            let (first, second) = (values.next()?, values.next());
+            let text = well_formed(first).filter(|_| second.is_none())?;
+            Some(Self {
+                text: Cow::Owned(text.to_owned()),
+                source: Source::Header,
+            })
+        })
+    }
+
+    /// A new UUIDv7 from a time in milliseconds since 1970 and ten random bytes.
+    #[must_use]
+    pub fn generate(milliseconds: u64, random: [u8; 10]) -> Self {
+        let uuid = uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid();
+        Self {
+            text: Cow::Owned(uuid.hyphenated().to_string()),
+            source: Source::Generated,
+        }
+    }
+
+    /// The ID.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Where it comes from.
+    #[must_use]
+    pub const fn source(&self) -> Source {
+        self.source
+    }
+}
+
+/// The text of an ID that may go into logs and headers as it is.
+#[must_use]
+pub fn well_formed(bytes: &[u8]) -> Option<&str> {
+    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"._:-".contains(byte);
+    let fits = (1..=128).contains(&bytes.len()) && bytes.iter().all(allowed);
+    std::str::from_utf8(bytes).ok().filter(|_| fits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> Settings {
+        Settings {
+            header: "x-correlation-id".into(),
+            claim: None,
+            accept: vec!["x-correlation-id".into(), "x-request-id".into()],
+            response_header: true,
+        }
+    }
+
+    #[test]
+    fn the_first_well_formed_header_wins() {
+        let headers: Headers<'_> = [("x-request-id", "second"), ("x-correlation-id", "bad id")]
+            .into_iter()
+            .collect();
+        let id = CorrelationId::from_headers(&headers, &settings()).unwrap();
+        assert_eq!((id.as_str(), id.source()), ("second", Source::Header));
+    }
+
+    #[test]
+    fn hostile_ids_are_not_ids() {
+        let long = "a".repeat(129);
+        let hostile: [&[u8]; 8] = [
+            b"",
+            b"a b",
+            b"a\nb",
+            b"\"",
+            b"\x1b[31m",
+            b"\xff",
+            b"a%0a",
+            long.as_bytes(),
+        ];
+        for id in hostile {
+            assert_eq!(well_formed(id), None, "{id:?}");
+        }
+        assert!(well_formed("a".repeat(128).as_bytes()).is_some());
+        assert!(well_formed(b"Az09._:-").is_some());
+    }
+
+    #[test]
+    fn a_repeated_header_is_not_believed() {
+        let headers: Headers<'_> = [("x-correlation-id", "a"), ("x-correlation-id", "b")]
+            .into_iter()
+            .collect();
+        assert_eq!(CorrelationId::from_headers(&headers, &settings()), None);
+    }
+
+    #[test]
+    fn a_generated_id_is_a_uuid_of_version_7_with_its_time_in_front() {
+        let id = CorrelationId::generate(0x0123_4567_89ab, [0xff; 10]);
+        assert_eq!(id.as_str(), "01234567-89ab-7fff-bfff-ffffffffffff");
+        assert_eq!(well_formed(id.as_str().as_bytes()), Some(id.as_str()));
+    }
+}

@@ -1,0 +1,129 @@
+//! What a request that goes on must lose and gain.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use super::scan::{Scan, TokenHeader};
+use crate::config::Config;
+use crate::correlation::CorrelationId;
+use crate::identity;
+use crate::policy::permit::Permit;
+use crate::token::Verified;
+
+/// One change to the request's headers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    /// The header's name as it stands in the request, or as it is to be set.
+    pub name: Cow<'static, [u8]>,
+    /// The one value that it has afterwards; `None`: no instance of it is left.
+    pub value: Option<Rc<[u8]>>,
+}
+
+/// A request that may go on, and how.
+#[derive(Debug)]
+pub struct Forward {
+    permit: Permit,
+    edits: Vec<Edit>,
+}
+
+pub(super) struct Edits {
+    pub(super) edits: Vec<Edit>,
+    /// 1 where the request brought identity headers that are not what the claims say.
+    pub(super) spoofed: u64,
+}
+
+impl Forward {
+    pub(super) fn new(permit: Permit, edits: Vec<Edit>) -> Self {
+        Self { permit, edits }
+    }
+
+    /// What lets it go on.
+    #[must_use]
+    pub fn permit(&self) -> &Permit {
+        &self.permit
+    }
+
+    /// The changes, in order.
+    #[must_use]
+    pub fn edits(&self) -> &[Edit] {
+        &self.edits
+    }
+}
+
+/// Identity header values of a token, by the header's index in the config.
+struct IdentityValues(Vec<Option<Rc<[u8]>>>);
+
+pub(super) fn compile(
+    config: &Config,
+    scan: &Scan<'_>,
+    verified: Option<&Verified>,
+    token_dropped: bool,
+    correlation: &CorrelationId,
+    new_path: Option<Vec<u8>>,
+) -> Edits {
+    let mut edits: Vec<Edit> = scan.strip.iter().map(|name| remove(name)).collect();
+    let values = verified.map(|verified| {
+        verified.memo(|claims| {
+            let value = |header: &identity::IdentityHeader| {
+                let value = identity::header_value(claims.at(&header.claim)?)?;
+                Some(Rc::from(value.into_bytes()))
+            };
+            IdentityValues(config.identity.headers.iter().map(value).collect())
+        })
+    });
+    let mut spoofed = scan.spoofed && scan.identity.is_empty();
+    for (index, header) in config.identity.headers.iter().enumerate() {
+        let wanted = values
+            .as_ref()
+            .and_then(|values| values.0.get(index)?.clone());
+        let mut sent = scan
+            .identity
+            .iter()
+            .filter(|(at, _)| *at == index)
+            .map(|(_, value)| *value);
+        let (first, second) = (sent.next(), sent.next());
+        match (first, second, wanted) {
+            (Some(value), None, Some(wanted)) if *value == *wanted => {}
+            (None, _, None) => {}
+            (first, second, wanted) => {
+                spoofed |= first.is_some();
+                // Setting a header that stands more than once may leave the others.
+                if second.is_some() || wanted.is_none() {
+                    edits.push(remove(header.name.as_bytes()));
+                }
+                if wanted.is_some() {
+                    edits.push(set(header.name.as_bytes(), wanted));
+                }
+            }
+        }
+    }
+    let keep_token = config.claims.forward && !token_dropped;
+    if scan.token != TokenHeader::Absent && !keep_token {
+        edits.push(remove(config.claims.header.as_bytes()));
+    }
+    if scan.correlation != Some(correlation.as_str().as_bytes()) {
+        let name = config.correlation.header.as_bytes();
+        if scan.correlation_present && scan.correlation.is_none() {
+            edits.push(remove(name));
+        }
+        edits.push(set(name, Some(Rc::from(correlation.as_str().as_bytes()))));
+    }
+    if let Some(path) = new_path {
+        edits.push(set(b":path", Some(Rc::from(path))));
+    }
+    Edits {
+        edits,
+        spoofed: u64::from(spoofed),
+    }
+}
+
+fn remove(name: &[u8]) -> Edit {
+    set(name, None)
+}
+
+fn set(name: &[u8], value: Option<Rc<[u8]>>) -> Edit {
+    Edit {
+        name: Cow::Owned(name.to_vec()),
+        value,
+    }
+}

@@ -1,0 +1,500 @@
+//! The decision itself: which route, whose claims, and whether they suffice.
+
+use super::scan::{Scan, TokenHeader};
+use super::{Gate, Patience, Surroundings};
+use crate::config::Mode;
+use crate::denial::Reason;
+use crate::headers::Headers;
+use crate::identity::OnSpoof;
+use crate::policy::access::{self, Subject};
+use crate::policy::host::CanonicalHost;
+use crate::policy::path::CanonicalPath;
+use crate::policy::permit::Permit;
+use crate::policy::route::{Route, RouteId};
+use crate::policy::table::{Unmatched, Variables};
+use crate::record::Verdict;
+use crate::reply::StepUpChallenge;
+use crate::token::{LiveRequest, Refusal as TokenRefusal, Verified};
+
+/// What the pipeline came to, before anything is done about it.
+pub(super) struct Judgement {
+    pub(super) ruling: Ruling,
+    pub(super) route: Option<RouteId>,
+    pub(super) verified: Option<Verified>,
+    /// A token that did not verify on a route that lets everybody pass: it does not go on either.
+    pub(super) token_dropped: bool,
+    /// The path that the decision is about, where it is not the one that was sent.
+    pub(super) new_path: Option<Vec<u8>>,
+}
+
+pub(super) enum Ruling {
+    Pass {
+        permit: Permit,
+        /// What would have been denied, in shadow mode.
+        shadowed: Option<Denial>,
+    },
+    Deny {
+        refusal: Denial,
+    },
+    Wait {
+        issuer: usize,
+    },
+}
+
+/// Why not.
+#[derive(Debug)]
+pub(super) struct Denial {
+    pub(super) reason: Reason,
+    pub(super) step_up: Option<StepUpChallenge>,
+    /// For the log only.
+    pub(super) explanation: Option<String>,
+}
+
+impl From<Reason> for Denial {
+    fn from(reason: Reason) -> Self {
+        Self {
+            reason,
+            step_up: None,
+            explanation: None,
+        }
+    }
+}
+
+impl Ruling {
+    pub(super) fn verdict(&self) -> Verdict {
+        match self {
+            Self::Pass { shadowed: None, .. } => Verdict::Allow,
+            Self::Pass {
+                shadowed: Some(denial),
+                ..
+            } => Verdict::Shadow(denial.reason),
+            Self::Deny { refusal } => Verdict::Deny(refusal.reason),
+            Self::Wait { .. } => Verdict::Deny(Reason::KeysUnavailable),
+        }
+    }
+
+    pub(super) fn explanation(&self) -> Option<String> {
+        match self {
+            Self::Pass {
+                shadowed: Some(denial),
+                ..
+            }
+            | Self::Deny { refusal: denial } => denial.explanation.clone(),
+            _ => None,
+        }
+    }
+}
+
+/// What the request's token came to.
+enum Credentials {
+    Verified(Verified),
+    /// There is none, or it does not count.
+    Refused(Reason),
+    /// It may count once keys were fetched.
+    Undecided {
+        issuer: usize,
+        reason: Reason,
+    },
+}
+
+impl Credentials {
+    fn verified(&self) -> Option<&Verified> {
+        match self {
+            Self::Verified(verified) => Some(verified),
+            _ => None,
+        }
+    }
+
+    /// Why there are no claims.
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Verified(_) => Reason::Internal,
+            Self::Refused(reason) | Self::Undecided { reason, .. } => *reason,
+        }
+    }
+}
+
+impl Gate {
+    /// Decides about a request; changes nothing but what is remembered of its token.
+    pub(super) fn judge(
+        &mut self,
+        scan: &Scan<'_>,
+        headers: &Headers<'_>,
+        around: &mut Surroundings<'_>,
+    ) -> Judgement {
+        if scan.spoofed && self.config.identity.on_spoof == OnSpoof::Reject {
+            return Judgement::denied(Reason::SpoofedHeader);
+        }
+        if scan.token == TokenHeader::Repeated {
+            return Judgement::denied(Reason::ClaimsRepeated);
+        }
+        // A plain CONNECT asks for a tunnel, which no route describes. An extended one (RFC 8441)
+        // arrives as GET.
+        if scan.method.is_empty() || scan.method == b"CONNECT" {
+            return Judgement::denied(Reason::RequestMalformed);
+        }
+        let host = match CanonicalHost::parse(scan.authority) {
+            Ok(host) => host,
+            Err(error) => return Judgement::malformed(&error),
+        };
+        let path = match CanonicalPath::parse(scan.path) {
+            Ok(path) => path,
+            Err(error) => return Judgement::malformed(&error),
+        };
+        if let Some(judgement) = self.preflight(scan, &host, &path) {
+            return judgement;
+        }
+        let located = match self.config.rbac.routes.find(&host, scan.method, &path) {
+            Ok(found) => Some(found.id),
+            Err(Unmatched::NoRoute) => None,
+            Err(Unmatched::Ambiguous { class, route }) => {
+                return Judgement {
+                    route,
+                    ..Judgement::malformed_as(Reason::PathAmbiguous, &class)
+                };
+            }
+        };
+        let public = located.is_some_and(|id| {
+            self.config
+                .rbac
+                .routes
+                .get(id)
+                .is_some_and(|route| route.access.is_public())
+        });
+        let credentials = self.credentials(scan, &host, around);
+        self.authorize(
+            scan,
+            headers,
+            &host,
+            &path,
+            located,
+            public,
+            credentials,
+            around,
+        )
+    }
+
+    /// What the request's token is worth.
+    fn credentials(
+        &mut self,
+        scan: &Scan<'_>,
+        host: &CanonicalHost<'_>,
+        around: &Surroundings<'_>,
+    ) -> Credentials {
+        let TokenHeader::Once(value) = scan.token else {
+            return Credentials::Refused(Reason::ClaimsMissing);
+        };
+        let claims = &self.config.claims;
+        if value.len() > claims.max_bytes {
+            return Credentials::Refused(Reason::ClaimsTooLarge);
+        }
+        let Some(token) = without_prefix(value, claims.prefix.as_bytes()) else {
+            return Credentials::Refused(Reason::ClaimsMalformed);
+        };
+        let live = LiveRequest {
+            method: scan.method,
+            path: scan.path,
+            host: host.as_str(),
+        };
+        let now = around.seconds();
+        match self.verifier.verify(token, &live, now, around.backend) {
+            Ok(verified) => {
+                self.note_delay(&verified, now);
+                Credentials::Verified(verified)
+            }
+            Err(TokenRefusal::Denied(reason)) => Credentials::Refused(reason),
+            Err(ref absent @ TokenRefusal::KeysAbsent { issuer, .. }) => Credentials::Undecided {
+                issuer,
+                reason: absent.reason(),
+            },
+        }
+    }
+
+    fn note_delay(&mut self, verified: &Verified, now: u64) {
+        if let (false, Some(issued_at)) = (verified.from_cache(), verified.issued_at()) {
+            self.counters.delay(now.saturating_sub(issued_at));
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn authorize(
+        &mut self,
+        scan: &Scan<'_>,
+        headers: &Headers<'_>,
+        host: &CanonicalHost<'_>,
+        path: &CanonicalPath<'_>,
+        located: Option<RouteId>,
+        public: bool,
+        credentials: Credentials,
+        around: &mut Surroundings<'_>,
+    ) -> Judgement {
+        let checked = self.check(headers, path, located, &credentials, around);
+        let mut token_dropped = false;
+        let mut verified = credentials.verified().cloned();
+        let result = match checked {
+            Ok(permit) => {
+                if verified.is_none() && scan.token != TokenHeader::Absent {
+                    token_dropped = true;
+                    super::counters::add_one(Some(&mut self.counters.dropped_tokens));
+                }
+                match self.consume(verified.as_ref(), around) {
+                    Ok(()) => Ok(permit),
+                    // On a public route a token that was used up is worth nothing, but does no harm.
+                    Err(_) if public => {
+                        token_dropped = true;
+                        verified = None;
+                        Ok(permit)
+                    }
+                    Err(reason) => Err(Denial::from(reason)),
+                }
+            }
+            Err(denial) => Err(denial),
+        };
+        let new_path = path.normalized().map(<[u8]>::to_vec);
+        let ruling = match result {
+            Ok(permit) => Ruling::Pass {
+                permit,
+                shadowed: None,
+            },
+            Err(denial) => {
+                if let Some(issuer) = may_wait(&credentials, &denial, around.patience) {
+                    Ruling::Wait { issuer }
+                } else {
+                    let denial = self.explained(denial, scan, host, path, located);
+                    self.enforce(denial, located, verified.as_ref())
+                }
+            }
+        };
+        Judgement {
+            ruling,
+            route: located,
+            verified,
+            token_dropped,
+            new_path,
+        }
+    }
+
+    /// Whether the route, or the default, lets these credentials pass.
+    fn check(
+        &self,
+        headers: &Headers<'_>,
+        path: &CanonicalPath<'_>,
+        located: Option<RouteId>,
+        credentials: &Credentials,
+        around: &Surroundings<'_>,
+    ) -> Result<Permit, Denial> {
+        let rbac = &self.config.rbac;
+        let verified = credentials.verified();
+        let Some(route) = located.and_then(|id| rbac.routes.get(id)) else {
+            return match verified {
+                None => Err(credentials.reason().into()),
+                Some(verified) if rbac.default_authenticated => Ok(Permit::authenticated(verified)),
+                Some(_) => Err(Reason::RouteUnknown.into()),
+            };
+        };
+        let roles = verified.map(|verified| verified.memo(|claims| rbac.roles.roles_of(claims)));
+        let peers = if route.access.asks_for_peer() {
+            (around.peers)()
+        } else {
+            Vec::new()
+        };
+        let peers: Vec<&str> = peers.iter().map(String::as_str).collect();
+        let subject = Subject {
+            claims: verified.map(Verified::claims),
+            role_model: &rbac.roles,
+            roles: roles.as_deref(),
+            issuer: verified.map(Verified::issuer_name),
+            variables: Variables::of(&route.path, path),
+            headers,
+            peers: &peers,
+            now: around.seconds(),
+        };
+        match access::check(&route.access, &subject) {
+            // A grant that rests on claims counts only with the proof that they were verified.
+            Ok(grant) => Permit::new(grant, verified).ok_or(Reason::Internal.into()),
+            Err(refusal) if verified.is_none() && refusal.reason == Reason::ClaimsMissing => {
+                Err(credentials.reason().into())
+            }
+            Err(refusal) => Err(Denial {
+                reason: refusal.reason,
+                step_up: refusal.step_up().map(|step_up| StepUpChallenge {
+                    acr_values: step_up.acr_values.clone(),
+                    max_age: step_up.max_age,
+                }),
+                explanation: Some(refusal.explanation.to_string()),
+            }),
+        }
+    }
+
+    /// Uses up a one-use token. The very last step: nothing after it can deny.
+    fn consume(
+        &mut self,
+        verified: Option<&Verified>,
+        around: &Surroundings<'_>,
+    ) -> Result<(), Reason> {
+        match verified {
+            Some(verified) => self.verifier.consume(verified, around.seconds()),
+            None => Ok(()),
+        }
+    }
+
+    /// A CORS preflight (Fetch §4.8) that passes without claims: `OPTIONS` with an origin, for a
+    /// method that a route exists for.
+    fn preflight(
+        &self,
+        scan: &Scan<'_>,
+        host: &CanonicalHost<'_>,
+        path: &CanonicalPath<'_>,
+    ) -> Option<Judgement> {
+        let method = scan.preflight_method?;
+        if !self.config.rbac.cors_preflight || scan.method != b"OPTIONS" || !scan.origin {
+            return None;
+        }
+        let found = self.config.rbac.routes.find(host, method, path).ok()?;
+        Some(Judgement {
+            ruling: Ruling::Pass {
+                permit: Permit::preflight(&found),
+                shadowed: None,
+            },
+            route: Some(found.id),
+            verified: None,
+            token_dropped: true,
+            new_path: found.normalized().map(<[u8]>::to_vec),
+        })
+    }
+
+    /// Denies, or lets through what shadow mode or the roll-out's share spares.
+    fn enforce(
+        &self,
+        denial: Denial,
+        located: Option<RouteId>,
+        verified: Option<&Verified>,
+    ) -> Ruling {
+        let route = located.and_then(|id| self.config.rbac.routes.get(id));
+        let shadow = self.config.mode == Mode::Shadow
+            || route.is_some_and(|route| route.shadow || !chosen(route, verified));
+        if shadow && !denial.reason.is_malformed_request() {
+            Ruling::Pass {
+                permit: Permit::shadow(denial.reason),
+                shadowed: Some(denial),
+            }
+        } else {
+            Ruling::Deny { refusal: denial }
+        }
+    }
+
+    /// The denial with the route that came nearest and the test that failed, for the log.
+    fn explained(
+        &self,
+        mut denial: Denial,
+        scan: &Scan<'_>,
+        host: &CanonicalHost<'_>,
+        path: &CanonicalPath<'_>,
+        located: Option<RouteId>,
+    ) -> Denial {
+        let routes = &self.config.rbac.routes;
+        let failed = denial
+            .explanation
+            .take()
+            .unwrap_or_else(|| denial.reason.code().to_owned());
+        let word = |fits: bool| if fits { "ok" } else { "differs" };
+        denial.explanation = Some(match located.and_then(|id| routes.get(id)) {
+            Some(route) => format!("{}: host ok, path ok, method ok, {failed}", route.name),
+            None => match routes.nearest(host, scan.method, path) {
+                Some(near) => format!(
+                    "no route; nearest {}: host {}, path ok, method {}; {failed}",
+                    routes.get(near.id).map_or("-", |route| route.name.as_str()),
+                    word(near.host),
+                    word(near.method),
+                ),
+                None => format!("no route has this path; {failed}"),
+            },
+        });
+        denial
+    }
+}
+
+impl Judgement {
+    fn denied(reason: Reason) -> Self {
+        Self {
+            ruling: Ruling::Deny {
+                refusal: reason.into(),
+            },
+            route: None,
+            verified: None,
+            token_dropped: false,
+            new_path: None,
+        }
+    }
+
+    fn malformed(error: &dyn std::fmt::Display) -> Self {
+        Self::malformed_as(Reason::RequestMalformed, error)
+    }
+
+    fn malformed_as(reason: Reason, what: &dyn std::fmt::Display) -> Self {
+        let explanation = Some(what.to_string());
+        Self {
+            ruling: Ruling::Deny {
+                refusal: Denial {
+                    explanation,
+                    ..reason.into()
+                },
+            },
+            ..Self::denied(reason)
+        }
+    }
+}
+
+impl Surroundings<'_> {
+    /// Seconds since 1970.
+    fn seconds(&self) -> u64 {
+        self.now.checked_div(1_000).unwrap_or_default()
+    }
+}
+
+/// The issuer to wait for, where waiting could turn a denial into something else: the route wants
+/// claims, and only the key is missing.
+fn may_wait(credentials: &Credentials, denial: &Denial, patience: Patience) -> Option<usize> {
+    match credentials {
+        Credentials::Undecided { issuer, reason }
+            if patience == Patience::Wait && denial.reason == *reason =>
+        {
+            Some(*issuer)
+        }
+        _ => None,
+    }
+}
+
+/// Whether a denial on this route is enforced for this subject: the share is taken from a hash of
+/// the verified subject and the route. Who is not verified can't choose to be spared.
+fn chosen(route: &Route, verified: Option<&Verified>) -> bool {
+    if route.enforce_percent >= 100 {
+        return true;
+    }
+    let subject = verified.and_then(|verified| verified.claims().get("sub")?.as_str());
+    match subject {
+        Some(subject) => {
+            let hash = fnv1a(&[subject.as_bytes(), b"\0", route.name.as_bytes()]);
+            hash.checked_rem(100)
+                .is_some_and(|bucket| bucket < u64::from(route.enforce_percent))
+        }
+        None => route.enforce_percent > 0,
+    }
+}
+
+/// FNV-1a (64 bit): the same on every worker and after every restart, which is all that is asked of it.
+fn fnv1a(parts: &[&[u8]]) -> u64 {
+    parts
+        .iter()
+        .copied()
+        .flatten()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+}
+
+/// What stands behind the prefix, whose letters may be in either case (RFC 9110 §11.1).
+fn without_prefix<'v>(value: &'v [u8], prefix: &[u8]) -> Option<&'v [u8]> {
+    let (head, token) = value.split_at_checked(prefix.len())?;
+    head.eq_ignore_ascii_case(prefix).then_some(token)
+}

@@ -1,0 +1,378 @@
+//! The pipeline, pure: a request, the policy and the time → what to do with the request.
+//!
+//! In this order: correlation ID → spoofed headers → the token's shape → host and path → route →
+//! verification → access → one-use tokens last, when everything else would allow.
+
+pub mod counters;
+mod edits;
+mod judge;
+pub mod scan;
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use self::counters::Counters;
+pub use self::edits::{Edit, Forward};
+use self::judge::{Judgement, Ruling};
+use self::scan::{HeaderIndex, Scan};
+use crate::config::Config;
+use crate::correlation::CorrelationId;
+use crate::headers::Headers;
+use crate::policy::route::RouteId;
+use crate::record::{AccessField, Record, Subject, Verdict};
+use crate::reply::{Denied, Reply};
+use crate::token::{CacheLimits, SignatureBackend, Verified, Verifier};
+
+/// The compiled policy of one plugin config and what one worker remembers of its tokens.
+pub struct Gate {
+    config: Config,
+    index: HeaderIndex,
+    verifier: Verifier,
+    counters: Counters,
+    subject_key: Option<Vec<u8>>,
+    correlation_header: Rc<str>,
+}
+
+/// The most bytes that one worker's verified tokens may take.
+const CACHE_BYTES: usize = 64 << 20;
+
+/// What the pipeline asks of the world around one request.
+pub struct Surroundings<'s> {
+    /// Milliseconds since 1970.
+    pub now: u64,
+    /// Who computes signatures.
+    pub backend: &'s dyn SignatureBackend,
+    /// Ten random bytes, for a new correlation ID and for sampling.
+    pub random: &'s mut dyn FnMut() -> [u8; 10],
+    /// The URI SANs of the peer's certificate, verified by mTLS; empty where there is none.
+    pub peers: &'s dyn Fn() -> Vec<String>,
+    /// How long the request can wait for keys.
+    pub patience: Patience,
+}
+
+/// Whether a request may wait for keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// It may.
+    Wait,
+    /// A key set was fetched after the request arrived: what is not in it does not exist.
+    Fetched,
+    /// It waited long enough, or none may.
+    None,
+}
+
+/// What to do with a request, and what to tell of it.
+#[derive(Debug)]
+pub struct Decision {
+    /// What to do.
+    pub outcome: Outcome,
+    /// What access logs can print of it.
+    pub access_fields: Vec<(AccessField, Cow<'static, str>)>,
+    /// The header that the response must carry, and its value.
+    pub response_header: Option<(Rc<str>, String)>,
+    /// A line for the filter's own log.
+    pub record: Option<String>,
+}
+
+/// What to do with a request.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Let it go on with these edits.
+    Forward(Forward),
+    /// Answer it.
+    Reply(Reply),
+    /// Let it wait until the issuer's keys were fetched, then ask again.
+    Wait {
+        /// The index of the issuer whose keys it waits for.
+        issuer: usize,
+    },
+}
+
+impl Gate {
+    /// A gate for a config. `env` looks up the variables of the VM's environment; `seed` is random.
+    /// With it come warnings about what the environment lacks: those issuers' tokens are denied.
+    #[must_use]
+    pub fn new(
+        config: Config,
+        env: &dyn Fn(&str) -> Option<Vec<u8>>,
+        seed: u64,
+    ) -> (Self, Vec<String>) {
+        let limits = CacheLimits {
+            entries: config.claims.cache_entries,
+            bytes: CACHE_BYTES,
+        };
+        let verifier = Verifier::new(config.claims.issuers.clone(), limits, seed, env);
+        let mut warnings: Vec<String> = verifier
+            .warnings()
+            .iter()
+            .map(|warning| format!("claims.{warning}"))
+            .collect();
+        let subject_key = config.log.hash_key_env.as_deref().and_then(|name| {
+            let key = env(name).filter(|key| !key.is_empty());
+            if key.is_none() {
+                warnings.push(format!(
+                    "log.hash_key_env: no {name} in the VM's environment; subjects are not logged"
+                ));
+            }
+            key
+        });
+        let gate = Self {
+            index: HeaderIndex::new(&config),
+            counters: Counters::new(config.rbac.routes.routes().len()),
+            correlation_header: config.correlation.header.as_str().into(),
+            verifier,
+            subject_key,
+            config,
+        };
+        (gate, warnings)
+    }
+
+    /// The config that this gate enforces.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What the worker remembers of tokens and keys.
+    pub fn verifier(&mut self) -> &mut Verifier {
+        &mut self.verifier
+    }
+
+    /// What was counted since the last call.
+    pub fn take_counters(&mut self) -> Counters {
+        self.counters.take()
+    }
+
+    /// Decides about one request.
+    pub fn decide(&mut self, headers: &Headers<'_>, around: &mut Surroundings<'_>) -> Decision {
+        let scan = self.index.scan(headers, &self.config);
+        let judgement = self.judge(&scan, headers, around);
+        let correlation = self.correlate(&scan, headers, judgement.verified.as_ref(), around);
+        if let Ruling::Wait { issuer } = judgement.ruling {
+            return Decision {
+                outcome: Outcome::Wait { issuer },
+                access_fields: Vec::new(),
+                response_header: None,
+                record: None,
+            };
+        }
+        self.conclude(&scan, headers, judgement, &correlation, around)
+    }
+
+    fn conclude(
+        &mut self,
+        scan: &Scan<'_>,
+        headers: &Headers<'_>,
+        judgement: Judgement,
+        correlation: &CorrelationId,
+        around: &mut Surroundings<'_>,
+    ) -> Decision {
+        let verdict = judgement.ruling.verdict();
+        let route = judgement.route;
+        self.counters.count(
+            verdict,
+            route.and_then(|RouteId(id)| usize::try_from(id).ok()),
+        );
+        let subject = judgement
+            .verified
+            .as_ref()
+            .and_then(|verified| self.subject(verified));
+        let access_fields =
+            self.access_fields(verdict, &judgement, correlation, subject.as_deref());
+        let record = self.record(
+            scan,
+            headers,
+            &judgement,
+            correlation,
+            subject.as_deref(),
+            around,
+        );
+        let response_header = self.config.correlation.response_header.then(|| {
+            (
+                Rc::clone(&self.correlation_header),
+                correlation.as_str().to_owned(),
+            )
+        });
+        let outcome = match judgement.ruling {
+            Ruling::Pass { permit, .. } => {
+                let dropped = judgement.token_dropped;
+                let edits = edits::compile(
+                    &self.config,
+                    scan,
+                    judgement.verified.as_ref(),
+                    dropped,
+                    correlation,
+                    judgement.new_path,
+                );
+                self.counters.spoofed = self.counters.spoofed.saturating_add(edits.spoofed);
+                Outcome::Forward(Forward::new(permit, edits.edits))
+            }
+            Ruling::Deny { ref refusal } => {
+                let route = route.and_then(|id| self.config.rbac.routes.get(id));
+                Outcome::Reply(Reply::new(
+                    &Denied {
+                        reason: refusal.reason,
+                        status: route.map(|route| route.status(refusal.reason)),
+                        route: route.map(|route| route.name.as_str()),
+                        correlation_id: correlation.as_str(),
+                        correlation_header: response_header.as_ref().map(|(name, _)| &**name),
+                        step_up: refusal.step_up.as_ref(),
+                        grpc: scan.grpc,
+                    },
+                    &self.config.responses,
+                ))
+            }
+            Ruling::Wait { issuer } => Outcome::Wait { issuer },
+        };
+        Decision {
+            outcome,
+            access_fields,
+            response_header,
+            record,
+        }
+    }
+
+    /// The signed ID wins, then an accepted header's, then a new one.
+    fn correlate(
+        &mut self,
+        scan: &Scan<'_>,
+        headers: &Headers<'_>,
+        verified: Option<&Verified>,
+        around: &mut Surroundings<'_>,
+    ) -> CorrelationId {
+        let settings = &self.config.correlation;
+        if scan.correlation_present
+            && scan
+                .correlation
+                .and_then(crate::correlation::well_formed)
+                .is_none()
+        {
+            counters::add_one(Some(&mut self.counters.correlation_malformed));
+        }
+        let claim = settings.claim.as_ref();
+        let signed = verified
+            .and_then(|verified| CorrelationId::signed(verified.claims().at(claim?)?.as_str()));
+        if let Some(signed) = signed {
+            if scan
+                .correlation
+                .is_some_and(|sent| sent != signed.as_str().as_bytes())
+            {
+                counters::add_one(Some(&mut self.counters.correlation_overwritten));
+            }
+            return signed;
+        }
+        CorrelationId::from_headers(headers, settings)
+            .unwrap_or_else(|| CorrelationId::generate(around.now, (around.random)()))
+    }
+
+    fn route_name(&self, id: Option<RouteId>) -> Option<&str> {
+        Some(self.config.rbac.routes.get(id?)?.name.as_str())
+    }
+
+    fn access_fields(
+        &self,
+        verdict: Verdict,
+        judgement: &Judgement,
+        correlation: &CorrelationId,
+        subject: Option<&str>,
+    ) -> Vec<(AccessField, Cow<'static, str>)> {
+        let route = self.route_name(judgement.route);
+        let verified = judgement.verified.as_ref();
+        let owned = |text: &str| Some(Cow::Owned(plain(text)));
+        self.config
+            .log
+            .access_fields
+            .iter()
+            .filter_map(|field| {
+                let value = match field {
+                    AccessField::CorrelationId => Some(Cow::Owned(correlation.as_str().to_owned())),
+                    AccessField::Verdict => Some(Cow::Owned(verdict.text(route))),
+                    AccessField::Reason => verdict.reason().map(|reason| reason.code().into()),
+                    AccessField::Route => route.and_then(owned),
+                    AccessField::Issuer => verified.and_then(|it| owned(it.issuer_name())),
+                    AccessField::Kid => verified.and_then(|it| owned(it.kid()?)),
+                    AccessField::Subject => subject.and_then(owned),
+                    AccessField::CorrelationSource => Some(correlation.source().as_str().into()),
+                };
+                Some((*field, value?))
+            })
+            .collect()
+    }
+
+    /// The subject as a keyed hash: the first 16 bytes of HMAC-SHA-256, in hex.
+    fn subject(&self, verified: &Verified) -> Option<Rc<str>> {
+        struct Hashed(Option<Rc<str>>);
+        let wanted = self.config.log.subject == Subject::Hash;
+        let key = self.subject_key.as_deref().filter(|_| wanted)?;
+        verified
+            .memo(|claims| {
+                let subject = claims.get("sub").and_then(crate::json::Json::as_str);
+                Hashed(subject.map(|subject| crate::record::keyed_hash(key, subject).into()))
+            })
+            .0
+            .clone()
+    }
+
+    fn record(
+        &self,
+        scan: &Scan<'_>,
+        headers: &Headers<'_>,
+        judgement: &Judgement,
+        correlation: &CorrelationId,
+        subject: Option<&str>,
+        around: &mut Surroundings<'_>,
+    ) -> Option<String> {
+        let verdict = judgement.ruling.verdict();
+        let share = match verdict {
+            Verdict::Allow => self.config.log.allow,
+            Verdict::Deny(_) => self.config.log.deny,
+            Verdict::Shadow(_) => self.config.log.shadow,
+        };
+        if !sampled(share, around.random) {
+            return None;
+        }
+        let verified = judgement.verified.as_ref();
+        let record = Record {
+            time: around.now,
+            verdict,
+            route: self.route_name(judgement.route),
+            explanation: judgement.ruling.explanation(),
+            correlation_id: correlation.as_str(),
+            correlation_source: correlation.source(),
+            request_id: headers.first("x-request-id"),
+            traceparent: headers.first("traceparent"),
+            method: scan.method,
+            host: scan.authority,
+            path: scan.path,
+            issuer: verified.map(Verified::issuer_name),
+            kid: verified.and_then(Verified::kid),
+            subject,
+        };
+        Some(record.to_line())
+    }
+}
+
+/// A text that access logs may print raw: what is not printable ASCII, and what could end a field of
+/// a text log, becomes `_`.
+fn plain(text: &str) -> String {
+    text.chars()
+        .take(256)
+        .map(|letter| match letter {
+            '"' | '\\' => '_',
+            letter if letter.is_ascii_graphic() => letter,
+            _ => '_',
+        })
+        .collect()
+}
+
+/// Whether one of a share of requests is chosen.
+fn sampled(share: f64, random: &mut dyn FnMut() -> [u8; 10]) -> bool {
+    if share >= 1.0 {
+        return true;
+    }
+    if share <= 0.0 {
+        return false;
+    }
+    let [a, b, c, d, ..] = random();
+    f64::from(u32::from_le_bytes([a, b, c, d])) < share * f64::from(u32::MAX)
+}

@@ -1,0 +1,132 @@
+//! Identity headers: which of the request's own are taken away, and what verified claims put there.
+
+use crate::claims::{ClaimPath, Claims};
+use crate::json::Json;
+
+/// The largest value of an identity header, in bytes. What is longer is left out: half a list of
+/// roles would be another list of roles.
+pub const MAX_VALUE: usize = 4096;
+
+/// What to do with a request that brings a reserved header itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnSpoof {
+    /// Take the header away.
+    #[default]
+    Strip,
+    /// Deny the request (`spoofed_header`).
+    Reject,
+}
+
+/// Header → claim, as the config's `identity.headers` has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityHeader {
+    /// The header's name, in lower case.
+    pub name: String,
+    /// The claim it is set from.
+    pub claim: ClaimPath,
+}
+
+/// The value of one identity header, or `None` where the claim is absent, an object, or too long.
+///
+/// Strings, numbers and booleans as they are, lists joined with commas. `%`, a comma inside a list's
+/// member and every byte outside 0x21–0x7E are percent-encoded, so that no claim can break out of
+/// its header and no member can pose as two.
+#[must_use]
+pub fn header_value(claim: &Json) -> Option<String> {
+    let mut value = String::new();
+    match claim {
+        Json::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    value.push(',');
+                }
+                push_scalar(&mut value, item, true)?;
+            }
+        }
+        scalar => push_scalar(&mut value, scalar, false)?,
+    }
+    (value.len() <= MAX_VALUE).then_some(value)
+}
+
+/// All identity headers that the claims give a value.
+#[must_use]
+pub fn header_values<'a>(headers: &'a [IdentityHeader], claims: &Claims) -> Vec<(&'a str, String)> {
+    headers
+        .iter()
+        .filter_map(|header| {
+            Some((
+                header.name.as_str(),
+                header_value(claims.at(&header.claim)?)?,
+            ))
+        })
+        .collect()
+}
+
+fn push_scalar(value: &mut String, scalar: &Json, in_list: bool) -> Option<()> {
+    match scalar {
+        Json::String(text) => {
+            for byte in text.bytes() {
+                if !(0x21..=0x7e).contains(&byte) || byte == b'%' || (in_list && byte == b',') {
+                    value.push('%');
+                    for nibble in [byte >> 4, byte & 0xf] {
+                        let digit = char::from_digit(u32::from(nibble), 16)?;
+                        value.push(digit.to_ascii_uppercase());
+                    }
+                } else {
+                    value.push(char::from(byte));
+                }
+                if value.len() > MAX_VALUE {
+                    return None;
+                }
+            }
+        }
+        Json::Integer(number) => value.push_str(&number.to_string()),
+        Json::Float(number) => value.push_str(&serde_json::Number::from_f64(*number)?.to_string()),
+        Json::Bool(flag) => value.push_str(if *flag { "true" } else { "false" }),
+        Json::Null | Json::Array(_) | Json::Object(_) => return None,
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(json: &str) -> Option<String> {
+        header_value(&Json::parse(json.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn scalars_and_lists() {
+        assert_eq!(value(r#""u-1""#).as_deref(), Some("u-1"));
+        assert_eq!(value("12").as_deref(), Some("12"));
+        assert_eq!(value("1.5").as_deref(), Some("1.5"));
+        assert_eq!(value("true").as_deref(), Some("true"));
+        assert_eq!(value(r#"["a","b",3]"#).as_deref(), Some("a,b,3"));
+        assert_eq!(value("[]").as_deref(), Some(""));
+    }
+
+    #[test]
+    fn nothing_breaks_out_of_its_header() {
+        assert_eq!(
+            value(r#""a\r\nx-admin: 1""#).as_deref(),
+            Some("a%0D%0Ax-admin:%201")
+        );
+        assert_eq!(
+            value(r#"["a,admin","%2C"]"#).as_deref(),
+            Some("a%2Cadmin,%252C")
+        );
+        assert_eq!(value(r#""a,b""#).as_deref(), Some("a,b"));
+        assert_eq!(value(r#""é""#).as_deref(), Some("%C3%A9"));
+        assert_eq!(value(r#""\u0000\u007f""#).as_deref(), Some("%00%7F"));
+    }
+
+    #[test]
+    fn objects_null_nested_lists_and_long_values_give_no_header() {
+        for json in ["{}", "null", r#"[{"a":1}]"#, "[[1]]", "[null]"] {
+            assert_eq!(value(json), None, "{json}");
+        }
+        assert!(value(&format!("{:?}", "a".repeat(MAX_VALUE))).is_some());
+        assert_eq!(value(&format!("{:?}", "a".repeat(MAX_VALUE + 1))), None);
+    }
+}

@@ -1,0 +1,87 @@
+//! When a request fails only because its user authenticated too weakly or too long ago (RFC 9470).
+
+use super::evaluate::{Outcome, evaluate};
+use super::{ClaimTest, Scalar, Test};
+use crate::claims::ClaimPath;
+use crate::policy::access::Subject;
+use crate::policy::explanation::StepUp;
+
+/// What to ask of the user, if that could make the condition hold. The condition must not hold now.
+///
+/// Only tests on `acr`, `amr` and `auth_time` that stand outside `not` can be mended so: what a user
+/// would have to do to fail a test on them cannot be said in a challenge.
+pub(crate) fn step_up(test: &Test, subject: &Subject<'_>) -> Option<StepUp> {
+    mendable(test, subject).then(|| {
+        let mut step_up = StepUp::default();
+        collect(test, subject, &mut step_up);
+        step_up
+    })
+}
+
+fn mendable(test: &Test, subject: &Subject<'_>) -> bool {
+    match test {
+        Test::All(tests) => tests.iter().all(|test| mendable(test, subject)),
+        Test::Any(tests) => tests.iter().any(|test| mendable(test, subject)),
+        Test::Claim { path, .. } if is_about_authentication(path) => true,
+        _ => evaluate(test, subject) == Outcome::Holds,
+    }
+}
+
+fn collect(test: &Test, subject: &Subject<'_>, step_up: &mut StepUp) {
+    if evaluate(test, subject) == Outcome::Holds {
+        return;
+    }
+    match test {
+        Test::All(tests) => {
+            for test in tests {
+                collect(test, subject, step_up);
+            }
+        }
+        Test::Any(tests) => {
+            if let Some(test) = tests.iter().find(|test| mendable(test, subject)) {
+                collect(test, subject, step_up);
+            }
+        }
+        Test::Claim { path, test } => match test {
+            ClaimTest::Equals(Scalar::String(value)) if is(path, "acr") => {
+                step_up.add_acr(value);
+            }
+            ClaimTest::In(values) if is(path, "acr") => {
+                for value in values {
+                    if let Scalar::String(value) = value {
+                        step_up.add_acr(value);
+                    }
+                }
+            }
+            ClaimTest::MaxAge(seconds) if is(path, "auth_time") => {
+                let seconds = step_up
+                    .max_age
+                    .map_or(*seconds, |other| other.min(*seconds));
+                step_up.max_age = Some(seconds);
+            }
+            _ => {}
+        },
+        Test::Not(_) | Test::Header { .. } | Test::Peer(_) => {}
+    }
+}
+
+fn is_about_authentication(path: &ClaimPath) -> bool {
+    is(path, "acr") || is(path, "amr") || is(path, "auth_time")
+}
+
+fn is(path: &ClaimPath, claim: &str) -> bool {
+    matches!(path.names(), [name] if name == claim)
+}
+
+impl StepUp {
+    /// Values that a challenge's quoted, space-separated list cannot hold are left out.
+    fn add_acr(&mut self, value: &str) {
+        let fits = !value.is_empty()
+            && value
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'));
+        if fits && !self.acr_values.iter().any(|known| known == value) {
+            self.acr_values.push(value.to_owned());
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! A request's path in the one form that is matched, and the ambiguity classes found in it.
+//!
+//! Every percent triplet is decoded exactly once, inside its segment; separators never come from
+//! decoding. The path that goes upstream is the one that was sent, except where dot or empty
+//! segments are normalized.
+
+mod decode;
+mod readings;
+mod rules;
+
+use std::borrow::Cow;
+
+pub(crate) use self::decode::{decode_segment, inspect, is_dots};
+pub(crate) use self::readings::readings;
+pub use self::rules::{
+    Ambiguity, AmbiguitySet, PathRuleOverrides, PathRules, Resolve, Retain, TrailingSlash,
+};
+
+/// The value of `:path`, split and decoded once for matching, dots and empty segments resolved.
+///
+/// Borrows from the request wherever the path is matched as it was sent.
+#[derive(Debug, Clone)]
+pub struct CanonicalPath<'r> {
+    segments: SegmentText<'r>,
+    classes: AmbiguitySet,
+    hidden: AmbiguitySet,
+    /// `:path` with its query, resolved; where that differs from what was sent.
+    normalized: Option<Vec<u8>>,
+}
+
+/// Why a `:path` is none. Always 400 `request_malformed`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PathError {
+    /// Empty, `*`, or in absolute form: it does not start with a slash.
+    #[error("the path does not start with '/'")]
+    NotAbsolute,
+    /// A raw `#`: a fragment is never sent (RFC 9110 §7.1).
+    #[error("the path holds a fragment")]
+    Fragment,
+    /// A control byte, raw or decoded, or a raw space.
+    #[error("the path holds a control character")]
+    Control,
+    /// A `%` without two hexadecimal digits behind it.
+    #[error("the path holds a broken percent triplet")]
+    Percent,
+    /// Not UTF-8 after decoding, overlong forms included.
+    #[error("the path is not UTF-8")]
+    Utf8,
+    /// A `..` that leaves the root.
+    #[error("the path leads above the root")]
+    AboveRoot,
+}
+
+/// Decoded segments in one text, between separators that no segment can hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SegmentText<'r> {
+    /// Without a separator at either end; empty for the root. No segment is empty.
+    pub(crate) text: Cow<'r, str>,
+    /// `/` where nothing was decoded, else NUL, as control bytes are refused.
+    pub(crate) separator: char,
+    /// Whether a slash stood at the end. Never for the root.
+    pub(crate) trailing_slash: bool,
+}
+
+impl<'r> CanonicalPath<'r> {
+    /// Reads the value of `:path` (RFC 9113 §8.3.1; RFC 3986 §3.3).
+    ///
+    /// # Errors
+    /// A [`PathError`]: the request is malformed.
+    pub fn parse(raw: &'r [u8]) -> Result<Self, PathError> {
+        let inner = raw.strip_prefix(b"/").ok_or(PathError::NotAbsolute)?;
+        let mut plain = true;
+        let mut previous = b'/';
+        let mut end = inner.len();
+        for (index, &byte) in inner.iter().enumerate() {
+            match byte {
+                b'/' | b'.' if previous == b'/' => plain = false,
+                b'%' | b';' | b'\\' => plain = false,
+                b'?' => {
+                    end = index;
+                    break;
+                }
+                b'#' => return Err(PathError::Fragment),
+                0..=b' ' | 0x7F => return Err(PathError::Control),
+                _ => {}
+            }
+            previous = byte;
+        }
+        let (path, query) = inner.split_at_checked(end).unwrap_or((inner, b""));
+        if !plain {
+            return Self::parse_odd(path, query);
+        }
+        let text = std::str::from_utf8(path).map_err(|_| PathError::Utf8)?;
+        Ok(Self {
+            segments: SegmentText {
+                text: Cow::Borrowed(text.strip_suffix('/').unwrap_or(text)),
+                separator: '/',
+                trailing_slash: text.ends_with('/'),
+            },
+            classes: AmbiguitySet::EMPTY,
+            hidden: AmbiguitySet::EMPTY,
+            normalized: None,
+        })
+    }
+
+    /// The ambiguity classes that the path was sent with.
+    #[must_use]
+    pub fn classes(&self) -> AmbiguitySet {
+        self.classes
+    }
+
+    /// The first class for which the rules refuse the path. Dot segments that another reading would
+    /// find inside a segment (`..%2f`, `..;x`, `%252e%252e`) cannot be resolved here and are refused
+    /// by all rules.
+    #[must_use]
+    pub fn refused_by(&self, rules: &PathRules) -> Option<Ambiguity> {
+        self.classes
+            .iter()
+            .find(|class| self.hidden.contains(*class) || rules.rejects(*class))
+    }
+
+    /// What `:path` must become, query included, where dot or empty segments were resolved.
+    #[must_use]
+    pub fn normalized(&self) -> Option<&[u8]> {
+        self.normalized.as_deref()
+    }
+
+    /// The decoded segments; none for the root.
+    pub fn segments(&self) -> impl Iterator<Item = &str> {
+        let mut rest = self.segments.start();
+        std::iter::from_fn(move || {
+            let (segment, after) = self.segments.next(rest?)?;
+            rest = after;
+            Some(segment)
+        })
+    }
+
+    /// Whether the path, resolved, ends in a slash. The root does not.
+    #[must_use]
+    pub fn trailing_slash(&self) -> bool {
+        self.segments.trailing_slash
+    }
+
+    pub(crate) fn segment_text(&self) -> &SegmentText<'r> {
+        &self.segments
+    }
+
+    /// The slower way, for paths with a percent sign or anything that may be ambiguous.
+    fn parse_odd(path: &[u8], query: &[u8]) -> Result<Self, PathError> {
+        let mut classes = AmbiguitySet::EMPTY;
+        let mut hidden = AmbiguitySet::EMPTY;
+        let mut decoded: Vec<u8> = Vec::with_capacity(path.len());
+        let mut kept: Vec<Kept<'_>> = Vec::new();
+        let mut trailing_slash = false;
+        let mut raw_segments = path.split(|byte| *byte == b'/').peekable();
+        while let Some(raw) = raw_segments.next() {
+            let last = raw_segments.peek().is_none();
+            if raw.is_empty() {
+                if last {
+                    trailing_slash = true;
+                } else {
+                    classes.insert(Ambiguity::EmptySegments);
+                }
+                continue;
+            }
+            let start = decoded.len();
+            decode_segment(raw, &mut decoded)?;
+            let segment = decoded.get(start..).unwrap_or_default();
+            if is_dots(segment) {
+                classes.insert(Ambiguity::DotSegments);
+                let parent = segment == b"..";
+                decoded.truncate(start);
+                if parent {
+                    let left = kept.pop().ok_or(PathError::AboveRoot)?;
+                    decoded.truncate(left.start);
+                }
+                // RFC 3986 §5.2.4: a dot segment at the end leaves a slash there.
+                trailing_slash = last;
+                continue;
+            }
+            // Checked before `..` may drop it, so that no spelling hides what is invalid.
+            std::str::from_utf8(segment).map_err(|_| PathError::Utf8)?;
+            let found = inspect(segment);
+            classes.extend(found.classes);
+            hidden.extend(found.hidden);
+            kept.push(Kept { raw, start });
+            decoded.push(SEPARATOR);
+        }
+        decoded.pop();
+        trailing_slash &= !kept.is_empty();
+        let resolved =
+            classes.contains(Ambiguity::DotSegments) || classes.contains(Ambiguity::EmptySegments);
+        Ok(Self {
+            segments: SegmentText {
+                text: Cow::Owned(String::from_utf8(decoded).map_err(|_| PathError::Utf8)?),
+                separator: char::from(SEPARATOR),
+                trailing_slash,
+            },
+            classes,
+            hidden,
+            normalized: resolved.then(|| join(&kept, trailing_slash, query)),
+        })
+    }
+}
+
+impl SegmentText<'_> {
+    /// Where [`Self::next`] starts; `None` at the root.
+    pub(crate) fn start(&self) -> Option<&str> {
+        (!self.text.is_empty()).then_some(&*self.text)
+    }
+
+    /// The first segment of what is left, and what is left behind it.
+    pub(crate) fn next<'t>(&self, rest: &'t str) -> Option<(&'t str, Option<&'t str>)> {
+        Some(match rest.split_once(self.separator) {
+            Some((segment, after)) => (segment, Some(after)),
+            None => (rest, None),
+        })
+    }
+
+    /// What is left, with slashes between the segments.
+    pub(crate) fn join<'t>(&self, rest: &'t str) -> Cow<'t, str> {
+        if self.separator == '/' {
+            Cow::Borrowed(rest)
+        } else {
+            Cow::Owned(rest.replace(self.separator, "/"))
+        }
+    }
+}
+
+/// A segment that is left after dots and empty segments were resolved.
+struct Kept<'p> {
+    raw: &'p [u8],
+    /// Where its decoded form starts.
+    start: usize,
+}
+
+/// Between decoded segments: no segment can hold it, as control bytes are refused.
+pub(crate) const SEPARATOR: u8 = 0;
+
+fn join(kept: &[Kept<'_>], trailing_slash: bool, query: &[u8]) -> Vec<u8> {
+    let mut path = Vec::new();
+    for segment in kept {
+        path.push(b'/');
+        path.extend_from_slice(segment.raw);
+    }
+    if trailing_slash || kept.is_empty() {
+        path.push(b'/');
+    }
+    path.extend_from_slice(query);
+    path
+}

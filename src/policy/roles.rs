@@ -1,0 +1,368 @@
+//! Which roles a set of claims brings, what they include, and how route checks ask for them.
+
+use std::collections::HashMap;
+
+use crate::claims::{ClaimPath, Claims};
+use crate::json::Json;
+
+/// How a claim holds roles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RoleFormat {
+    /// A list of strings; one string is one role.
+    #[default]
+    List,
+    /// One string, split at spaces.
+    Space,
+    /// One string, split at commas; spaces around a role do not count.
+    Comma,
+}
+
+/// Where roles stand in the claims.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RoleSource {
+    /// The claim.
+    pub claim: ClaimPath,
+    /// Its format. A claim of any other type, or a list with a member that is no string, brings no
+    /// role at all.
+    pub format: RoleFormat,
+}
+
+/// Roles that include themselves, each including the next and the last the first.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("roles include each other in a circle: {}; remove one of these", circle(.0))]
+pub struct RoleCycle(pub Vec<String>);
+
+/// A role that a route asks for, known to the [`RoleModel`] by number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleNeed {
+    name: Box<str>,
+    id: u32,
+}
+
+/// Collects the roles that a config names; then [`Self::build`].
+#[derive(Debug)]
+pub struct RoleModelBuilder {
+    source: Option<RoleSource>,
+    ids: HashMap<Box<str>, u32>,
+    /// By role: what it includes directly.
+    includes: Vec<Vec<u32>>,
+}
+
+/// All roles that a config names, and how to find them in claims.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RoleModel {
+    source: Option<RoleSource>,
+    ids: HashMap<Box<str>, u32>,
+    includes: Box<[Box<[u32]>]>,
+}
+
+/// The roles of one set of claims, inclusions resolved: small, to be kept with a verified token.
+/// Only meaningful to the [`RoleModel`] that made it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RoleSet(Box<[u32]>);
+
+impl RoleModelBuilder {
+    /// Starts with the source of roles and `includes`: each role with those it brings along. Without
+    /// a source no claims bring a role.
+    #[must_use]
+    pub fn new(source: Option<RoleSource>, includes: &[(String, Vec<String>)]) -> Self {
+        let mut builder = Self {
+            source,
+            ids: HashMap::new(),
+            includes: Vec::new(),
+        };
+        for (role, included) in includes {
+            let role = builder.id(role);
+            for name in included {
+                let name = builder.id(name);
+                if let Some(list) = builder.includes.get_mut(role as usize) {
+                    list.push(name);
+                }
+            }
+        }
+        builder
+    }
+
+    /// Registers a role that a route asks for.
+    pub fn need(&mut self, name: &str) -> RoleNeed {
+        RoleNeed {
+            name: name.into(),
+            id: self.id(name),
+        }
+    }
+
+    /// Ends the collection.
+    ///
+    /// # Errors
+    /// A [`RoleCycle`] that names the roles in it, in order.
+    pub fn build(self) -> Result<RoleModel, RoleCycle> {
+        if let Some(cycle) = find_cycle(&self.includes) {
+            let mut names: HashMap<u32, &str> = HashMap::new();
+            for (name, id) in &self.ids {
+                names.insert(*id, name);
+            }
+            return Err(RoleCycle(
+                cycle
+                    .iter()
+                    .filter_map(|id| names.get(id))
+                    .map(|name| (*name).to_owned())
+                    .collect(),
+            ));
+        }
+        Ok(RoleModel {
+            source: self.source,
+            ids: self.ids,
+            includes: self.includes.into_iter().map(Into::into).collect(),
+        })
+    }
+
+    fn id(&mut self, name: &str) -> u32 {
+        if let Some(id) = self.ids.get(name) {
+            return *id;
+        }
+        // More than 2^32 names do not fit the memory that a config has.
+        let id = u32::try_from(self.includes.len()).unwrap_or(u32::MAX);
+        self.ids.insert(name.into(), id);
+        self.includes.push(Vec::new());
+        id
+    }
+}
+
+impl RoleModel {
+    /// The roles that the claims bring, inclusions resolved. Roles that the config does not name are
+    /// left out: nothing asks for them.
+    #[must_use]
+    pub fn roles_of(&self, claims: &Claims) -> RoleSet {
+        let mut set = vec![0_u32; self.includes.len().div_ceil(32)];
+        let mut open: Vec<u32> = self
+            .names_in(claims)
+            .filter_map(|name| self.ids.get(name))
+            .copied()
+            .collect();
+        while let Some(id) = open.pop() {
+            let (word, bit) = place(id);
+            match set.get_mut(word) {
+                Some(held) if *held & bit == 0 => *held |= bit,
+                _ => continue,
+            }
+            if let Some(included) = self.includes.get(id as usize) {
+                open.extend_from_slice(included);
+            }
+        }
+        RoleSet(set.into())
+    }
+
+    /// The roles as they stand in the claims, for explanations.
+    pub fn names_in<'c>(&self, claims: &'c Claims) -> impl Iterator<Item = &'c str> + use<'c> {
+        let source = self.source.as_ref();
+        let value = source.and_then(|source| claims.at(&source.claim));
+        let format = source.map_or(RoleFormat::List, |source| source.format);
+        let (list, text): (&[Json], &str) = match (value, format) {
+            (Some(Json::Array(items)), RoleFormat::List)
+                if items.iter().all(|item| item.as_str().is_some()) =>
+            {
+                (items, "")
+            }
+            (Some(Json::String(text)), _) => (&[], text),
+            _ => (&[], ""),
+        };
+        list.iter()
+            .filter_map(Json::as_str)
+            .chain(text.split(move |character| match format {
+                RoleFormat::List => false,
+                RoleFormat::Space => character == ' ',
+                RoleFormat::Comma => character == ',',
+            }))
+            .map(move |name| match format {
+                RoleFormat::Comma => name.trim_matches(' '),
+                _ => name,
+            })
+            .filter(|name| !name.is_empty())
+    }
+}
+
+impl RoleSet {
+    /// Whether a role is among them, or included by one of them.
+    #[must_use]
+    pub fn has(&self, need: &RoleNeed) -> bool {
+        let (word, bit) = place(need.id);
+        self.0.get(word).is_some_and(|held| held & bit != 0)
+    }
+}
+
+impl RoleNeed {
+    /// The role's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+fn circle(names: &[String]) -> String {
+    let mut text = names.join(" → ");
+    if let Some(first) = names.first() {
+        text.push_str(" → ");
+        text.push_str(first);
+    }
+    text
+}
+
+/// The word and the bit of a role in a [`RoleSet`].
+fn place(id: u32) -> (usize, u32) {
+    ((id >> 5) as usize, 1_u32.rotate_left(id & 31))
+}
+
+/// A depth-first search without recursion: a config's chain may be longer than the stack is deep.
+fn find_cycle(includes: &[Vec<u32>]) -> Option<Vec<u32>> {
+    let mut done = vec![false; includes.len()];
+    let mut on_trail = vec![false; includes.len()];
+    for start in 0..includes.len() {
+        let mut trail: Vec<(u32, std::slice::Iter<'_, u32>)> = Vec::new();
+        let mut next = u32::try_from(start).ok();
+        loop {
+            if let Some(id) = next.take() {
+                if on_trail.get(id as usize).copied().unwrap_or(false) {
+                    let members = trail.iter().map(|(member, _)| *member);
+                    return Some(members.skip_while(|member| *member != id).collect());
+                }
+                if !done.get(id as usize).copied().unwrap_or(true) {
+                    if let Some(mark) = on_trail.get_mut(id as usize) {
+                        *mark = true;
+                    }
+                    let included = includes
+                        .get(id as usize)
+                        .map_or([].iter(), |list| list.iter());
+                    trail.push((id, included));
+                }
+            }
+            let Some((id, rest)) = trail.last_mut() else {
+                break;
+            };
+            match rest.next() {
+                Some(included) => next = Some(*included),
+                None => {
+                    if let Some(mark) = done.get_mut(*id as usize) {
+                        *mark = true;
+                    }
+                    if let Some(mark) = on_trail.get_mut(*id as usize) {
+                        *mark = false;
+                    }
+                    trail.pop();
+                }
+            }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims(text: &str) -> Claims {
+        Claims::parse(text.as_bytes()).unwrap().unwrap()
+    }
+
+    fn model(format: RoleFormat, includes: &[(&str, &[&str])]) -> RoleModelBuilder {
+        let source = RoleSource {
+            claim: ClaimPath::from("roles"),
+            format,
+        };
+        let includes: Vec<(String, Vec<String>)> = includes
+            .iter()
+            .map(|(role, list)| {
+                let list = list.iter().map(|name| (*name).to_owned()).collect();
+                ((*role).to_owned(), list)
+            })
+            .collect();
+        RoleModelBuilder::new(Some(source), &includes)
+    }
+
+    #[test]
+    fn formats_are_read_strictly() {
+        for (format, text, expected) in [
+            (RoleFormat::List, r#"{"roles":["a","b"]}"#, vec!["a", "b"]),
+            (RoleFormat::List, r#"{"roles":"a b,c"}"#, vec!["a b,c"]),
+            (RoleFormat::List, r#"{"roles":["a",5]}"#, vec![]),
+            (RoleFormat::List, r#"{"roles":["a",null]}"#, vec![]),
+            (RoleFormat::List, r#"{"roles":{"a":true}}"#, vec![]),
+            (RoleFormat::List, r#"{"roles":5}"#, vec![]),
+            (RoleFormat::List, r#"{"roles":""}"#, vec![]),
+            (RoleFormat::List, r#"{}"#, vec![]),
+            (RoleFormat::Space, r#"{"roles":" a  b "}"#, vec!["a", "b"]),
+            (RoleFormat::Space, r#"{"roles":["a"]}"#, vec![]),
+            (
+                RoleFormat::Comma,
+                r#"{"roles":"a, b c,,"}"#,
+                vec!["a", "b c"],
+            ),
+            (RoleFormat::Comma, r#"{"roles":["a"]}"#, vec![]),
+        ] {
+            let model = model(format, &[]).build().unwrap();
+            let claims = claims(text);
+            let found: Vec<&str> = model.names_in(&claims).collect();
+            assert_eq!(found, expected, "{format:?} {text}");
+        }
+    }
+
+    #[test]
+    fn inclusion_is_transitive_and_one_way() {
+        let includes: &[(&str, &[&str])] =
+            &[("admin", &["editor"]), ("editor", &["reader", "lister"])];
+        let mut builder = model(RoleFormat::List, includes);
+        let needs = ["admin", "editor", "reader", "lister", "other"].map(|name| builder.need(name));
+        let model = builder.build().unwrap();
+        let has = |text: &str| {
+            let set = model.roles_of(&claims(text));
+            needs.each_ref().map(|need| set.has(need))
+        };
+        assert_eq!(
+            has(r#"{"roles":["admin"]}"#),
+            [true, true, true, true, false]
+        );
+        assert_eq!(
+            has(r#"{"roles":["editor"]}"#),
+            [false, true, true, true, false]
+        );
+        assert_eq!(
+            has(r#"{"roles":["reader"]}"#),
+            [false, false, true, false, false]
+        );
+        assert_eq!(has(r#"{"roles":["Admin","nobody"]}"#), [false; 5]);
+    }
+
+    #[test]
+    fn a_diamond_is_no_cycle() {
+        let includes: &[(&str, &[&str])] = &[("a", &["b", "c"]), ("b", &["d"]), ("c", &["d"])];
+        assert!(model(RoleFormat::List, includes).build().is_ok());
+    }
+
+    #[test]
+    fn a_cycle_is_named() {
+        let includes: &[(&str, &[&str])] =
+            &[("x", &["a"]), ("a", &["b"]), ("b", &["c"]), ("c", &["a"])];
+        let error = model(RoleFormat::List, includes).build().unwrap_err();
+        assert!(error.to_string().contains("a → b → c → a"), "{error}");
+        let error = model(RoleFormat::List, &[("a", &["a"])])
+            .build()
+            .unwrap_err();
+        assert_eq!(error.0, ["a"]);
+    }
+
+    #[test]
+    fn a_long_chain_and_many_roles_are_no_burden() {
+        let names: Vec<String> = (0..20_000).map(|index| format!("r{index}")).collect();
+        let includes: Vec<(String, Vec<String>)> = names
+            .windows(2)
+            .map(|pair| (pair[0].clone(), vec![pair[1].clone()]))
+            .collect();
+        let source = RoleSource {
+            claim: ClaimPath::from("roles"),
+            format: RoleFormat::List,
+        };
+        let mut builder = RoleModelBuilder::new(Some(source), &includes);
+        let last = builder.need("r19999");
+        let model = builder.build().unwrap();
+        assert!(model.roles_of(&claims(r#"{"roles":"r0"}"#)).has(&last));
+    }
+}

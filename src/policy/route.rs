@@ -1,0 +1,63 @@
+//! One route of the policy: what it matches, and what it asks for.
+
+use crate::denial::Reason;
+
+use super::access::Access;
+use super::host::HostPattern;
+use super::path::PathRuleOverrides;
+use super::pattern::PathPattern;
+
+/// A route's place in the table, which is its place in the config (`rbac.routes[…]`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RouteId(pub u32);
+
+/// One route. A request matches it if host, path and method all do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// Unique; in logs, metrics and response details.
+    pub name: String,
+    /// Any of these; empty = every host.
+    pub hosts: Vec<HostPattern>,
+    /// Any of these, in upper case; empty = every method. `GET` brings `HEAD` along unless a route
+    /// with the same path names `HEAD`.
+    pub methods: Vec<String>,
+    /// The path.
+    pub path: PathPattern,
+    /// What differs from `rbac.path` here.
+    pub rules: PathRuleOverrides,
+    /// Who may pass.
+    pub access: Access,
+    /// Record a denial instead of enforcing it.
+    pub shadow: bool,
+    /// The share of subjects for whom a denial is enforced, 0 to 100.
+    pub enforce_percent: u8,
+    /// Statuses that replace those of the reasons, for denials on this route.
+    pub on_failure: Vec<(Reason, u16)>,
+}
+
+impl Route {
+    /// An enforced route for every host and method, without overrides.
+    #[must_use]
+    pub fn new(name: impl Into<String>, path: PathPattern, access: Access) -> Self {
+        Self {
+            name: name.into(),
+            hosts: Vec::new(),
+            methods: Vec::new(),
+            path,
+            rules: PathRuleOverrides::default(),
+            access,
+            shadow: false,
+            enforce_percent: 100,
+            on_failure: Vec::new(),
+        }
+    }
+
+    /// The status of a denial on this route.
+    #[must_use]
+    pub fn status(&self, reason: Reason) -> u16 {
+        self.on_failure
+            .iter()
+            .find(|(overridden, _)| *overridden == reason)
+            .map_or_else(|| reason.status(), |(_, status)| *status)
+    }
+}

@@ -1,0 +1,190 @@
+//! A trie of path segments for each host, all in a few flat tables.
+
+use super::hash::ConfigMap;
+use crate::policy::path::SegmentText;
+use crate::policy::route::RouteId;
+
+/// The compiled routes. Nodes, slots and symbols are numbers; [`NONE`] is no such thing.
+#[derive(Debug, Default)]
+pub(super) struct Trie {
+    /// By name: the numbers of literal segments and of methods.
+    pub(super) symbols: ConfigMap<Box<str>, u32>,
+    /// By node and symbol: the node below.
+    pub(super) literals: ConfigMap<(u32, u32), u32>,
+    pub(super) nodes: Vec<Node>,
+    /// By slot: where its entries end. They start where those of the slot before it end.
+    pub(super) slots: Vec<u32>,
+    pub(super) entries: Vec<Entry>,
+    /// By host: its root.
+    pub(super) exact: ConfigMap<Box<str>, u32>,
+    /// By suffix, without `*.`: its root.
+    pub(super) below: ConfigMap<Box<str>, u32>,
+    /// The root for every host.
+    pub(super) any: Option<u32>,
+    /// All roots, in the order in which the routes name them.
+    pub(super) roots: Vec<u32>,
+}
+
+/// A place in a pattern.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Node {
+    /// The node below a variable.
+    pub(super) variable: u32,
+    /// The slot of routes whose pattern ends here.
+    pub(super) end: u32,
+    /// The slot of routes with a tail here.
+    pub(super) tail: u32,
+}
+
+/// A method of a route.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    /// The method's symbol; [`NONE`] is every method.
+    pub(super) method: u32,
+    pub(super) route: u32,
+    pub(super) slash: Slash,
+}
+
+/// Which endings of a path a route is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Slash {
+    /// Both.
+    Either,
+    /// With a slash at the end.
+    With,
+    /// Without.
+    Without,
+}
+
+/// The method that is looked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Wanted {
+    /// A method that some route names.
+    Named(u32),
+    /// A method that no route names.
+    Unnamed,
+    /// The method is left aside.
+    Whatever,
+}
+
+/// Neither a node nor a slot nor a symbol.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// What stays the same on the way down.
+struct Lookup<'q> {
+    path: &'q SegmentText<'q>,
+    wanted: Wanted,
+}
+
+impl Trie {
+    /// The method, as [`Self::find`] wants it.
+    pub(super) fn wanted(&self, method: &[u8]) -> Wanted {
+        std::str::from_utf8(method)
+            .ok()
+            .and_then(|method| self.symbols.get(method))
+            .map_or(Wanted::Unnamed, |symbol| Wanted::Named(*symbol))
+    }
+
+    /// The most specific route: by host, then below it.
+    pub(super) fn find(
+        &self,
+        host: &str,
+        path: &SegmentText<'_>,
+        wanted: Wanted,
+    ) -> Option<RouteId> {
+        let exact = || self.find_below(*self.exact.get(host)?, path, wanted);
+        let below = || {
+            if self.below.is_empty() {
+                return None;
+            }
+            // From the left, so the longest suffix comes first.
+            let mut suffix = host;
+            while let Some((_, after)) = suffix.split_once('.') {
+                let found = self
+                    .below
+                    .get(after)
+                    .and_then(|root| self.find_below(*root, path, wanted));
+                if found.is_some() {
+                    return found;
+                }
+                suffix = after;
+            }
+            None
+        };
+        let any = || self.find_below(self.any?, path, wanted);
+        exact().or_else(below).or_else(any)
+    }
+
+    /// The most specific route below a root.
+    pub(super) fn find_below(
+        &self,
+        root: u32,
+        path: &SegmentText<'_>,
+        wanted: Wanted,
+    ) -> Option<RouteId> {
+        let lookup = Lookup { path, wanted };
+        self.descend(root, path.start(), &lookup).map(RouteId)
+    }
+
+    /// All roots.
+    pub(super) fn roots(&self) -> impl Iterator<Item = u32> {
+        self.roots.iter().copied()
+    }
+
+    /// Recursion is as deep as the longest pattern (`pattern::MAX_SEGMENTS`), however long the path
+    /// is; and each node is visited once at most.
+    fn descend(&self, at: u32, rest: Option<&str>, lookup: &Lookup<'_>) -> Option<u32> {
+        let node = self.nodes.get(at as usize)?;
+        let Some(rest) = rest else {
+            return self
+                .pick(node.end, lookup)
+                .or_else(|| self.pick(node.tail, lookup));
+        };
+        let (segment, after) = lookup.path.next(rest)?;
+        let literal = || {
+            let symbol = self.symbols.get(segment)?;
+            let below = self.literals.get(&(at, *symbol))?;
+            self.descend(*below, after, lookup)
+        };
+        literal()
+            .or_else(|| self.descend(node.variable, after, lookup))
+            .or_else(|| self.pick(node.tail, lookup))
+    }
+
+    /// The route of a slot that names the method, else the one for every method.
+    fn pick(&self, slot: u32, lookup: &Lookup<'_>) -> Option<u32> {
+        let end = *self.slots.get(slot as usize)? as usize;
+        let start = match slot.checked_sub(1) {
+            Some(before) => *self.slots.get(before as usize)? as usize,
+            None => 0,
+        };
+        let mut every = None;
+        for entry in self.entries.get(start..end)? {
+            if !entry.slash.fits(lookup.path.trailing_slash) {
+                continue;
+            }
+            match lookup.wanted {
+                Wanted::Whatever => return Some(entry.route),
+                Wanted::Named(method) if method == entry.method => return Some(entry.route),
+                _ if entry.method == NONE => every = Some(entry.route),
+                _ => {}
+            }
+        }
+        every
+    }
+}
+
+impl Slash {
+    fn fits(self, trailing_slash: bool) -> bool {
+        match self {
+            Self::Either => true,
+            Self::With => trailing_slash,
+            Self::Without => !trailing_slash,
+        }
+    }
+
+    /// Whether both are for one path.
+    pub(super) fn overlaps(self, other: Self) -> bool {
+        self == other || self == Self::Either || other == Self::Either
+    }
+}

@@ -1,0 +1,142 @@
+//! What an issuer demands of a token beside its signature: one function per demand. Those that time,
+//! the live request or a revocation can change are asked of cached tokens too.
+
+use crate::claims::{ClaimPath, Claims};
+use crate::denial::Reason;
+use crate::json::Json;
+use crate::token::Issuer;
+use crate::token::verified::Times;
+use crate::token::verify::LiveRequest;
+
+type Check = Result<(), Reason>;
+
+/// Nothing of an issuer is believed from its `not_after` on.
+pub(super) fn issuer_in_force(issuer: &Issuer, now: u64) -> Check {
+    demand(
+        issuer.not_after.is_none_or(|end| now < end),
+        Reason::IssuerUnknown,
+    )
+}
+
+/// `exp`, `nbf`, `iat` and the age, for fresh and cached tokens alike (RFC 7519 §4.1.4 to §4.1.6).
+/// The leeway is granted once at each end: a token is good while `now < exp + leeway`, from
+/// `now + leeway ≥ nbf` and `≥ iat` on, and while `now − iat ≤ max_age + leeway`.
+pub(super) fn times(issuer: &Issuer, times: &Times, now: u64) -> Check {
+    let expiry = times.expiry.ok_or(Reason::ClaimRequired)?;
+    demand(now < expiry.saturating_add(issuer.leeway), Reason::Expired)?;
+    let soon = now.saturating_add(issuer.leeway);
+    demand(
+        times.not_before.is_none_or(|start| soon >= start),
+        Reason::NotYetValid,
+    )?;
+    demand(
+        times.issued_at.is_none_or(|issued| soon >= issued),
+        Reason::NotYetValid,
+    )?;
+    if let Some(max_age) = issuer.max_age {
+        let age = now.saturating_sub(times.issued_at.ok_or(Reason::ClaimRequired)?);
+        demand(age <= max_age.saturating_add(issuer.leeway), Reason::TooOld)?;
+    }
+    Ok(())
+}
+
+/// `exp − iat`.
+pub(super) fn lifetime(issuer: &Issuer, times: &Times) -> Check {
+    let Some(max_lifetime) = issuer.max_lifetime else {
+        return Ok(());
+    };
+    let issued = times.issued_at.ok_or(Reason::ClaimRequired)?;
+    let expiry = times.expiry.ok_or(Reason::ClaimRequired)?;
+    demand(
+        expiry.saturating_sub(issued) <= max_lifetime,
+        Reason::TooOld,
+    )
+}
+
+/// The exact `typ` (RFC 8725 §3.11).
+pub(super) fn token_type(issuer: &Issuer, token_type: Option<&str>) -> Check {
+    let wanted = issuer.token_type.as_deref();
+    demand(
+        wanted.is_none_or(|wanted| token_type == Some(wanted)),
+        Reason::Type,
+    )
+}
+
+/// One of the issuer's audiences is in `aud`, a string or a list (RFC 7519 §4.1.3).
+pub(super) fn audience(issuer: &Issuer, claims: &Claims) -> Check {
+    let Some(audiences) = &issuer.audiences else {
+        return Ok(());
+    };
+    let meant = |audience: &Json| {
+        audience
+            .as_str()
+            .is_some_and(|name| audiences.iter().any(|known| known == name))
+    };
+    let found = claims.get("aud").is_some_and(|value| match value {
+        Json::Array(items) => items.iter().any(meant),
+        value => meant(value),
+    });
+    demand(found, Reason::Audience)
+}
+
+/// The claims of `require`, and a string to tell one-use tokens apart by.
+pub(super) fn required(issuer: &Issuer, claims: &Claims) -> Check {
+    let all = issuer.require.iter().all(|path| claims.at(path).is_some());
+    demand(all, Reason::ClaimRequired)?;
+    let identified = issuer.one_use.as_ref().is_none_or(|one_use| {
+        claims
+            .at(&one_use.claim)
+            .and_then(Json::as_str)
+            .is_some_and(|id| !id.is_empty())
+    });
+    demand(identified, Reason::ClaimRequired)
+}
+
+/// The token's `kid`, before any cryptography.
+pub(super) fn kid_not_revoked(issuer: &Issuer, kid: Option<&str>) -> Check {
+    demand(
+        kid.is_none_or(|kid| !issuer.revoked.kids.contains(kid)),
+        Reason::Revoked,
+    )
+}
+
+/// The token's `kid`, `sub` and `jti`.
+pub(super) fn not_revoked(issuer: &Issuer, kid: Option<&str>, claims: &Claims) -> Check {
+    kid_not_revoked(issuer, kid)?;
+    let revoked = &issuer.revoked;
+    let listed = [("sub", &revoked.subjects), ("jti", &revoked.token_ids)]
+        .into_iter()
+        .filter(|(_, list)| !list.is_empty())
+        .any(|(name, list)| {
+            claims
+                .get(name)
+                .and_then(Json::as_str)
+                .is_some_and(|value| list.contains(value))
+        });
+    demand(!listed, Reason::Revoked)
+}
+
+/// The claims of `bind` equal the live request; an absent one does not.
+pub(super) fn bound(issuer: &Issuer, claims: &Claims, live: &LiveRequest<'_>) -> Check {
+    let equal = |path: &Option<ClaimPath>, same: &dyn Fn(&str) -> bool| {
+        path.as_ref()
+            .is_none_or(|path| claims.at(path).and_then(Json::as_str).is_some_and(same))
+    };
+    let bind = &issuer.bind;
+    let holds = equal(&bind.method, &|method| method.as_bytes() == live.method)
+        && equal(&bind.path, &|path| is_path(path.as_bytes(), live.path))
+        && equal(&bind.host, &|host| host.eq_ignore_ascii_case(live.host));
+    demand(holds, Reason::BindingRequest)
+}
+
+/// Whether a claim names the raw `:path`: without its query, unless the claim has one itself.
+fn is_path(claim: &[u8], path: &[u8]) -> bool {
+    if claim.contains(&b'?') {
+        return claim == path;
+    }
+    path.split(|byte| *byte == b'?').next() == Some(claim)
+}
+
+fn demand(holds: bool, otherwise: Reason) -> Check {
+    if holds { Ok(()) } else { Err(otherwise) }
+}

@@ -1,0 +1,167 @@
+//! The compact JWS (RFC 7515 §7.1) with a claims set as its payload (RFC 7519): shape only, nothing
+//! is verified here.
+//!
+//! Whatever passes here is also read by jwt-simple, which parses a token once more: so both signature
+//! back-ends accept the same tokens.
+
+use crate::claims::Claims;
+use crate::json::{Json, Object};
+use crate::token::base64url;
+use crate::token::verified::Times;
+
+/// The most bytes of a token. The config's `max_bytes` lies far below.
+pub const MAX_BYTES: usize = 65_536;
+
+/// A well-formed, **unverified** token.
+#[derive(Debug)]
+pub struct Jws<'a> {
+    /// The whole token.
+    pub token: &'a str,
+    /// What the signature is over: header, dot, payload, still encoded (RFC 7515 §5.1).
+    pub signing_input: &'a [u8],
+    /// The decoded signature, not empty.
+    pub signature: Vec<u8>,
+    /// `alg`, as it stands there.
+    pub algorithm: String,
+    /// `kid`
+    pub kid: Option<String>,
+    /// `typ`
+    pub token_type: Option<String>,
+    /// The payload.
+    pub claims: Claims,
+    /// `exp`, `nbf` and `iat`.
+    pub times: Times,
+}
+
+/// The bytes are no compact JWS with a claims set, or one with members that are refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Malformed;
+
+impl<'a> Jws<'a> {
+    /// Reads a token.
+    ///
+    /// # Errors
+    /// [`Malformed`] unless there are exactly three non-empty parts of strict base64url, header and
+    /// payload are JSON objects without duplicate names at any depth, and their registered members
+    /// have the types of RFC 7515 §4.1 and RFC 7519 §4.1. `crit`, `b64`, `zip` and `salt` are
+    /// refused, because to ignore them would be to misread the token (RFC 7515 §4.1.11, RFC 7797 §3);
+    /// so is an embedded `jwk`, which nobody sends in good faith.
+    pub fn parse(token: &'a [u8]) -> Result<Self, Malformed> {
+        if token.len() > MAX_BYTES {
+            return Err(Malformed);
+        }
+        let token = std::str::from_utf8(token).map_err(|_| Malformed)?;
+        let (signing_input, signature) = token.rsplit_once('.').ok_or(Malformed)?;
+        let (header, payload) = signing_input.split_once('.').ok_or(Malformed)?;
+        // A fourth part would leave a dot in the payload, which is outside the alphabet.
+        let [header, payload, signature] =
+            [header, payload, signature].map(|part| base64url::decode(part.as_bytes()));
+        let signature = signature
+            .filter(|bytes| !bytes.is_empty())
+            .ok_or(Malformed)?;
+        let header = object(&header.ok_or(Malformed)?)?;
+        let payload = object(&payload.ok_or(Malformed)?)?;
+
+        check_header(&header)?;
+        let times = check_claims(&payload)?;
+        Ok(Self {
+            token,
+            signing_input: signing_input.as_bytes(),
+            signature,
+            algorithm: text(&header, "alg")?.ok_or(Malformed)?,
+            kid: text(&header, "kid")?,
+            token_type: text(&header, "typ")?,
+            claims: Claims::from(payload),
+            times,
+        })
+    }
+
+    /// The payload's `iss`, unverified.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        self.claims.get("iss").and_then(Json::as_str)
+    }
+}
+
+fn object(bytes: &[u8]) -> Result<Object, Malformed> {
+    match Json::parse_strict(bytes) {
+        Ok(Json::Object(object)) => Ok(object),
+        _ => Err(Malformed),
+    }
+}
+
+/// A member that must be a string where it is there.
+fn text(object: &Object, name: &str) -> Result<Option<String>, Malformed> {
+    match object.get(name) {
+        None => Ok(None),
+        Some(Json::String(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(Malformed),
+    }
+}
+
+/// RFC 7515 §4.1. Key references (`jku`, `x5u`, `x5c`, …) must be well-formed and are never used.
+fn check_header(header: &Object) -> Result<(), Malformed> {
+    for (name, value) in header.iter() {
+        let fine = match name {
+            "crit" | "b64" | "zip" | "salt" | "jwk" => false,
+            "alg" | "kid" | "typ" | "cty" | "jku" | "x5u" | "x5t" | "x5t#S256" => {
+                value.as_str().is_some()
+            }
+            "x5c" => is_list_of_strings(value),
+            _ => true,
+        };
+        if !fine {
+            return Err(Malformed);
+        }
+    }
+    Ok(())
+}
+
+/// RFC 7519 §4.1, and `nonce` (OpenID Connect Core §2).
+fn check_claims(payload: &Object) -> Result<Times, Malformed> {
+    let mut times = Times::default();
+    for (name, value) in payload.iter() {
+        let fine = match name {
+            "iss" | "sub" | "jti" | "nonce" => value.as_str().is_some(),
+            "aud" => value.as_str().is_some() || is_list_of_strings(value),
+            "exp" => {
+                times.expiry = Some(seconds(value, f64::floor).ok_or(Malformed)?);
+                true
+            }
+            "nbf" => {
+                times.not_before = Some(seconds(value, f64::ceil).ok_or(Malformed)?);
+                true
+            }
+            "iat" => {
+                times.issued_at = Some(seconds(value, f64::ceil).ok_or(Malformed)?);
+                true
+            }
+            _ => true,
+        };
+        if !fine {
+            return Err(Malformed);
+        }
+    }
+    Ok(times)
+}
+
+fn is_list_of_strings(value: &Json) -> bool {
+    value
+        .as_array()
+        .is_some_and(|items| items.iter().all(|item| item.as_str().is_some()))
+}
+
+/// The last second of the year 9999: what lies beyond is a mistake, milliseconds for example.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+/// A NumericDate (RFC 7519 §2), whole after rounding.
+fn seconds(value: &Json, round: fn(f64) -> f64) -> Option<u64> {
+    let seconds = match *value {
+        Json::Integer(seconds) => u64::try_from(seconds).ok()?,
+        // -0.0 is zero. The cast saturates, and what it saturates at is refused below.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        Json::Float(seconds) if seconds >= 0.0 => round(seconds) as u64,
+        _ => return None,
+    };
+    (seconds <= LAST_SECOND).then_some(seconds)
+}

@@ -1,0 +1,222 @@
+//! One public key, checked, with everything that either signature back-end needs of it.
+
+use jwt_simple::prelude::{ES256PublicKey, ES384PublicKey, Ed25519PublicKey, RS256PublicKey};
+use p521::ecdsa::VerifyingKey as P521PublicKey;
+
+use crate::token::Algorithm;
+
+/// A public key of a key set. Two are equal if the same tokens verify with them: same `kid`, same
+/// algorithms, same key.
+#[derive(Debug)]
+pub struct PublicKey {
+    kid: Option<String>,
+    algorithms: Vec<Algorithm>,
+    spki: Vec<u8>,
+    signature_len: usize,
+    pub(super) material: Material,
+}
+
+/// The key as the portable verifier wants it.
+#[derive(Debug)]
+pub(super) enum Material {
+    P256(ES256PublicKey),
+    P384(ES384PublicKey),
+    P521(Box<P521PublicKey>),
+    Ed25519(Ed25519PublicKey),
+    /// The modulus without leading zeros; jwt-simple has a type per algorithm, made when needed.
+    Rsa(Vec<u8>),
+}
+
+/// Why numbers are not a key that is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BadKey {
+    /// The coordinates or the encoded point are not on the curve, or are a weak point.
+    NotOnCurve,
+    /// The RSA modulus has that many bits.
+    RsaSize(usize),
+    /// The RSA exponent is not 65537.
+    RsaExponent,
+    /// The RSA modulus is even.
+    RsaModulus,
+}
+
+/// Bits of the smallest RSA modulus (RFC 7518 §3.3).
+pub const MIN_RSA_BITS: usize = 2048;
+
+/// Bits of the largest RSA modulus. Envoy could do more; a key that only one of the two back-ends
+/// can verify would make the decision depend on the host.
+pub const MAX_RSA_BITS: usize = 4096;
+
+/// 65537, the one exponent in use.
+pub(super) const RSA_EXPONENT: [u8; 3] = [1, 0, 1];
+
+impl PublicKey {
+    /// The `kid`.
+    #[must_use]
+    pub fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+
+    /// The algorithms it may be used with: those its type and curve fix, or the one its `alg` names.
+    #[must_use]
+    pub fn algorithms(&self) -> &[Algorithm] {
+        &self.algorithms
+    }
+
+    /// Whether it may be used with that algorithm.
+    #[must_use]
+    pub fn fits(&self, algorithm: Algorithm) -> bool {
+        self.algorithms.contains(&algorithm)
+    }
+
+    /// The key as DER SubjectPublicKeyInfo (RFC 5280 §4.1.2.7), for the host.
+    #[must_use]
+    pub fn spki(&self) -> &[u8] {
+        &self.spki
+    }
+
+    /// The length in bytes that each of its signatures has (RFC 7518 §3.3 to §3.5, RFC 8032 §5.1.6).
+    #[must_use]
+    pub fn signature_len(&self) -> usize {
+        self.signature_len
+    }
+
+    /// Narrows it to one algorithm; `None` if it can't do that one.
+    pub(super) fn only_for(mut self, algorithm: Algorithm) -> Option<Self> {
+        self.fits(algorithm).then(|| {
+            self.algorithms = vec![algorithm];
+            self
+        })
+    }
+
+    pub(super) fn p256(kid: Option<String>, x: &[u8], y: &[u8]) -> Result<Self, BadKey> {
+        let key =
+            ES256PublicKey::from_bytes(&uncompressed(x, y)).map_err(|_| BadKey::NotOnCurve)?;
+        let spki = key.to_der().map_err(|_| BadKey::NotOnCurve)?;
+        Ok(Self::new(
+            kid,
+            &[Algorithm::Es256],
+            spki,
+            64,
+            Material::P256(key),
+        ))
+    }
+
+    pub(super) fn p384(kid: Option<String>, x: &[u8], y: &[u8]) -> Result<Self, BadKey> {
+        let key =
+            ES384PublicKey::from_bytes(&uncompressed(x, y)).map_err(|_| BadKey::NotOnCurve)?;
+        let spki = key.to_der().map_err(|_| BadKey::NotOnCurve)?;
+        Ok(Self::new(
+            kid,
+            &[Algorithm::Es384],
+            spki,
+            96,
+            Material::P384(key),
+        ))
+    }
+
+    pub(super) fn p521(kid: Option<String>, x: &[u8], y: &[u8]) -> Result<Self, BadKey> {
+        let point = uncompressed(x, y);
+        let key = P521PublicKey::from_sec1_bytes(&point).map_err(|_| BadKey::NotOnCurve)?;
+        let spki = [&P521_SPKI_PREFIX[..], &point[..]].concat();
+        Ok(Self::new(
+            kid,
+            &[Algorithm::Es512],
+            spki,
+            132,
+            Material::P521(Box::new(key)),
+        ))
+    }
+
+    pub(super) fn ed25519(kid: Option<String>, x: &[u8]) -> Result<Self, BadKey> {
+        let key = Ed25519PublicKey::from_bytes(x).map_err(|_| BadKey::NotOnCurve)?;
+        let spki = key.to_der();
+        Ok(Self::new(
+            kid,
+            &[Algorithm::EdDsa],
+            spki,
+            64,
+            Material::Ed25519(key),
+        ))
+    }
+
+    pub(super) fn rsa(kid: Option<String>, n: &[u8], e: &[u8]) -> Result<Self, BadKey> {
+        let n = without_leading_zeros(n);
+        let bits = bit_length(n);
+        if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
+            return Err(BadKey::RsaSize(bits));
+        }
+        if without_leading_zeros(e) != RSA_EXPONENT {
+            return Err(BadKey::RsaExponent);
+        }
+        let key =
+            RS256PublicKey::from_components(n, &RSA_EXPONENT).map_err(|_| BadKey::RsaModulus)?;
+        let spki = key.to_der().map_err(|_| BadKey::RsaModulus)?;
+        Ok(Self::new(
+            kid,
+            &RSA,
+            spki,
+            bits.div_ceil(8),
+            Material::Rsa(n.to_vec()),
+        ))
+    }
+
+    fn new(
+        kid: Option<String>,
+        algorithms: &[Algorithm],
+        spki: Vec<u8>,
+        signature_len: usize,
+        material: Material,
+    ) -> Self {
+        let algorithms = algorithms.to_vec();
+        Self {
+            kid,
+            algorithms,
+            spki,
+            signature_len,
+            material,
+        }
+    }
+}
+
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.kid == other.kid && self.algorithms == other.algorithms && self.spki == other.spki
+    }
+}
+
+impl Eq for PublicKey {}
+
+const RSA: [Algorithm; 6] = [
+    Algorithm::Rs256,
+    Algorithm::Rs384,
+    Algorithm::Rs512,
+    Algorithm::Ps256,
+    Algorithm::Ps384,
+    Algorithm::Ps512,
+];
+
+/// SubjectPublicKeyInfo of a P-521 key up to its uncompressed point (RFC 5480 §2): the lengths are
+/// fixed, so it needs no encoder.
+const P521_SPKI_PREFIX: [u8; 25] = [
+    0x30, 0x81, 0x9b, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05,
+    0x2b, 0x81, 0x04, 0x00, 0x23, 0x03, 0x81, 0x86, 0x00,
+];
+
+/// SEC 1 §2.3.3, the uncompressed form.
+fn uncompressed(x: &[u8], y: &[u8]) -> Vec<u8> {
+    [&[4], x, y].concat()
+}
+
+fn without_leading_zeros(number: &[u8]) -> &[u8] {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    number.get(zeros..).unwrap_or_default()
+}
+
+/// Bits of a big-endian number without leading zeros.
+fn bit_length(number: &[u8]) -> usize {
+    let first_zeros = number
+        .first()
+        .map_or(0, |byte| byte.leading_zeros() as usize);
+    number.len().saturating_mul(8).saturating_sub(first_zeros)
+}

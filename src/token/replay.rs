@@ -1,0 +1,136 @@
+//! Which one-use tokens were used already.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hmac_sha256::Hash;
+
+/// What a one-use token is remembered by: the first 16 bytes of SHA-256 over its issuer and its
+/// identifying claim. Of fixed size, so that a window can live in shared memory; independent of a
+/// config's order, so that it can outlive one.
+pub type TokenId = [u8; 16];
+
+/// Why a one-use token can't be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplayError {
+    /// It was used before.
+    Replayed,
+    /// Nothing can be remembered now: the window is full of tokens that have not expired, or its
+    /// storage failed. Forgetting one early would let it be replayed.
+    Full,
+}
+
+/// The used tokens of one issuer. The proxy backs it by storage that all workers share; the one
+/// shipped here, [`MemoryWindow`], knows one worker only.
+pub trait ReplayWindow {
+    /// Uses a token: remembers `id` while `now < keep_until` (Unix seconds), or says why not. Two
+    /// calls with one ID in that time never both succeed, whatever other calls lie between.
+    ///
+    /// # Errors
+    /// [`ReplayError::Replayed`] for a remembered ID, [`ReplayError::Full`] where there is no room.
+    fn consume(&mut self, id: TokenId, keep_until: u64, now: u64) -> Result<(), ReplayError>;
+}
+
+/// The ID of a token. Issuer and claim can't be confused: the issuer's length comes first.
+#[must_use]
+pub fn token_id(issuer: &str, claim: &str) -> TokenId {
+    let mut hash = Hash::new();
+    hash.update((issuer.len() as u64).to_be_bytes());
+    hash.update(issuer);
+    hash.update(claim);
+    let mut id = TokenId::default();
+    for (to, from) in id.iter_mut().zip(hash.finalize()) {
+        *to = from;
+    }
+    id
+}
+
+/// A window in the memory of one worker.
+#[derive(Debug)]
+pub struct MemoryWindow {
+    entries: usize,
+    used: BTreeMap<TokenId, u64>,
+    by_expiry: BTreeSet<(u64, TokenId)>,
+}
+
+impl MemoryWindow {
+    /// An empty window that remembers at most `entries` tokens at a time.
+    #[must_use]
+    pub fn new(entries: usize) -> Self {
+        Self {
+            entries,
+            used: BTreeMap::new(),
+            by_expiry: BTreeSet::new(),
+        }
+    }
+
+    /// How many tokens it remembers, those not yet cleared away included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.used.len()
+    }
+
+    /// Whether it remembers none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.used.is_empty()
+    }
+
+    fn forget_expired(&mut self, now: u64) {
+        while let Some(&(keep_until, id)) = self.by_expiry.first()
+            && keep_until <= now
+        {
+            self.by_expiry.pop_first();
+            self.used.remove(&id);
+        }
+    }
+}
+
+impl ReplayWindow for MemoryWindow {
+    fn consume(&mut self, id: TokenId, keep_until: u64, now: u64) -> Result<(), ReplayError> {
+        self.forget_expired(now);
+        if self.used.contains_key(&id) {
+            return Err(ReplayError::Replayed);
+        }
+        if self.used.len() >= self.entries {
+            return Err(ReplayError::Full);
+        }
+        self.used.insert(id, keep_until);
+        self.by_expiry.insert((keep_until, id));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_used_once_until_it_expires() {
+        let mut window = MemoryWindow::new(10);
+        assert_eq!(window.consume([1; 16], 100, 50), Ok(()));
+        assert_eq!(window.consume([1; 16], 100, 50), Err(ReplayError::Replayed));
+        assert_eq!(window.consume([1; 16], 100, 99), Err(ReplayError::Replayed));
+        assert_eq!(window.consume([2; 16], 100, 99), Ok(()));
+        assert_eq!(window.len(), 2);
+        assert_eq!(window.consume([3; 16], 200, 100), Ok(()));
+        assert_eq!(window.len(), 1);
+    }
+
+    #[test]
+    fn a_full_window_forgets_nothing_early() {
+        let mut window = MemoryWindow::new(2);
+        assert_eq!(window.consume([1; 16], 100, 50), Ok(()));
+        assert_eq!(window.consume([2; 16], 60, 50), Ok(()));
+        assert_eq!(window.consume([3; 16], 100, 59), Err(ReplayError::Full));
+        assert_eq!(window.consume([1; 16], 100, 59), Err(ReplayError::Replayed));
+        assert_eq!(window.consume([3; 16], 100, 60), Ok(()));
+    }
+
+    #[test]
+    fn a_window_of_zero_entries_lets_nothing_pass() {
+        assert_eq!(
+            MemoryWindow::new(0).consume([1; 16], 100, 50),
+            Err(ReplayError::Full)
+        );
+    }
+}
