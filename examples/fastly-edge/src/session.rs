@@ -57,7 +57,7 @@ struct Key {
 #[derive(Debug)]
 enum Verifier {
     Es256(ES256PublicKey),
-    Rs256(RS256PublicKey),
+    Rs256(Box<RS256PublicKey>),
 }
 
 /// Why a key set cannot be used: the edge then answers 503.
@@ -151,7 +151,7 @@ impl Key {
         }
         let verifier = match (member("kty")?, member("alg")) {
             ("EC", None | Some("ES256")) => Verifier::Es256(ES256PublicKey::from_jwk(&text).ok()?),
-            ("RSA", None | Some("RS256")) => Verifier::Rs256(RS256PublicKey::from_jwk(&text).ok()?),
+            ("RSA", None | Some("RS256")) => Verifier::Rs256(Box::new(RS256PublicKey::from_jwk(&text).ok()?)),
             _ => return None,
         };
         Some(Self {
