@@ -1,0 +1,53 @@
+# Everything that is done with this tree. `make help` lists it.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+# An environment without a terminal gets plain lines; cargo decides about colour by itself.
+say = @printf '\n== %s\n' "$(1)"
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | \
+	  while IFS=$$'\t' read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
+
+.PHONY: setup
+setup: ## check the toolchain; install the wasm target, Envoy and the token libraries
+	@scripts/setup
+
+.PHONY: wasm
+wasm: ## build the filter: target/edge_claims.wasm
+	cargo build --release --target wasm32-wasip1 --features proxy
+	@cargo xtask strip
+
+.PHONY: demo
+demo: setup wasm ## see the filter at work in a real Envoy (KEEP=1 leaves it running)
+	@cargo run --quiet --package edge-claims-harness --bin demo
+
+.PHONY: test
+test: setup lint doc unit wasm e2e ## everything: lints, docs, unit, property and end-to-end tests
+
+.PHONY: lint
+lint: ## formatting and clippy, with and without the proxy, for the host and for wasm
+	$(call say,formatting)
+	cargo fmt --all --check
+	$(call say,clippy)
+	cargo clippy --all-targets -- -D warnings
+	cargo clippy --all-targets --features proxy -- -D warnings
+	cargo clippy --target wasm32-wasip1 --features proxy -- -D warnings
+	cargo clippy --package xtask --package edge-claims-harness --all-targets -- -D warnings
+
+.PHONY: doc
+doc: ## the documentation, without warnings
+	$(call say,documentation)
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --features proxy
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --package edge-claims-harness
+
+.PHONY: unit
+unit: ## unit and property tests of the core, and of the build's own tools
+	$(call say,unit and property tests)
+	cargo test
+	cargo test --package xtask
+
+.PHONY: e2e
+e2e: ## the built module in a real Envoy (needs `make setup wasm`)
+	$(call say,end-to-end tests)
+	cargo test --package edge-claims-harness

@@ -1,0 +1,134 @@
+//! Certificates for TLS and mTLS: an authority made for the test, and what it signs.
+
+use std::io;
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, SanType,
+};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+/// The name in the server's certificate.
+pub const SERVER_NAME: &str = "shop.example.com";
+
+/// A certificate authority.
+pub struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+/// A certificate with its key, both PEM.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    pub certificate: String,
+    pub key: String,
+}
+
+/// How a client connects by TLS.
+#[derive(Debug, Clone)]
+pub struct ClientTls(ClientConfig);
+
+impl Authority {
+    /// A new authority.
+    ///
+    /// # Panics
+    /// Where the system gives no randomness.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "edge-claims test authority");
+        let key = KeyPair::generate().expect("a key pair");
+        let issuer = CertifiedIssuer::self_signed(params, key).expect("a certificate");
+        Self { issuer }
+    }
+
+    /// The authority's own certificate, PEM.
+    #[must_use]
+    pub fn certificate(&self) -> String {
+        self.issuer.pem()
+    }
+
+    /// A certificate for the server that [`SERVER_NAME`] names.
+    #[must_use]
+    pub fn server(&self) -> Identity {
+        let name = SERVER_NAME.try_into().expect("an ASCII name");
+        self.sign(SanType::DnsName(name), ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    /// A certificate for a client with that URI, `spiffe://cluster.local/ns/edge/sa/gateway` say.
+    ///
+    /// # Panics
+    /// Where the URI is not ASCII.
+    #[must_use]
+    pub fn client(&self, uri: &str) -> Identity {
+        let uri = uri.try_into().expect("an ASCII URI");
+        self.sign(SanType::URI(uri), ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    fn sign(&self, name: SanType, usage: ExtendedKeyUsagePurpose) -> Identity {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names.push(name);
+        params.extended_key_usages.push(usage);
+        let key = KeyPair::generate().expect("a key pair");
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        Identity {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        }
+    }
+
+    /// The settings of a client that trusts this authority and shows that identity, or none.
+    ///
+    /// # Panics
+    /// Where the identity is not PEM.
+    #[must_use]
+    pub fn client_tls(&self, identity: Option<&Identity>) -> ClientTls {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).expect("a certificate");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider's own versions")
+            .with_root_certificates(roots);
+        ClientTls(match identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => {
+                use rustls::pki_types::pem::PemObject as _;
+                let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes());
+                let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes());
+                builder
+                    .with_client_auth_cert(
+                        vec![certificate.expect("a PEM certificate")],
+                        key.expect("a PEM key"),
+                    )
+                    .expect("a key that fits its certificate")
+            }
+        })
+    }
+}
+
+impl Default for Authority {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ClientTls {
+    /// Shakes hands over a connection, offering the protocols by ALPN.
+    pub(crate) fn connect(
+        &self,
+        stream: TcpStream,
+        protocols: &[&[u8]],
+    ) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
+        let mut config = self.0.clone();
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        let name = ServerName::try_from(SERVER_NAME).map_err(io::Error::other)?;
+        let connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
+        Ok(StreamOwned::new(connection, stream))
+    }
+}
