@@ -23,6 +23,7 @@
 //! A change to what a token must be belongs in `token`; to who may do what, in `policy`; to a key
 //! of the config, in `config`; to what Envoy is asked or told, in `proxy`.
 #![cfg_attr(not(feature = "proxy"), forbid(unsafe_code))]
+#![cfg_attr(feature = "proxy", deny(unsafe_code))]
 #![cfg_attr(
     not(test),
     deny(
@@ -50,6 +51,3 @@ pub mod proxy;
 pub mod record;
 pub mod reply;
 pub mod token;
-
-#[cfg(all(feature = "proxy", target_family = "wasm"))]
-proxy_wasm::main! {{ proxy::register(); }}

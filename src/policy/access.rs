@@ -2,6 +2,7 @@
 //! them.
 
 mod check;
+mod peers;
 
 use crate::claims::{ClaimPath, Claims};
 

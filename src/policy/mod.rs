@@ -11,6 +11,7 @@ pub mod host;
 pub mod path;
 pub mod pattern;
 pub mod peer;
+pub mod permit;
 pub mod roles;
 pub mod route;
 pub mod table;

@@ -97,3 +97,10 @@ pub fn register() {
     proxy_wasm::set_log_level(LogLevel::Info);
     proxy_wasm::set_root_context(|_| -> Box<dyn RootContext> { Box::new(Root::default()) });
 }
+
+/// The entry point that the host calls, where the SDK's macro defines it.
+#[cfg(target_family = "wasm")]
+#[allow(missing_docs)]
+mod entry {
+    proxy_wasm::main! {{ super::register(); }}
+}

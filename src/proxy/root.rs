@@ -52,6 +52,17 @@ impl Root {
         for warning in warnings {
             log::warn!("edge-claims: {warning}");
         }
+        if !gate.config().claims.portable {
+            let trusted = self.shared.host_backend.self_test();
+            log::info!(
+                "edge-claims: the host verifies {}",
+                if trusted.is_empty() {
+                    "nothing".to_owned()
+                } else {
+                    trusted.join(", ")
+                }
+            );
+        }
         self.shared.install(gate);
         if host::set_tick_period(TICK).is_err() {
             log::warn!(

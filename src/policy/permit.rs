@@ -1,0 +1,61 @@
+//! The proof that a request may go on.
+
+use super::access::{Grant, Means};
+use super::table::Match;
+use crate::denial::Reason;
+use crate::token::Verified;
+
+/// A request that may go on. Only a grant can become one, and a grant that rests on claims only
+/// together with the proof that they were verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Permit(Basis);
+
+/// What a permit rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Basis {
+    Public,
+    Peer,
+    Claims,
+    Preflight,
+    Shadow(Reason),
+}
+
+impl Permit {
+    /// The permit of a grant; `None` where it rests on claims that nobody verified.
+    #[must_use]
+    pub fn new(grant: Grant, verified: Option<&Verified>) -> Option<Self> {
+        match (grant.means(), verified) {
+            (Means::Public, _) => Some(Self(Basis::Public)),
+            (Means::Peer, _) => Some(Self(Basis::Peer)),
+            (Means::Claims, Some(_)) => Some(Self(Basis::Claims)),
+            (Means::Claims, None) => None,
+        }
+    }
+
+    /// Where no route matches and `rbac.default` is `authenticated`.
+    #[must_use]
+    pub fn authenticated(_verified: &Verified) -> Self {
+        Self(Basis::Claims)
+    }
+
+    /// A CORS preflight for a method that a route exists for. It carries no identity.
+    #[must_use]
+    pub fn preflight(_route: &Match<'_>) -> Self {
+        Self(Basis::Preflight)
+    }
+
+    /// Shadow mode lets through what would have been denied for this reason.
+    #[must_use]
+    pub fn shadow(reason: Reason) -> Self {
+        Self(Basis::Shadow(reason))
+    }
+
+    /// The reason that shadow mode passed over.
+    #[must_use]
+    pub fn shadowed(&self) -> Option<Reason> {
+        match self.0 {
+            Basis::Shadow(reason) => Some(reason),
+            _ => None,
+        }
+    }
+}
