@@ -264,12 +264,12 @@ fn keys(node: &Node<'_>, algorithms: Option<&[Algorithm]>) -> Option<Keys> {
         return None;
     }
     Some(Keys {
-        inline: inline.map_or_else(|| Some(KeySet::default()), |keys| keys)?,
+        inline: inline.unwrap_or_else(|| Some(KeySet::default()))?,
         remote: match remote {
             Some(remote) => Some(remote?),
             None => None,
         },
-        secrets: secrets.map_or_else(|| Some(Vec::new()), |secrets| secrets)?,
+        secrets: secrets.unwrap_or_else(|| Some(Vec::new()))?,
     })
 }
 

@@ -9,14 +9,15 @@ mod issuers;
 pub mod problem;
 mod rbac;
 pub mod reader;
+mod rehearsal;
 mod settings;
 
 pub use self::issuers::Claims;
 use self::problem::{Fault, Place, Problem, Problems, Refused};
-pub use self::rbac::Rbac;
 use self::reader::Node;
 pub use self::settings::Identity;
 use crate::json::Json;
+use crate::policy::decision::Policy;
 use crate::{correlation, record, reply};
 
 /// A checked and compiled plugin config.
@@ -27,7 +28,7 @@ pub struct Config {
     /// Where the token stands and who may have signed it.
     pub claims: Claims,
     /// Roles and routes.
-    pub rbac: Rbac,
+    pub rbac: Policy,
     /// Headers that are set from verified claims.
     pub identity: Identity,
     /// Where correlation IDs are read and written.
@@ -97,6 +98,7 @@ fn config(node: &Node<'_>) -> Option<Config> {
     let correlation = settings::correlation(section.key("correlation").as_ref());
     let responses = settings::responses(section.key("responses").as_ref());
     let log = settings::log(section.key("log").as_ref());
+    let tests = section.key("tests");
     section.finish();
     let config = Config {
         mode,
@@ -108,6 +110,9 @@ fn config(node: &Node<'_>) -> Option<Config> {
         log,
     };
     header_conflicts(&config, node);
+    if let (Some(tests), Some(first)) = (tests, config.claims.issuers.first()) {
+        rehearsal::run(&tests, &config.rbac, &first.name);
+    }
     Some(config)
 }
 

@@ -7,27 +7,15 @@ use super::problem::{Fault, Place};
 use super::reader::Node;
 use super::settings::claim_name_or_path;
 use crate::denial::Reason;
+use crate::policy::decision::Policy;
 use crate::policy::host::HostPattern;
 use crate::policy::path::{PathRuleOverrides, PathRules, Resolve, Retain, TrailingSlash};
 use crate::policy::pattern::PathPattern;
-use crate::policy::roles::{RoleFormat, RoleModel, RoleModelBuilder, RoleSource};
+use crate::policy::roles::{RoleFormat, RoleModelBuilder, RoleSource};
 use crate::policy::route::Route;
 use crate::policy::table::RouteTable;
 
-/// The config's `rbac`, compiled.
-#[derive(Debug)]
-pub struct Rbac {
-    /// Where roles are found in claims, and which includes which.
-    pub roles: RoleModel,
-    /// All routes.
-    pub routes: RouteTable,
-    /// Whether CORS preflights pass where a route exists for the method that they ask for.
-    pub cors_preflight: bool,
-    /// Whether verified claims alone suffice where no route matches.
-    pub default_authenticated: bool,
-}
-
-pub(super) fn rbac(node: &Node<'_>) -> Option<Rbac> {
+pub(super) fn rbac(node: &Node<'_>) -> Option<Policy> {
     let section = node.section()?;
     let roles = section.key("roles");
     let mut builder = roles.as_ref().map_or_else(
@@ -81,7 +69,7 @@ pub(super) fn rbac(node: &Node<'_>) -> Option<Rbac> {
         table(&node, routes, &places, base.over(&PathRules::default()))
     });
     section.finish();
-    Some(Rbac {
+    Some(Policy {
         roles: model?,
         routes: table?,
         cors_preflight,

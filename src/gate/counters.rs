@@ -9,6 +9,10 @@ pub const COUNTED_ROUTES: usize = 200;
 /// Most edge delays kept between two ticks.
 const MAX_DELAYS: usize = 256;
 
+/// Most key IDs counted one by one between two ticks. A key ID counts only where its key verified a
+/// token, so no client can fill this.
+const MAX_KIDS: usize = 64;
+
 /// Numbers since the last [`Counters::take`].
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Counters {
@@ -28,6 +32,8 @@ pub struct Counters {
     pub correlation_malformed: u64,
     /// Bad or not yet verifiable tokens that a public route ignored.
     pub dropped_tokens: u64,
+    /// Verified tokens by key ID.
+    pub kids: Vec<(String, u64)>,
     /// Seconds between a token's issue and its first use here.
     pub edge_delays: Vec<u64>,
 }
@@ -52,6 +58,16 @@ impl Counters {
         add_one(cell);
         let row = route.and_then(|route| self.routes.get_mut(route));
         add_one(row.and_then(|row| row.get_mut(column)));
+    }
+
+    /// Counts a verified token by its key.
+    pub fn kid(&mut self, kid: Option<&str>) {
+        let kid = kid.unwrap_or("-");
+        if let Some((_, count)) = self.kids.iter_mut().find(|(known, _)| known == kid) {
+            add_one(Some(count));
+        } else if self.kids.len() < MAX_KIDS {
+            self.kids.push((kid.to_owned(), 1));
+        }
     }
 
     /// Notes how long a token took from the edge to here.

@@ -6,12 +6,12 @@ use crate::config::Mode;
 use crate::denial::Reason;
 use crate::headers::Headers;
 use crate::identity::OnSpoof;
-use crate::policy::access::{self, Subject};
+use crate::policy::decision::{Claimant, Refused, Situation};
 use crate::policy::host::CanonicalHost;
 use crate::policy::path::CanonicalPath;
 use crate::policy::permit::Permit;
 use crate::policy::route::{Route, RouteId};
-use crate::policy::table::{Unmatched, Variables};
+use crate::policy::table::Unmatched;
 use crate::record::Verdict;
 use crate::reply::StepUpChallenge;
 use crate::token::{LiveRequest, Refusal as TokenRefusal, Verified};
@@ -199,6 +199,7 @@ impl Gate {
         let now = around.seconds();
         match self.verifier.verify(token, &live, now, around.backend) {
             Ok(verified) => {
+                self.counters.kid(verified.kid());
                 self.note_delay(&verified, now);
                 Credentials::Verified(verified)
             }
@@ -283,39 +284,22 @@ impl Gate {
         credentials: &Credentials,
         around: &Surroundings<'_>,
     ) -> Result<Permit, Denial> {
-        let rbac = &self.config.rbac;
+        let policy = &self.config.rbac;
         let verified = credentials.verified();
-        let Some(route) = located.and_then(|id| rbac.routes.get(id)) else {
-            return match verified {
-                None => Err(credentials.reason().into()),
-                Some(verified) if rbac.default_authenticated => Ok(Permit::authenticated(verified)),
-                Some(_) => Err(Reason::RouteUnknown.into()),
-            };
-        };
-        let roles = verified.map(|verified| verified.memo(|claims| rbac.roles.roles_of(claims)));
-        let peers = if route.access.asks_for_peer() {
-            (around.peers)()
-        } else {
-            Vec::new()
-        };
-        let peers: Vec<&str> = peers.iter().map(String::as_str).collect();
-        let subject = Subject {
-            claims: verified.map(Verified::claims),
-            role_model: &rbac.roles,
+        let roles = verified.map(|verified| verified.memo(|claims| policy.roles.roles_of(claims)));
+        let claimant = verified.map(|verified| Claimant {
+            claims: verified.claims(),
             roles: roles.as_deref(),
-            issuer: verified.map(Verified::issuer_name),
-            variables: Variables::of(&route.path, path),
-            headers,
-            peers: &peers,
-            now: around.seconds(),
-        };
-        match access::check(&route.access, &subject) {
-            // A grant that rests on claims counts only with the proof that they were verified.
-            Ok(grant) => Permit::new(grant, verified).ok_or(Reason::Internal.into()),
-            Err(refusal) if verified.is_none() && refusal.reason == Reason::ClaimsMissing => {
-                Err(credentials.reason().into())
-            }
-            Err(refusal) => Err(Denial {
+            issuer: verified.issuer_name(),
+        });
+        let situation =
+            Situation { path, headers, peers: around.peers, now: around.seconds() };
+        match policy.authorize(located, claimant.as_ref(), &situation) {
+            // What rests on claims counts only with the proof that they were verified.
+            Ok(pass) => Permit::new(pass, verified).ok_or(Reason::Internal.into()),
+            Err(Refused::ClaimsMissing) => Err(credentials.reason().into()),
+            Err(Refused::RouteUnknown) => Err(Reason::RouteUnknown.into()),
+            Err(Refused::Access(refusal)) => Err(Denial {
                 reason: refusal.reason,
                 step_up: refusal.step_up().map(|step_up| StepUpChallenge {
                     acr_values: step_up.acr_values.clone(),
@@ -346,11 +330,8 @@ impl Gate {
         host: &CanonicalHost<'_>,
         path: &CanonicalPath<'_>,
     ) -> Option<Judgement> {
-        let method = scan.preflight_method?;
-        if !self.config.rbac.cors_preflight || scan.method != b"OPTIONS" || !scan.origin {
-            return None;
-        }
-        let found = self.config.rbac.routes.find(host, method, path).ok()?;
+        let requested = scan.preflight_method;
+        let found = self.config.rbac.preflight(scan.method, scan.origin, requested, host, path)?;
         Some(Judgement {
             ruling: Ruling::Pass {
                 permit: Permit::preflight(&found),

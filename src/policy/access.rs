@@ -166,22 +166,17 @@ impl Access {
             if let Alternative::Conditions(conditions) = alternative {
                 conditions.validate(index)?;
             }
-            let pointless = alternatives.iter().enumerate().find_map(|(other, by)| {
-                let first = other < index;
-                match by {
-                    Alternative::Public if *alternative != Alternative::Public || first => {
-                        (other != index).then_some("public")
-                    }
-                    Alternative::Authenticated
-                        if alternative.needs_claims()
-                            && (*alternative != Alternative::Authenticated || first) =>
-                    {
-                        (other != index).then_some("authenticated")
+            let others = alternatives.iter().enumerate();
+            let by = others
+                .filter(|(other, by)| *other != index && (*by != alternative || *other < index))
+                .find_map(|(_, by)| match by {
+                    Alternative::Public => Some("public"),
+                    Alternative::Authenticated if alternative.needs_claims() => {
+                        Some("authenticated")
                     }
                     _ => None,
-                }
-            });
-            if let Some(by) = pointless {
+                });
+            if let Some(by) = by {
                 return Err(AccessError::NeverDecides { unused: index, by });
             }
         }
@@ -295,3 +290,6 @@ impl Grant {
 impl HeaderSource for NoHeaders {
     fn each(&self, _name: &str, _visit: &mut dyn FnMut(&[u8])) {}
 }
+
+#[cfg(test)]
+mod tests;

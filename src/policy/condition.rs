@@ -105,9 +105,15 @@ pub enum TestError {
     /// `prefix` or `contains` of the empty string.
     #[error("`{0}` is empty and would always hold: write `exists` if that is meant")]
     EmptyText(&'static str),
-    /// A header's name that is none, in lower case.
-    #[error("{0:?} is no header name: write it in lower case")]
+    /// A header's name that is none, in lower case. A pseudo-header is none either: a test on the
+    /// raw `:path` would be passed by another spelling.
+    #[error(
+        "{0:?} is no header name: write it in lower case; hosts, methods and paths are the route's own keys"
+    )]
     HeaderName(String),
+    /// A header that any client can send as if a proxy had set it.
+    #[error("the header {0:?} proves nothing, as clients can send it too: test a claim, or `peer`")]
+    ForgedHeader(String),
 }
 
 impl Test {
@@ -129,6 +135,9 @@ impl Test {
             Self::Header { name, .. } if !is_header_name(name) => {
                 Err(TestError::HeaderName(name.clone()))
             }
+            Self::Header { name, .. } if is_forged(name) => {
+                Err(TestError::ForgedHeader(name.clone()))
+            }
             Self::Header { test, .. } => match test {
                 TextTest::In(values) if values.is_empty() => Err(TestError::EmptyIn),
                 TextTest::Prefix(text) if text.is_empty() => Err(TestError::EmptyText("prefix")),
@@ -142,11 +151,18 @@ impl Test {
     }
 }
 
-/// A token (RFC 9110 §5.6.2) in lower case, or a pseudo-header such as `:method`.
+/// What proxies tell each other about the client: never to be trusted from the wire.
+fn is_forged(name: &str) -> bool {
+    name == "forwarded" || name.starts_with("x-forwarded-") || name.starts_with("x-envoy-")
+}
+
+/// A token (RFC 9110 §5.6.2) in lower case.
 fn is_header_name(name: &str) -> bool {
-    let token = name.strip_prefix(':').unwrap_or(name);
-    !token.is_empty()
-        && token.bytes().all(|byte| {
+    !name.is_empty()
+        && name.bytes().all(|byte| {
             byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&byte)
         })
 }
+
+#[cfg(test)]
+mod tests;

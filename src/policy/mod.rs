@@ -6,7 +6,9 @@
 
 pub mod access;
 pub mod condition;
+pub mod decision;
 pub mod explanation;
+mod hash;
 pub mod host;
 pub mod path;
 pub mod pattern;

@@ -152,6 +152,7 @@ impl<'r> CanonicalPath<'r> {
         let mut decoded: Vec<u8> = Vec::with_capacity(path.len());
         let mut kept: Vec<Kept<'_>> = Vec::new();
         let mut trailing_slash = false;
+        let mut resolved = false;
         let mut raw_segments = path.split(|byte| *byte == b'/').peekable();
         while let Some(raw) = raw_segments.next() {
             let last = raw_segments.peek().is_none();
@@ -160,6 +161,7 @@ impl<'r> CanonicalPath<'r> {
                     trailing_slash = true;
                 } else {
                     classes.insert(Ambiguity::EmptySegments);
+                    resolved = true;
                 }
                 continue;
             }
@@ -168,6 +170,7 @@ impl<'r> CanonicalPath<'r> {
             let segment = decoded.get(start..).unwrap_or_default();
             if is_dots(segment) {
                 classes.insert(Ambiguity::DotSegments);
+                resolved = true;
                 let parent = segment == b"..";
                 decoded.truncate(start);
                 if parent {
@@ -188,8 +191,6 @@ impl<'r> CanonicalPath<'r> {
         }
         decoded.pop();
         trailing_slash &= !kept.is_empty();
-        let resolved =
-            classes.contains(Ambiguity::DotSegments) || classes.contains(Ambiguity::EmptySegments);
         Ok(Self {
             segments: SegmentText {
                 text: Cow::Owned(String::from_utf8(decoded).map_err(|_| PathError::Utf8)?),
@@ -249,3 +250,6 @@ fn join(kept: &[Kept<'_>], trailing_slash: bool, query: &[u8]) -> Vec<u8> {
     path.extend_from_slice(query);
     path
 }
+
+#[cfg(test)]
+mod tests;

@@ -243,3 +243,6 @@ fn literal(text: &str) -> Result<Segment, PatternError> {
     }
     Ok(Segment::Literal(decoded.into_boxed_str()))
 }
+
+#[cfg(test)]
+mod tests;

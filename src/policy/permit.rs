@@ -1,11 +1,12 @@
 //! The proof that a request may go on.
 
-use super::access::{Grant, Means};
+use super::access::Means;
+use super::decision::Pass;
 use super::table::Match;
 use crate::denial::Reason;
 use crate::token::Verified;
 
-/// A request that may go on. Only a grant can become one, and a grant that rests on claims only
+/// A request that may go on. Only a pass can become one, and one that rests on claims only
 /// together with the proof that they were verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Permit(Basis);
@@ -21,21 +22,19 @@ enum Basis {
 }
 
 impl Permit {
-    /// The permit of a grant; `None` where it rests on claims that nobody verified.
+    /// The permit of a request that passes; `None` where that rests on claims that nobody verified.
     #[must_use]
-    pub fn new(grant: Grant, verified: Option<&Verified>) -> Option<Self> {
-        match (grant.means(), verified) {
+    pub fn new(pass: Pass, verified: Option<&Verified>) -> Option<Self> {
+        let means = match pass {
+            Pass::Granted(grant) => grant.means(),
+            Pass::Default => Means::Claims,
+        };
+        match (means, verified) {
             (Means::Public, _) => Some(Self(Basis::Public)),
             (Means::Peer, _) => Some(Self(Basis::Peer)),
             (Means::Claims, Some(_)) => Some(Self(Basis::Claims)),
             (Means::Claims, None) => None,
         }
-    }
-
-    /// Where no route matches and `rbac.default` is `authenticated`.
-    #[must_use]
-    pub fn authenticated(_verified: &Verified) -> Self {
-        Self(Basis::Claims)
     }
 
     /// A CORS preflight for a method that a route exists for. It carries no identity.

@@ -1,9 +1,9 @@
 //! Which roles a set of claims brings, what they include, and how route checks ask for them.
 
-use std::collections::HashMap;
-
 use crate::claims::{ClaimPath, Claims};
 use crate::json::Json;
+
+use super::hash::ConfigMap;
 
 /// How a claim holds roles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,7 +43,7 @@ pub struct RoleNeed {
 #[derive(Debug)]
 pub struct RoleModelBuilder {
     source: Option<RoleSource>,
-    ids: HashMap<Box<str>, u32>,
+    ids: ConfigMap<Box<str>, u32>,
     /// By role: what it includes directly.
     includes: Vec<Vec<u32>>,
 }
@@ -52,7 +52,7 @@ pub struct RoleModelBuilder {
 #[derive(Debug, Clone, PartialEq)]
 pub struct RoleModel {
     source: Option<RoleSource>,
-    ids: HashMap<Box<str>, u32>,
+    ids: ConfigMap<Box<str>, u32>,
     includes: Box<[Box<[u32]>]>,
 }
 
@@ -68,7 +68,7 @@ impl RoleModelBuilder {
     pub fn new(source: Option<RoleSource>, includes: &[(String, Vec<String>)]) -> Self {
         let mut builder = Self {
             source,
-            ids: HashMap::new(),
+            ids: ConfigMap::default(),
             includes: Vec::new(),
         };
         for (role, included) in includes {
@@ -97,7 +97,7 @@ impl RoleModelBuilder {
     /// A [`RoleCycle`] that names the roles in it, in order.
     pub fn build(self) -> Result<RoleModel, RoleCycle> {
         if let Some(cycle) = find_cycle(&self.includes) {
-            let mut names: HashMap<u32, &str> = HashMap::new();
+            let mut names: ConfigMap<u32, &str> = ConfigMap::default();
             for (name, id) in &self.ids {
                 names.insert(*id, name);
             }

@@ -5,7 +5,6 @@
 //! depends on the path, not on the number of routes.
 
 mod build;
-mod hash;
 mod problem;
 mod trie;
 mod variables;

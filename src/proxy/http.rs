@@ -7,77 +7,126 @@ use proxy_wasm::types::Action;
 
 use super::Shared;
 use super::host::{self, Map};
+use super::waiting::ResponseHeader;
 use crate::denial::Reason;
 use crate::gate::{Decision, Outcome, Patience};
 use crate::reply::{Denied, Detail, Reply, Settings};
 
 /// One HTTP stream.
 pub(super) struct Stream {
+    id: u32,
     shared: Rc<Shared>,
-    /// What the response's headers must carry: name and value.
-    correlation: Option<(Rc<str>, String)>,
+    response_header: ResponseHeader,
+    waiting: bool,
+}
+
+/// What became of a request's headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Applied {
+    /// They may go on.
+    Continue,
+    /// The request is answered.
+    Replied,
+    /// It waits for this issuer's keys.
+    Wait(usize),
 }
 
 impl Stream {
-    pub(super) fn new(shared: Rc<Shared>) -> Self {
+    pub(super) fn new(id: u32, shared: Rc<Shared>) -> Self {
         Self {
+            id,
             shared,
-            correlation: None,
-        }
-    }
-
-    /// Runs the pipeline on the request's headers as they are now.
-    fn decide(&mut self) -> Action {
-        match self.shared.decide(Patience::None) {
-            Some(decision) => self.apply(decision),
-            None => deny_undecided(),
-        }
-    }
-
-    fn apply(&mut self, decision: Decision) -> Action {
-        self.correlation = decision.response_header;
-        for (field, value) in &decision.access_fields {
-            // An access log without a field is no reason to fail a request.
-            let _ = host::set_filter_state(field.filter_state(), value);
-        }
-        if let Some(line) = decision.record {
-            log::info!("{line}");
-        }
-        match decision.outcome {
-            Outcome::Forward(forward) => {
-                for edit in forward.edits() {
-                    let done = match &edit.value {
-                        Some(value) => host::set_header(Map::Request, &edit.name, value),
-                        None => host::remove_header(Map::Request, &edit.name),
-                    };
-                    // A header that could not be taken away would be believed by the upstream.
-                    if done.is_err() {
-                        return deny_undecided();
-                    }
-                }
-                Action::Continue
-            }
-            Outcome::Reply(reply) => answer(&reply),
-            Outcome::Wait { .. } => Action::Pause,
+            response_header: ResponseHeader::default(),
+            waiting: false,
         }
     }
 }
 
-fn answer(reply: &Reply) -> Action {
-    if host::send_reply(reply).is_err() {
-        log::error!("the host took no local response; the request stays paused");
+impl Context for Stream {}
+
+impl HttpContext for Stream {
+    fn on_http_request_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
+        let mut applied = apply(self.shared.decide(Patience::Wait), &self.response_header);
+        if let Applied::Wait(issuer) = applied {
+            self.waiting = self.shared.wait(self.id, issuer, &self.response_header);
+            if !self.waiting {
+                applied = apply(self.shared.decide(Patience::None), &self.response_header);
+            }
+        }
+        match applied {
+            Applied::Continue => Action::Continue,
+            Applied::Replied | Applied::Wait(_) => Action::Pause,
+        }
     }
-    Action::Pause
+
+    fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
+        if let Ok(header) = self.response_header.try_borrow()
+            && let Some((name, value)) = header.as_ref()
+        {
+            // The response goes on without it rather than not at all.
+            let _ = host::set_header(Map::Response, name.as_bytes(), value.as_bytes());
+        }
+        Action::Continue
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if self.waiting {
+            self.shared.leave(self.id);
+        }
+    }
+}
+
+/// Does to the current stream what was decided; `None` is answered with 503.
+pub(super) fn apply(decision: Option<Decision>, response_header: &ResponseHeader) -> Applied {
+    let Some(decision) = decision else {
+        return answer(&undecided());
+    };
+    if let Ok(mut header) = response_header.try_borrow_mut() {
+        *header = decision.response_header;
+    }
+    for (field, value) in &decision.access_fields {
+        // An access log without a field is no reason to fail a request.
+        let _ = host::set_filter_state(field.filter_state(), value);
+    }
+    if let Some(line) = decision.record {
+        log::info!("{line}");
+    }
+    match decision.outcome {
+        Outcome::Forward(forward) => {
+            for edit in forward.edits() {
+                let done = match &edit.value {
+                    Some(value) => host::set_header(Map::Request, &edit.name, value),
+                    None => host::remove_header(Map::Request, &edit.name),
+                };
+                // A header that could not be taken away would be believed by the upstream.
+                if done.is_err() {
+                    return answer(&undecided());
+                }
+            }
+            Applied::Continue
+        }
+        Outcome::Reply(reply) => answer(&reply),
+        Outcome::Wait { issuer } => Applied::Wait(issuer),
+    }
+}
+
+fn answer(reply: &Reply) -> Applied {
+    if host::send_reply(reply).is_err() {
+        log::error!("edge-claims: the host took no local response; the request stays paused");
+    }
+    Applied::Replied
 }
 
 /// The answer where nothing can be decided: no config, or no headers to be had.
-fn deny_undecided() -> Action {
+fn undecided() -> Reply {
     let settings = Settings {
         detail: Detail::Code,
         realm: "mesh".to_owned(),
         docs_url: None,
     };
-    answer(&Reply::new(
+    Reply::new(
         &Denied {
             reason: Reason::Internal,
             status: None,
@@ -88,21 +137,5 @@ fn deny_undecided() -> Action {
             grpc: false,
         },
         &settings,
-    ))
-}
-
-impl Context for Stream {}
-
-impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
-        self.decide()
-    }
-
-    fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
-        if let Some((name, value)) = &self.correlation {
-            // The response goes on without it rather than not at all.
-            let _ = host::set_header(Map::Response, name.as_bytes(), value.as_bytes());
-        }
-        Action::Continue
-    }
+    )
 }

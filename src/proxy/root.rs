@@ -8,19 +8,26 @@ use proxy_wasm::types::ContextType;
 use super::Shared;
 use super::host::{self, Buffer};
 use super::http::Stream;
+use super::metrics::Metrics;
 use crate::config::{self, Config};
 use crate::gate::Gate;
 
-/// How often a worker does what is not part of a request, in milliseconds.
-const TICK: u32 = 1_000;
-
 /// Loads the config and makes a context for each request.
-#[derive(Default)]
 pub struct Root {
+    id: u32,
     shared: Rc<Shared>,
 }
 
 impl Root {
+    /// The root context with this ID.
+    #[must_use]
+    pub fn new(id: u32) -> Self {
+        Self {
+            id,
+            shared: Rc::default(),
+        }
+    }
+
     /// Whether the config was accepted: a function of its bytes alone. Were it `false` on one worker
     /// only, Envoy would let that worker's requests pass without the filter.
     fn load(&self, size: usize) -> bool {
@@ -41,6 +48,7 @@ impl Root {
             }
             Err(refused) => {
                 log::error!("edge-claims {}: {refused}", env!("CARGO_PKG_VERSION"));
+                Metrics::config_refused();
                 false
             }
         }
@@ -52,27 +60,21 @@ impl Root {
         for warning in warnings {
             log::warn!("edge-claims: {warning}");
         }
-        if !gate.config().claims.portable {
-            let trusted = self.shared.host_backend.self_test();
-            log::info!(
-                "edge-claims: the host verifies {}",
-                if trusted.is_empty() {
-                    "nothing".to_owned()
-                } else {
-                    trusted.join(", ")
-                }
-            );
-        }
-        self.shared.install(gate);
-        if host::set_tick_period(TICK).is_err() {
-            log::warn!(
-                "edge-claims: the host gives no tick: keys are not fetched, metrics stay at 0"
-            );
-        }
+        self.shared.install(self.id, gate);
     }
 }
 
-impl Context for Root {}
+impl Context for Root {
+    fn on_http_call_response(
+        &mut self,
+        call: u32,
+        _headers: usize,
+        _body: usize,
+        _trailers: usize,
+    ) {
+        self.shared.answered(self.id, call);
+    }
+}
 
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
@@ -80,11 +82,11 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
-        self.shared.tick();
+        self.shared.tick(self.id);
     }
 
-    fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream::new(Rc::clone(&self.shared))))
+    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream::new(id, Rc::clone(&self.shared))))
     }
 
     fn get_type(&self) -> Option<ContextType> {

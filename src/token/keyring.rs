@@ -4,8 +4,7 @@ use std::rc::Rc;
 
 use crate::denial::Reason;
 use crate::token::secret::SecretKey;
-use crate::token::verify::Absence;
-use crate::token::{Algorithm, Issuer, KeySet, PublicKey, SecretWarning};
+use crate::token::{Absence, Algorithm, Issuer, KeySet, PublicKey, SecretWarning};
 
 /// The keys of one issuer.
 #[derive(Debug)]

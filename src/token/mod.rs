@@ -17,6 +17,8 @@ pub mod jws;
 pub mod key;
 mod keyring;
 pub mod known_answers;
+pub mod refresh;
+mod refusal;
 pub mod replay;
 mod secret;
 mod verified;
@@ -28,10 +30,11 @@ pub use issuer::{Issuer, OneUse, RemoteKeys, RequestBinding, Revoked};
 pub use jwks::{KeyProblem, KeySet, KeySetError};
 pub use jws::Jws;
 pub use key::PublicKey;
+pub use refusal::{Absence, Refusal};
 pub use replay::{MemoryWindow, ReplayError, ReplayWindow};
 pub use secret::{Secret, SecretWarning};
 pub use verified::{Times, Verified};
-pub use verify::{Absence, CacheLimits, LiveRequest, Refusal, Stats, Verifier};
+pub use verify::{CacheLimits, LiveRequest, Stats, Verifier};
 
 #[cfg(test)]
 mod tests;

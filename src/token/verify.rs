@@ -8,6 +8,7 @@ use crate::json::Json;
 use crate::token::cache::{self, ForgedTokens, VerifiedTokens};
 use crate::token::jws::Jws;
 use crate::token::keyring::{Chosen, Keyring, Miss};
+use crate::token::refusal::{Absence, Refusal};
 use crate::token::replay::{MemoryWindow, ReplayError, ReplayWindow, token_id};
 use crate::token::verified::VerifiedToken;
 use crate::token::{
@@ -52,33 +53,6 @@ pub struct LiveRequest<'a> {
     pub host: &'a str,
 }
 
-/// Why there is no [`Verified`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
-    /// The token is not good, whatever is fetched.
-    Denied(Reason),
-    /// The key that the token needs is not here; a fetch might bring it.
-    KeysAbsent {
-        /// The index of the issuer whose keys are wanted.
-        issuer: usize,
-        /// The token's `kid`, unverified.
-        kid: Option<String>,
-        /// What is missing.
-        why: Absence,
-    },
-}
-
-/// Why a key is not here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Absence {
-    /// No key set was fetched yet.
-    NeverFetched,
-    /// The last set that was fetched has no key for the token.
-    UnknownKid,
-    /// The last set that was fetched is older than `max_stale`.
-    Stale,
-}
-
 /// What was counted since the start, for the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {
@@ -92,30 +66,6 @@ pub struct Stats {
     pub by_backend: [u64; Algorithm::ALL.len()],
     /// Signature verifications by [`Portable`] in its place, and all HMACs, by `Algorithm as usize`.
     pub by_portable: [u64; Algorithm::ALL.len()],
-}
-
-impl Refusal {
-    /// The reason for a request that can't wait, or has waited for the fetch that it asked for.
-    #[must_use]
-    pub fn reason(&self) -> Reason {
-        match self {
-            Self::Denied(reason) => *reason,
-            Self::KeysAbsent {
-                why: Absence::UnknownKid,
-                ..
-            } => Reason::KeyUnknown,
-            Self::KeysAbsent {
-                why: Absence::NeverFetched | Absence::Stale,
-                ..
-            } => Reason::KeysUnavailable,
-        }
-    }
-}
-
-impl From<Reason> for Refusal {
-    fn from(reason: Reason) -> Self {
-        Self::Denied(reason)
-    }
 }
 
 /// Forged tokens are worth little room: each costs its sender as much as a new one.

@@ -43,7 +43,7 @@ pub(crate) fn inspect(decoded: &[u8]) -> Findings {
             _ => {}
         }
     }
-    if hides_dots(decoded) {
+    if !is_dots(decoded) && hides_dots(decoded) {
         found.classes.insert(Ambiguity::DotSegments);
         found.hidden.insert(Ambiguity::DotSegments);
     }
@@ -82,14 +82,12 @@ pub(crate) fn decode_leniently(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Whether a backend that splits at `/` and `\` as data, or cuts `;…`, or decodes again, would find
-/// a dot segment here that the others do not.
+/// Whether a backend that splits at a decoded `/` or `\`, or cuts `;…`, would find a dot segment.
 fn hides_dots(decoded: &[u8]) -> bool {
-    !is_dots(decoded)
-        && decoded
-            .split(|byte| matches!(byte, b'/' | b'\\'))
-            .filter_map(|part| part.split(|byte| *byte == b';').next())
-            .any(is_dots)
+    decoded
+        .split(|byte| matches!(byte, b'/' | b'\\'))
+        .filter_map(|part| part.split(|byte| *byte == b';').next())
+        .any(is_dots)
 }
 
 fn has_triplet(decoded: &[u8]) -> bool {

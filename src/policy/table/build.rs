@@ -1,10 +1,8 @@
 //! Compiling routes, and finding what is wrong with them.
 
-use std::collections::{HashMap, HashSet};
-
-use super::hash::ConfigMap;
 use super::problem::{RouteProblem, RouteRef};
 use super::trie::{Entry, NONE, Node, Slash, Trie};
+use crate::policy::hash::{ConfigMap, ConfigSet};
 use crate::policy::host::HostPattern;
 use crate::policy::path::{PathRules, TrailingSlash};
 use crate::policy::pattern::Segment;
@@ -17,7 +15,7 @@ pub(super) fn compile(routes: &[Route], base: &PathRules) -> Result<Trie, Vec<Ro
         routes,
         trie: Trie::default(),
         slots: Vec::new(),
-        ties: HashSet::new(),
+        ties: ConfigSet::default(),
         head_is_named: routes
             .iter()
             .filter(|route| route.methods.iter().any(|method| method == "HEAD"))
@@ -43,7 +41,7 @@ pub(super) fn compile(routes: &[Route], base: &PathRules) -> Result<Trie, Vec<Ro
 }
 
 fn duplicate_names(routes: &[Route]) -> Vec<RouteProblem> {
-    let mut first_with: HashMap<&str, RouteId> = HashMap::new();
+    let mut first_with: ConfigMap<&str, RouteId> = ConfigMap::default();
     let mut problems = Vec::new();
     for (second, route) in (0_u32..).map(RouteId).zip(routes) {
         match first_with.get(&*route.name) {
@@ -106,7 +104,7 @@ fn check_alone(id: RouteId, route: &Route, problems: &mut Vec<RouteProblem>) {
 }
 
 fn duplicates<T: std::hash::Hash + Eq>(items: &[T]) -> impl Iterator<Item = &T> {
-    let mut seen = HashSet::new();
+    let mut seen = ConfigSet::default();
     items.iter().filter(move |item| !seen.insert(*item))
 }
 
@@ -123,9 +121,9 @@ struct Builder<'r> {
     trie: Trie,
     slots: Vec<Vec<Entry>>,
     /// Pairs of routes already reported, so that each is once.
-    ties: HashSet<(u32, u32)>,
-    /// Paths for which `GET` does not bring `HEAD` along, by [`PathPattern::shape`].
-    head_is_named: HashSet<String>,
+    ties: ConfigSet<(u32, u32)>,
+    /// Paths for which `GET` does not bring `HEAD` along, by `PathPattern::shape`.
+    head_is_named: ConfigSet<String>,
 }
 
 /// `None` anywhere: there are more of something than numbers.
@@ -281,6 +279,7 @@ impl Builder<'_> {
         self.trie.symbols.shrink_to_fit();
         self.trie.literals.shrink_to_fit();
         self.trie.nodes.shrink_to_fit();
+        self.trie.entries.shrink_to_fit();
         Some(self.trie)
     }
 }

@@ -100,6 +100,24 @@ pub enum RouteProblem {
     TooMany,
 }
 
+impl RouteProblem {
+    /// The route whose config is to be looked at; of two, the one that stands later.
+    #[must_use]
+    pub fn place(&self) -> Option<RouteId> {
+        match self {
+            Self::DuplicateName { second, .. } => Some(*second),
+            Self::Tie { second, .. } => Some(second.id),
+            Self::DuplicateHost { route, .. }
+            | Self::DuplicateMethod { route, .. }
+            | Self::Method { route, .. }
+            | Self::Connect { route }
+            | Self::UnknownVariable { route, .. }
+            | Self::EnforcePercent { route, .. } => Some(route.id),
+            Self::TooMany => None,
+        }
+    }
+}
+
 impl fmt::Display for RouteRef {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "routes[{}] ({})", self.id.0, self.name)

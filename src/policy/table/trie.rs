@@ -1,6 +1,6 @@
 //! A trie of path segments for each host, all in a few flat tables.
 
-use super::hash::ConfigMap;
+use crate::policy::hash::ConfigMap;
 use crate::policy::path::SegmentText;
 use crate::policy::route::RouteId;
 

@@ -43,6 +43,7 @@ pub struct Envoy {
     setup: Option<Setup>,
     folder: TempDir,
     checked: bool,
+    refuses_configs: bool,
 }
 
 /// What Envoy did with a new listener.
@@ -79,6 +80,7 @@ impl Envoy {
             setup,
             folder,
             checked: false,
+            refuses_configs: false,
         }
         .wait_until_it_serves()
     }
@@ -115,6 +117,7 @@ impl Envoy {
             setup: None,
             folder,
             checked: false,
+            refuses_configs: false,
         };
         envoy
             .wait_until_it_serves()
@@ -299,6 +302,11 @@ impl Envoy {
                 .then_some(Reload::Accepted)
         });
         result.unwrap_or_else(|problem| panic!("{problem}\n{}", tail(&self.log())))
+    }
+
+    /// Says that refused configs belong to this test, so that what Envoy logs about them is no failure.
+    pub const fn expect_refused_configs(&mut self) {
+        self.refuses_configs = true;
     }
 
     /// Signs that a VM has failed: statistics and log lines, none where all is well.

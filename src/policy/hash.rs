@@ -3,8 +3,11 @@
 //! It is not seeded: a request can only choose what is looked up, never what is stored, so it cannot
 //! make a lookup longer than the config's own keys do. And a load is the same on every VM.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
+
+/// A set with that hash.
+pub(crate) type ConfigSet<K> = HashSet<K, BuildHasherDefault<ConfigHasher>>;
 
 /// A map with that hash.
 pub(crate) type ConfigMap<K, V> = HashMap<K, V, BuildHasherDefault<ConfigHasher>>;

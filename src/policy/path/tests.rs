@@ -1,0 +1,389 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn parse(raw: &str) -> CanonicalPath<'_> {
+    match CanonicalPath::parse(raw.as_bytes()) {
+        Ok(path) => path,
+        Err(error) => panic!("{raw}: {error}"),
+    }
+}
+
+fn segments(raw: &str) -> Vec<String> {
+    parse(raw).segments().map(str::to_owned).collect()
+}
+
+fn classes(raw: &str) -> Vec<&'static str> {
+    parse(raw).classes().iter().map(Ambiguity::code).collect()
+}
+
+fn normalized(raw: &str) -> Option<String> {
+    parse(raw)
+        .normalized()
+        .map(|path| String::from_utf8(path.to_vec()).unwrap())
+}
+
+const LENIENT: PathRules = PathRules {
+    dot_segments: Resolve::Normalize,
+    empty_segments: Resolve::Normalize,
+    encoded_slash: Retain::Keep,
+    double_encoding: Retain::Keep,
+    semicolon: Retain::Keep,
+    backslash: Retain::Keep,
+    trailing_slash: TrailingSlash::Same,
+};
+
+#[test]
+fn a_plain_path_is_borrowed() {
+    for raw in [
+        "/",
+        "/a",
+        "/a/b.c/",
+        "/a/b?c=%zz#d",
+        "/caf\u{e9}/x",
+        "/a/~_-!$&'()*+,=:@",
+    ] {
+        let path = parse(raw);
+        assert!(matches!(path.segments.text, Cow::Borrowed(_)), "{raw}");
+        assert!(path.classes().is_empty());
+        assert_eq!(path.normalized(), None);
+    }
+    assert_eq!(segments("/"), [""; 0]);
+    assert_eq!(segments("/a/b/?x/y"), ["a", "b"]);
+    assert!(parse("/a/").trailing_slash());
+    assert!(!parse("/a").trailing_slash());
+    assert!(!parse("/").trailing_slash());
+}
+
+#[test]
+fn what_is_no_path_is_malformed() {
+    for (raw, error) in [
+        ("", PathError::NotAbsolute),
+        ("*", PathError::NotAbsolute),
+        ("a/b", PathError::NotAbsolute),
+        ("?a", PathError::NotAbsolute),
+        ("http://a/b", PathError::NotAbsolute),
+        ("/a#b", PathError::Fragment),
+        ("/a#?b", PathError::Fragment),
+        ("/a%00b", PathError::Control),
+        ("/a%0ab", PathError::Control),
+        ("/a%7fb", PathError::Control),
+        ("/a\u{7f}", PathError::Control),
+        ("/a\tb", PathError::Control),
+        ("/a b", PathError::Control),
+        ("/a%", PathError::Percent),
+        ("/a%4", PathError::Percent),
+        ("/a%zz", PathError::Percent),
+        ("/a%+1", PathError::Percent),
+        ("/a%%41", PathError::Percent),
+        ("/a%4?1", PathError::Percent),
+        ("/a%4/1", PathError::Percent),
+        ("/%c0%ae%c0%ae/b", PathError::Utf8),
+        ("/%ff", PathError::Utf8),
+        ("/%c3/%a9", PathError::Utf8),
+        ("/%ed%a0%80", PathError::Utf8),
+        ("/%ff/../b", PathError::Utf8),
+        ("/..", PathError::AboveRoot),
+        ("/a/../..", PathError::AboveRoot),
+        ("/%2e%2E/b", PathError::AboveRoot),
+        ("/./../b", PathError::AboveRoot),
+        ("//..", PathError::AboveRoot),
+    ] {
+        assert_eq!(
+            CanonicalPath::parse(raw.as_bytes()).err(),
+            Some(error),
+            "{raw}"
+        );
+    }
+    for raw in [&b"/a\xff"[..], b"/\xc0\xae", b"/%41\xff"] {
+        assert_eq!(CanonicalPath::parse(raw).err(), Some(PathError::Utf8));
+    }
+}
+
+#[test]
+fn triplets_are_decoded_once_and_never_make_separators() {
+    assert_eq!(segments("/%24%41/b%20c"), ["$A", "b c"]);
+    assert_eq!(segments("/caf%C3%A9"), ["caf\u{e9}"]);
+    assert_eq!(segments("/a%2Fb/c"), ["a/b", "c"]);
+    assert_eq!(segments("/a%2541"), ["a%41"]);
+    assert_eq!(segments("/a%3Fb%23"), ["a?b#"]);
+    assert_eq!(classes("/%24%41%3F%23%25"), [""; 0]);
+    assert_eq!(normalized("/%24%41"), None);
+}
+
+#[test]
+fn each_class_is_found_in_every_spelling() {
+    for (class, paths) in [
+        (
+            "dot_segments",
+            &[
+                "/a/.",
+                "/a/./b",
+                "/a/..",
+                "/a/../b",
+                "/a/%2e/b",
+                "/a/%2E%2e",
+                "/a/.%2e/b",
+                "/a/..;x/b",
+                "/a/.;/b",
+                "/a/..%3Bx",
+                "/a/..%2fb",
+                "/a/..%5cb",
+                "/a/..\\b",
+                "/a/b%2f..",
+                "/a/b\\..",
+                "/a/b%5c.%5cc",
+                "/a/%2e%2e%2f",
+                "/a/%252e%252e/b",
+                "/a/..%252fb",
+                "/a/b%255c..",
+                "/a/..%253bx",
+                "/a/b%2f..;x",
+            ][..],
+        ),
+        (
+            "empty_segments",
+            &["//", "//a", "/a//b", "/a//", "/a///", "/a//?b"],
+        ),
+        ("encoded_slash", &["/a%2fb", "/a%2F", "/%2f"]),
+        (
+            "double_encoding",
+            &["/a%2541", "/a%252f", "/%25%34%31", "/a%25%32F"],
+        ),
+        ("semicolon", &["/a;b", "/a;", "/;", "/a%3bb", "/a%3B"]),
+        ("backslash", &["/a\\b", "/\\", "/a%5cb", "/a%5C"]),
+    ] {
+        for raw in paths {
+            assert!(classes(raw).contains(&class), "{raw}: {:?}", classes(raw));
+            let refused = parse(raw).refused_by(&PathRules::default());
+            assert!(refused.is_some(), "{raw}");
+        }
+    }
+}
+
+#[test]
+fn what_only_looks_odd_is_in_no_class() {
+    for raw in [
+        "/.well-known/x",
+        "/a/...",
+        "/a/..b",
+        "/a/b..",
+        "/a.b/.c",
+        "/a/",
+        "/",
+        "/a?b//../;%2f\\",
+        "/a%25",
+        "/a%25zz",
+        "/a%20b",
+        "/a%2e%2eb",
+        "/a%2eb",
+        "/%2ewell-known",
+    ] {
+        assert_eq!(classes(raw), [""; 0], "{raw}");
+    }
+}
+
+#[test]
+fn dots_are_resolved_and_empty_segments_merged_in_the_raw_path_and_nothing_else() {
+    for (raw, expected) in [
+        ("/a/./b", "/a/b"),
+        ("/a/../b", "/b"),
+        ("/a/b/..", "/a/"),
+        ("/a/b/.", "/a/b/"),
+        ("/a/%2e%2E/b?x=../y", "/b?x=../y"),
+        ("/a/..", "/"),
+        ("/.", "/"),
+        ("//", "/"),
+        ("/a//b///c", "/a/b/c"),
+        ("/a//", "/a/"),
+        ("//a/?x", "/a/?x"),
+        ("/a//../b", "/b"),
+        ("/%41/./%24%2F;\\", "/%41/%24%2F;\\"),
+        ("/./?", "/?"),
+    ] {
+        assert_eq!(normalized(raw).as_deref(), Some(expected), "{raw}");
+        let path = parse(raw);
+        let again = parse(expected);
+        assert_eq!(path.segments.trailing_slash, again.segments.trailing_slash);
+        assert!(path.segments().eq(again.segments()), "{raw}");
+    }
+}
+
+#[test]
+fn dots_that_only_another_reading_finds_are_refused_by_all_rules() {
+    for raw in [
+        "/a/..;x",
+        "/a/..%2fb",
+        "/a/..%5cb",
+        "/a/b%2f../c",
+        "/a/%252e%252e/b",
+        "/a/..%252fb",
+        "/a/x%252f..%253by/b",
+    ] {
+        assert_eq!(
+            parse(raw).refused_by(&LENIENT),
+            Some(Ambiguity::DotSegments),
+            "{raw}"
+        );
+    }
+    for raw in ["/a/../b", "/a//b", "/a%2fb", "/a%2541", "/a;b", "/a\\b"] {
+        assert_eq!(parse(raw).refused_by(&LENIENT), None, "{raw}");
+    }
+    for raw in ["/a%2500", "/a%25c0%25ae", "/a%257f"] {
+        assert_eq!(
+            parse(raw).refused_by(&LENIENT),
+            Some(Ambiguity::DoubleEncoding),
+            "{raw}"
+        );
+    }
+}
+
+#[test]
+fn each_rule_governs_its_own_class() {
+    for (raw, class) in [
+        ("/a/./b", Ambiguity::DotSegments),
+        ("/a//b", Ambiguity::EmptySegments),
+        ("/a%2fb", Ambiguity::EncodedSlash),
+        ("/a%2541", Ambiguity::DoubleEncoding),
+        ("/a;b", Ambiguity::Semicolon),
+        ("/a\\b", Ambiguity::Backslash),
+    ] {
+        let mut strict = LENIENT;
+        match class {
+            Ambiguity::DotSegments => strict.dot_segments = Resolve::Reject,
+            Ambiguity::EmptySegments => strict.empty_segments = Resolve::Reject,
+            Ambiguity::EncodedSlash => strict.encoded_slash = Retain::Reject,
+            Ambiguity::DoubleEncoding => strict.double_encoding = Retain::Reject,
+            Ambiguity::Semicolon => strict.semicolon = Retain::Reject,
+            Ambiguity::Backslash => strict.backslash = Retain::Reject,
+        }
+        assert_eq!(parse(raw).refused_by(&strict), Some(class));
+        for other in ["/a/./b", "/a//b", "/a%2fb", "/a%2541", "/a;b", "/a\\b"] {
+            assert!(other == raw || parse(other).refused_by(&strict).is_none());
+        }
+    }
+}
+
+#[test]
+fn overrides_replace_single_rules() {
+    let overrides = PathRuleOverrides {
+        encoded_slash: Some(Retain::Keep),
+        trailing_slash: Some(TrailingSlash::Distinct),
+        ..PathRuleOverrides::default()
+    };
+    let rules = overrides.over(&PathRules::default());
+    assert_eq!(rules.encoded_slash, Retain::Keep);
+    assert_eq!(rules.trailing_slash, TrailingSlash::Distinct);
+    assert_eq!(rules.semicolon, Retain::Reject);
+    assert_eq!(PathRuleOverrides::default().over(&LENIENT), LENIENT);
+}
+
+#[test]
+fn readings_are_those_of_common_backends() {
+    let read = |raw: &str| -> Vec<String> {
+        readings(parse(raw).segment_text())
+            .map(|reading| {
+                let slash = if reading.trailing_slash { "/" } else { "" };
+                format!("/{}{slash}", reading.text.replace('\0', "|"))
+            })
+            .collect()
+    };
+    assert_eq!(read("/a%2Fb"), ["/a|b"]);
+    assert_eq!(read("/a%2F"), ["/a/"]);
+    assert_eq!(read("/a;x/b"), ["/a|b"]);
+    assert_eq!(read("/a\\b"), ["/a|b"]);
+    assert_eq!(read("/a%2541"), ["/aA"]);
+    assert_eq!(read("/a%252fb"), ["/a/b", "/a|b"]);
+    assert_eq!(read("/;x/b"), ["/b"]);
+    assert_eq!(read("/a/;x"), ["/a/"]);
+    assert_eq!(read("/a%2fb;c"), ["/a|b;c", "/a/b", "/a|b"]);
+    assert_eq!(read("/plain"), [""; 0]);
+}
+
+#[test]
+fn a_long_path_is_parsed_in_one_go() {
+    for segment in ["/a", "/%41", "/a;b", "/./a", "//a", "/a%2fb%252e", "/a/.."] {
+        let raw = segment.repeat(20_000);
+        assert!(CanonicalPath::parse(raw.as_bytes()).is_ok());
+    }
+}
+
+/// Text made of what paths are odd in.
+fn odd_path() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "/", "/", "/", "a", "b", ".", "..", "%2e", "%2E", "%2f", "%2F", "%5c", "\\", ";", "%3b",
+        "%25", "%252f", "%252e", "41", "%41", "A", "%24", "$", "%c3%a9", "\u{e9}", "?", "%20",
+        "%00", "%", "#", " ",
+    ]);
+    prop::collection::vec(piece, 0..12).prop_map(|pieces| format!("/{}", pieces.concat()))
+}
+
+/// The same path with every byte of its data percent-encoded; what separates stays.
+fn encode_all(raw: &str) -> String {
+    let (path, query) = raw.split_at(raw.find('?').unwrap_or(raw.len()));
+    let mut encoded = String::new();
+    let mut rest = path.as_bytes();
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        match byte {
+            b'/' => encoded.push('/'),
+            b'%' => {
+                encoded.push('%');
+                encoded.extend(after.iter().take(2).map(|byte| char::from(*byte)));
+                rest = after.get(2..).unwrap_or_default();
+            }
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded + query
+}
+
+proptest! {
+    #[test]
+    fn parsing_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+        let mut raw = vec![b'/'];
+        raw.extend_from_slice(&bytes);
+        let _ = CanonicalPath::parse(&bytes);
+        let _ = CanonicalPath::parse(&raw);
+    }
+
+    #[test]
+    fn normalizing_twice_is_normalizing_once(raw in odd_path()) {
+        if let Ok(path) = CanonicalPath::parse(raw.as_bytes())
+            && let Some(once) = path.normalized()
+        {
+            let again = CanonicalPath::parse(once).unwrap();
+            prop_assert_eq!(again.normalized(), None);
+            prop_assert!(path.segments().eq(again.segments()));
+            prop_assert_eq!(path.trailing_slash(), again.trailing_slash());
+            prop_assert!(!again.classes().contains(Ambiguity::EmptySegments));
+        }
+    }
+
+    #[test]
+    fn two_spellings_of_one_path_are_one_path(raw in odd_path()) {
+        // A raw space or '#' is malformed, encoded ones are data: not two spellings of one path.
+        prop_assume!(!raw.contains([' ', '#']));
+        if let Ok(path) = CanonicalPath::parse(raw.as_bytes()) {
+            let encoded = encode_all(&raw);
+            let other = CanonicalPath::parse(encoded.as_bytes()).unwrap();
+            prop_assert!(path.segments().eq(other.segments()), "{} {}", raw, encoded);
+            prop_assert_eq!(path.trailing_slash(), other.trailing_slash());
+            prop_assert_eq!(path.classes(), other.classes());
+            for rules in [LENIENT, PathRules::default()] {
+                prop_assert_eq!(path.refused_by(&rules), other.refused_by(&rules));
+            }
+        }
+    }
+
+    #[test]
+    fn what_no_rule_touches_is_left_as_sent(raw in odd_path()) {
+        if let Ok(path) = CanonicalPath::parse(raw.as_bytes()) {
+            if path.normalized().is_some() {
+                prop_assert!(path.classes().contains(Ambiguity::DotSegments)
+                    || path.classes().contains(Ambiguity::EmptySegments));
+            }
+            prop_assert!(path.segments().all(|segment| !matches!(segment, "" | "." | "..")));
+        }
+    }
+}

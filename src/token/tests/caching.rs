@@ -1,0 +1,317 @@
+//! What is remembered, and what that never changes.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use super::support::{
+    CACHE, Counting, LIVE, NOW, claims_with, environment, header, issuer, sign, sign_with, token,
+    verifier,
+};
+use crate::claims::ClaimPath;
+use crate::denial::Reason;
+use crate::token::{
+    Algorithm, CacheLimits, Issuer, LiveRequest, OneUse, Portable, Refusal, RequestBinding,
+    Verified, Verifier,
+};
+
+fn at(verifier: &mut Verifier, token: &str, now: u64) -> Result<Verified, Reason> {
+    verifier
+        .verify(token.as_bytes(), &LIVE, now, &Portable)
+        .map_err(|refusal| refusal.reason())
+}
+
+#[test]
+fn the_second_request_needs_no_signature() {
+    let backend = Counting::default();
+    let mut verifier = verifier(issuer());
+    let token = token(Algorithm::Es256);
+    let first = verifier
+        .verify(token.as_bytes(), &LIVE, NOW, &backend)
+        .unwrap();
+    let second = verifier
+        .verify(token.as_bytes(), &LIVE, NOW, &backend)
+        .unwrap();
+    assert!(!first.from_cache());
+    assert!(second.from_cache());
+    assert_eq!(backend.calls.get(), 1);
+    assert_eq!(first.claims(), second.claims());
+    let stats = *verifier.stats();
+    assert_eq!((stats.cache_hits, stats.cache_misses), (1, 1));
+    assert_eq!(stats.by_backend[Algorithm::Es256 as usize], 1);
+    assert_eq!(verifier.cached().0, 1);
+}
+
+#[test]
+fn a_cached_token_ends_in_the_same_second_as_a_fresh_one() {
+    let issuer = || Issuer {
+        max_age: Some(50),
+        ..issuer()
+    };
+    for (members, reason) in [
+        (r#""iat":1800000000,"exp":1800000030"#, Reason::Expired),
+        (r#""iat":1800000000,"exp":1800000900"#, Reason::TooOld),
+    ] {
+        let token = sign(
+            Algorithm::EdDsa,
+            &header(Algorithm::EdDsa),
+            &claims_with(members),
+        );
+        let mut warm = verifier(issuer());
+        assert!(at(&mut warm, &token, NOW).is_ok());
+        let mut end = None;
+        for now in NOW..NOW + 100 {
+            let cached = at(&mut warm, &token, now).err();
+            let fresh = at(&mut verifier(issuer()), &token, now).err();
+            assert_eq!(cached, fresh, "{now}");
+            end = end.or(cached);
+        }
+        assert_eq!(end, Some(reason));
+    }
+}
+
+#[test]
+fn an_expired_token_leaves_the_cache_and_a_clock_set_back_changes_nothing() {
+    let mut verifier = verifier(issuer());
+    let token = token(Algorithm::Es256);
+    assert!(at(&mut verifier, &token, NOW).is_ok());
+    assert_eq!(
+        at(&mut verifier, &token, NOW + 70).unwrap_err(),
+        Reason::Expired
+    );
+    assert_eq!(verifier.cached(), (0, 0));
+    assert!(!at(&mut verifier, &token, NOW).unwrap().from_cache());
+    assert_eq!(
+        at(&mut verifier, &token, NOW - 100).unwrap_err(),
+        Reason::NotYetValid
+    );
+    assert!(at(&mut verifier, &token, NOW).unwrap().from_cache());
+}
+
+#[test]
+fn an_issuer_that_ends_takes_its_cached_tokens_with_it() {
+    let mut verifier = verifier(Issuer {
+        not_after: Some(NOW + 5),
+        ..issuer()
+    });
+    let token = token(Algorithm::Es256);
+    assert!(at(&mut verifier, &token, NOW + 4).is_ok());
+    assert_eq!(
+        at(&mut verifier, &token, NOW + 5).unwrap_err(),
+        Reason::IssuerUnknown
+    );
+}
+
+#[test]
+fn a_cached_token_is_still_bound_to_its_request() {
+    let bind = RequestBinding {
+        method: Some(ClaimPath::from("htm")),
+        ..Default::default()
+    };
+    let mut verifier = verifier(Issuer { bind, ..issuer() });
+    let claims = claims_with(r#""htm":"GET""#);
+    let token = sign(Algorithm::Es256, &header(Algorithm::Es256), &claims);
+    assert!(at(&mut verifier, &token, NOW).is_ok());
+    let other = LiveRequest {
+        method: b"DELETE",
+        ..LIVE
+    };
+    let verdict = verifier.verify(token.as_bytes(), &other, NOW, &Portable);
+    assert_eq!(
+        verdict.unwrap_err(),
+        Refusal::Denied(Reason::BindingRequest)
+    );
+    assert!(at(&mut verifier, &token, NOW).unwrap().from_cache());
+}
+
+/// Never by signature or claims alone: a cached token lends nothing to one that differs in any byte.
+#[test]
+fn a_token_with_the_signature_of_a_cached_one_is_not_a_hit() {
+    let mut verifier = verifier(issuer());
+    let good = token(Algorithm::Es256);
+    assert!(at(&mut verifier, &good, NOW).is_ok());
+    for position in 0..good.len() {
+        let mut bytes = good.clone().into_bytes();
+        bytes[position] = if bytes[position] == b'A' { b'B' } else { b'A' };
+        assert!(
+            verifier.verify(&bytes, &LIVE, NOW, &Portable).is_err(),
+            "{position}"
+        );
+    }
+    assert_eq!(verifier.stats().cache_hits, 0);
+}
+
+#[test]
+fn the_cache_is_bounded_by_entries() {
+    let limits = CacheLimits {
+        entries: 3,
+        bytes: 1_000_000,
+    };
+    let mut verifier = Verifier::new(vec![issuer()], limits, 7, &environment);
+    let tokens: Vec<String> = (0..5)
+        .map(|id| {
+            let claims = claims_with(&format!(r#""jti":"{id}""#));
+            sign(Algorithm::EdDsa, &header(Algorithm::EdDsa), &claims)
+        })
+        .collect();
+    for token in &tokens[..3] {
+        assert!(at(&mut verifier, token, NOW).is_ok());
+    }
+    // The first one is used again, so the second is the oldest.
+    assert!(at(&mut verifier, &tokens[0], NOW).unwrap().from_cache());
+    assert!(at(&mut verifier, &tokens[3], NOW).is_ok());
+    assert_eq!(verifier.cached().0, 3);
+    assert!(at(&mut verifier, &tokens[0], NOW).unwrap().from_cache());
+    assert!(!at(&mut verifier, &tokens[1], NOW).unwrap().from_cache());
+}
+
+#[test]
+fn the_cache_is_bounded_by_bytes() {
+    let token = |id: u32, pad: usize| {
+        let claims = claims_with(&format!(r#""jti":"{id}","pad":"{}""#, "x".repeat(pad)));
+        sign(Algorithm::EdDsa, &header(Algorithm::EdDsa), &claims)
+    };
+    let limits = CacheLimits {
+        entries: 1_000,
+        bytes: 20_000,
+    };
+    let mut verifier = Verifier::new(vec![issuer()], limits, 7, &environment);
+    for id in 0..50 {
+        assert!(at(&mut verifier, &token(id, 100), NOW).is_ok());
+        assert!(verifier.cached().1 <= 20_000);
+    }
+    assert!(verifier.cached().0 > 1);
+    // One that is larger than the whole cache drives no other out.
+    let before = verifier.cached();
+    assert!(at(&mut verifier, &token(99, 6_000), NOW).is_ok());
+    assert_eq!(verifier.cached(), before);
+}
+
+#[test]
+fn the_cache_can_be_off() {
+    for limits in [
+        CacheLimits {
+            entries: 0,
+            bytes: 1_000,
+        },
+        CacheLimits {
+            entries: 10,
+            bytes: 0,
+        },
+    ] {
+        let mut verifier = Verifier::new(vec![issuer()], limits, 7, &environment);
+        for _ in 0..2 {
+            let verified = at(&mut verifier, &token(Algorithm::EdDsa), NOW).unwrap();
+            assert!(!verified.from_cache());
+        }
+        assert_eq!(verifier.cached(), (0, 0));
+    }
+}
+
+#[test]
+fn one_use_tokens_are_not_cached() {
+    let one_use = Some(OneUse {
+        claim: ClaimPath::from("jti"),
+        entries: 10,
+    });
+    let mut verifier = verifier(Issuer {
+        one_use,
+        ..issuer()
+    });
+    for _ in 0..2 {
+        assert!(
+            !at(&mut verifier, &token(Algorithm::EdDsa), NOW)
+                .unwrap()
+                .from_cache()
+        );
+    }
+    assert_eq!(verifier.cached().0, 0);
+}
+
+#[test]
+fn a_forged_token_costs_one_signature() {
+    let backend = Counting::default();
+    let mut verifier = verifier(issuer());
+    let forged = sign_with(
+        "other-p256",
+        Algorithm::Es256,
+        &header(Algorithm::Es256),
+        super::support::CLAIMS,
+    );
+    for _ in 0..3 {
+        let verdict = verifier.verify(forged.as_bytes(), &LIVE, NOW, &backend);
+        assert_eq!(
+            verdict.unwrap_err(),
+            Refusal::Denied(Reason::SignatureInvalid)
+        );
+    }
+    assert_eq!(backend.calls.get(), 1);
+    assert_eq!(verifier.stats().forged_hits, 2);
+    // And the good one beside it is as good as ever.
+    assert!(at(&mut verifier, &token(Algorithm::Es256), NOW).is_ok());
+}
+
+/// Nothing but a wrong signature is remembered as bad.
+#[test]
+fn a_token_that_is_refused_today_may_be_good_tomorrow() {
+    let early = sign(
+        Algorithm::Es256,
+        &header(Algorithm::Es256),
+        &claims_with(r#""nbf":1800000020"#),
+    );
+    let mut verifier = verifier(issuer());
+    assert_eq!(
+        at(&mut verifier, &early, NOW).unwrap_err(),
+        Reason::NotYetValid
+    );
+    assert!(at(&mut verifier, &early, NOW + 10).is_ok());
+    assert_eq!(verifier.stats().forged_hits, 0);
+}
+
+#[test]
+fn a_flood_of_forged_tokens_drives_no_good_one_out() {
+    let backend = Counting {
+        answer: Some(Some(false)),
+        ..Counting::default()
+    };
+    let mut verifier = verifier(issuer());
+    let good = token(Algorithm::Es256);
+    assert!(at(&mut verifier, &good, NOW).is_ok());
+    for id in 0..2_000 {
+        let claims = claims_with(&format!(r#""jti":"{id}""#));
+        let header = header(Algorithm::Es256);
+        let forged = format!(
+            "{}.{}.{}",
+            super::support::encode(header),
+            super::support::encode(claims),
+            super::support::encode([1; 64])
+        );
+        assert!(
+            verifier
+                .verify(forged.as_bytes(), &LIVE, NOW, &backend)
+                .is_err()
+        );
+    }
+    assert_eq!(verifier.cached().0, 1);
+    assert!(at(&mut verifier, &good, NOW).unwrap().from_cache());
+}
+
+#[test]
+fn what_is_derived_from_claims_is_derived_once_per_token() {
+    struct Roles(usize);
+    struct Headers(&'static str);
+    let mut verifier = Verifier::new(vec![issuer()], CACHE, 7, &environment);
+    let token = token(Algorithm::EdDsa);
+    let runs = Cell::new(0);
+    let mut first = None;
+    for _ in 0..3 {
+        let verified = at(&mut verifier, &token, NOW).unwrap();
+        let roles = verified.memo(|claims| {
+            runs.set(runs.get() + 1);
+            Roles(claims.members().len())
+        });
+        assert_eq!(roles.0, 6);
+        assert_eq!(verified.memo(|_| Headers("x")).0, "x");
+        assert!(Rc::ptr_eq(first.get_or_insert(Rc::clone(&roles)), &roles));
+    }
+    assert_eq!(runs.get(), 1);
+}

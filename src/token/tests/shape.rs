@@ -1,0 +1,347 @@
+//! What a token must look like before anything is verified.
+
+use proptest::prelude::*;
+
+use super::support::{CLAIMS, claims_with, encode, header, issuer, reason, sign, token};
+use crate::denial::Reason;
+use crate::token::{Algorithm, Jws};
+
+fn parses(header: &str, payload: &str) -> bool {
+    let token = format!("{}.{}.c2ln", encode(header), encode(payload));
+    Jws::parse(token.as_bytes()).is_ok()
+}
+
+#[test]
+fn three_parts_of_strict_base64url() {
+    let good = token(Algorithm::Es256);
+    assert_eq!(reason(issuer(), &good), None);
+    let (input, signature) = good.rsplit_once('.').unwrap();
+    let (head, payload) = input.split_once('.').unwrap();
+    for bad in [
+        String::new(),
+        ".".into(),
+        "..".into(),
+        head.into(),
+        input.into(),
+        format!("{input}."),
+        format!(".{payload}.{signature}"),
+        format!("{head}..{signature}"),
+        format!("{good}."),
+        format!(".{good}"),
+        format!("{good}.{signature}"),
+        format!("{good}="),
+        format!("{good}=="),
+        format!("{head}=.{payload}.{signature}"),
+        format!(" {good}"),
+        format!("{good} "),
+        format!("{good}\n"),
+        format!("{good}\r\n"),
+        format!("{head}.{payload}. {signature}"),
+        good.replace('_', "/").replace('-', "+") + "+/",
+        format!("{input}.\u{e4}{signature}"),
+        format!("{good}\0"),
+        format!("{},{}", good, good),
+    ] {
+        assert_eq!(
+            reason(issuer(), &bad),
+            Some(Reason::ClaimsMalformed),
+            "{bad:?}"
+        );
+    }
+    let mut bytes = good.clone().into_bytes();
+    bytes.push(0xff);
+    assert!(Jws::parse(&bytes).is_err());
+}
+
+#[test]
+fn trailing_bits_are_not_ignored() {
+    let good = token(Algorithm::Es256);
+    // 64 bytes end in a group of one byte: the last character carries two bits, the rest is zero.
+    let last = good.chars().last().unwrap();
+    assert!("AQgw".contains(last));
+    let next = char::from(last as u8 + 1);
+    let twin = format!("{}{next}", &good[..good.len() - 1]);
+    assert_eq!(reason(issuer(), &twin), Some(Reason::ClaimsMalformed));
+}
+
+#[test]
+fn header_and_payload_are_objects_without_duplicates() {
+    let good = header(Algorithm::Es256);
+    assert!(parses(&good, CLAIMS));
+    for bad in [
+        "",
+        "null",
+        "1",
+        "\"x\"",
+        "[]",
+        "[{}]",
+        "{",
+        "{}x",
+        "{} {}",
+        r#"{"a":1,"a":1}"#,
+        r#"{"a":{"b":1,"b":2}}"#,
+        r#"{"a":[{"b":1,"b":2}]}"#,
+        r#"{"a":1,"\u0061":2}"#,
+        "{'a':1}",
+        "{a:1}",
+        r#"{"a":1,}"#,
+        r#"{"a":NaN}"#,
+        r#"{"a":1e999}"#,
+        r#"{"a":"\ud800"}"#,
+        "{\"a\":\"\u{1}\"}",
+        "\u{feff}{}",
+        "{}\0",
+    ] {
+        assert!(!parses(bad, CLAIMS), "header {bad:?}");
+        assert!(!parses(&good, bad), "payload {bad:?}");
+    }
+    let deep = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
+    assert!(!parses(&good, &deep));
+    let invalid_utf8 = format!("{}.{}.c2ln", encode(&good), encode(b"{\"a\":\"\xff\"}"));
+    assert!(Jws::parse(invalid_utf8.as_bytes()).is_err());
+}
+
+#[test]
+fn members_that_change_what_a_token_means_are_refused() {
+    for member in [
+        r#""crit":["exp"],"exp":1"#,
+        r#""crit":[]"#,
+        r#""crit":["b64"],"b64":false"#,
+        r#""b64":true"#,
+        r#""b64":false"#,
+        r#""zip":"DEF""#,
+        r#""salt":"AAAA""#,
+        r#""jwk":{"kty":"oct","k":"AAAA"}"#,
+        r#""jwk":"{}""#,
+        r#""crit":null"#,
+        r#""jwk":null"#,
+    ] {
+        let header = format!(r#"{{"alg":"ES256","kid":"p256",{member}}}"#);
+        let token = sign(Algorithm::Es256, &header, CLAIMS);
+        assert_eq!(
+            reason(issuer(), &token),
+            Some(Reason::ClaimsMalformed),
+            "{member}"
+        );
+    }
+}
+
+#[test]
+fn header_members_have_their_types() {
+    for name in ["kid", "typ", "cty", "jku", "x5u", "x5t", "x5t#S256"] {
+        for value in ["1", "null", "true", "[]", "{}", r#"["x"]"#] {
+            let header = if name == "kid" {
+                format!(r#"{{"alg":"ES256","kid":{value}}}"#)
+            } else {
+                format!(r#"{{"alg":"ES256","kid":"p256","{name}":{value}}}"#)
+            };
+            assert!(!parses(&header, CLAIMS), "{header}");
+        }
+    }
+    for header in [
+        "{}",
+        r#"{"kid":"p256"}"#,
+        r#"{"alg":null}"#,
+        r#"{"alg":1}"#,
+        r#"{"alg":["ES256"]}"#,
+        r#"{"ALG":"ES256"}"#,
+        r#"{"alg":"ES256","x5c":"x"}"#,
+        r#"{"alg":"ES256","x5c":[1]}"#,
+    ] {
+        assert!(!parses(header, CLAIMS), "{header}");
+    }
+}
+
+#[test]
+fn foreign_header_members_and_key_references_are_ignored() {
+    for member in [
+        r#""jku":"https://evil.example.com/jwks.json""#,
+        r#""x5u":"https://evil.example.com""#,
+        r#""x5c":["MIIB"]"#,
+        r#""x5c":[]"#,
+        r#""x5t":"x""#,
+        r#""x5t#S256":"x""#,
+        r#""cty":"x""#,
+        r#""typ":"anything""#,
+        r#""typ":"JWT""#,
+        r#""typ":"""#,
+        r#""foo":{"bar":[1,2.5,null]}"#,
+        r#""typ":"stra\u00dfe""#,
+    ] {
+        for algorithm in [
+            Algorithm::Es256,
+            Algorithm::Ps256,
+            Algorithm::EdDsa,
+            Algorithm::Es512,
+        ] {
+            let kid = super::support::kid(algorithm);
+            let header = format!(r#"{{"alg":"{algorithm}","kid":"{kid}",{member}}}"#);
+            assert_eq!(
+                reason(issuer(), &sign(algorithm, &header, CLAIMS)),
+                None,
+                "{header}"
+            );
+        }
+    }
+}
+
+#[test]
+fn registered_claims_have_their_types() {
+    let good = header(Algorithm::Es256);
+    for name in ["iss", "sub", "jti", "nonce"] {
+        for value in ["1", "null", "true", "[]", r#"["x"]"#, "{}"] {
+            assert!(
+                !parses(&good, &format!(r#"{{"{name}":{value}}}"#)),
+                "{name} {value}"
+            );
+        }
+    }
+    for value in [
+        "1",
+        "null",
+        "true",
+        "{}",
+        "[1]",
+        r#"["x",1]"#,
+        r#"["x",null]"#,
+        r#"[["x"]]"#,
+    ] {
+        assert!(
+            !parses(&good, &format!(r#"{{"aud":{value}}}"#)),
+            "aud {value}"
+        );
+    }
+    for name in ["exp", "nbf", "iat"] {
+        for value in [
+            "\"1800000000\"",
+            "null",
+            "true",
+            "[]",
+            "{}",
+            "-1",
+            "-0.5",
+            "-1e300",
+            "253402300800",
+            "253402300799.5e1",
+            "1e300",
+            "9223372036854775807",
+            "9223372036854775808",
+            "18446744073709551615",
+            "18446744073709551616",
+            "1800000000000",
+        ] {
+            assert!(
+                !parses(&good, &format!(r#"{{"{name}":{value}}}"#)),
+                "{name} {value}"
+            );
+        }
+        for value in [
+            "0",
+            "-0",
+            "-0.0",
+            "0.5",
+            "1.8e9",
+            "1800000000.0",
+            "253402300799",
+        ] {
+            assert!(
+                parses(&good, &format!(r#"{{"{name}":{value}}}"#)),
+                "{name} {value}"
+            );
+        }
+    }
+}
+
+#[test]
+fn fractions_of_a_second_are_rounded_against_the_token() {
+    let parts = [
+        header(Algorithm::Es256),
+        r#"{"exp":9.9,"nbf":9.1,"iat":9.1}"#.into(),
+    ];
+    let token = format!("{}.{}.c2ln", encode(&parts[0]), encode(&parts[1]));
+    let times = Jws::parse(token.as_bytes()).unwrap().times;
+    assert_eq!(times.expiry, Some(9));
+    assert_eq!(times.not_before, Some(10));
+    assert_eq!(times.issued_at, Some(10));
+}
+
+#[test]
+fn a_token_beyond_all_bounds_is_not_read() {
+    let long = sign(
+        Algorithm::Es256,
+        &header(Algorithm::Es256),
+        &claims_with(&format!(r#""x":"{}""#, "x".repeat(70_000))),
+    );
+    assert_eq!(reason(issuer(), &long), Some(Reason::ClaimsMalformed));
+}
+
+#[test]
+fn a_long_header_is_the_same_to_both_parsers() {
+    // jwt-simple's own bound for headers is 8 KiB.
+    let header = format!(
+        r#"{{"alg":"ES256","kid":"p256","pad":"{}"}}"#,
+        "x".repeat(10_000)
+    );
+    assert_eq!(
+        reason(issuer(), &sign(Algorithm::Es256, &header, CLAIMS)),
+        None
+    );
+}
+
+fn json() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        any::<u64>().prop_map(Into::into),
+        any::<f64>().prop_map(Into::into),
+        ".{0,8}".prop_map(Into::into),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+            prop::collection::hash_map(".{0,4}", inner, 0..4)
+                .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// What this parser accepts, jwt-simple accepts: the portable back-end answers for the signature
+    /// alone, like the host.
+    #[test]
+    fn jwt_simple_reads_whatever_is_accepted_here(
+        header_members in prop::collection::hash_map(
+            prop::sample::select(vec!["kid", "typ", "cty", "jku", "x5u", "x5c", "x5t", "x5t#S256", "foo", "crit", "jwk", "salt"]),
+            json(), 0..4,
+        ),
+        claim_members in prop::collection::hash_map(
+            prop::sample::select(vec!["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "nonce", "kid", "foo", "custom", "issued_at"]),
+            json(), 0..6,
+        ),
+    ) {
+        let mut head: serde_json::Map<_, _> =
+            header_members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        head.insert("alg".into(), "EdDSA".into());
+        let claims: serde_json::Map<_, _> =
+            claim_members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let token = sign(
+            Algorithm::EdDsa,
+            &serde_json::to_string(&head).unwrap(),
+            &serde_json::to_string(&claims).unwrap(),
+        );
+        if let Ok(jws) = Jws::parse(token.as_bytes()) {
+            let keys = super::support::inline(&["ed25519"]);
+            let key = keys.iter().next().unwrap();
+            prop_assert!(crate::token::Portable.check(Algorithm::EdDsa, key, &jws), "{head:?} {claims:?}");
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_the_parser_panic(bytes: Vec<u8>, text in "[A-Za-z0-9_.=-]{0,80}") {
+        let _ = Jws::parse(&bytes);
+        let _ = Jws::parse(text.as_bytes());
+    }
+}
