@@ -5,10 +5,14 @@
 
 mod authorize;
 mod correlate;
+mod cors;
 mod headers;
 mod module;
 mod paths;
+mod peers;
+mod policy;
 mod protocols;
 mod reload;
+mod shadow;
 mod support;
 mod verify;
