@@ -3,6 +3,7 @@
 //!
 //! Every Envoy here is checked for failed VMs when its test ends.
 
+mod ambiguous;
 mod authorize;
 mod correlate;
 mod cors;
@@ -13,6 +14,7 @@ mod peers;
 mod policy;
 mod protocols;
 mod reload;
+mod scale;
 mod shadow;
 mod support;
 mod verify;
