@@ -3,12 +3,18 @@
 //!
 //! Every Envoy here is checked for failed VMs when its test ends.
 
+mod ambiguous;
 mod authorize;
 mod correlate;
+mod cors;
 mod headers;
 mod module;
 mod paths;
+mod peers;
+mod policy;
 mod protocols;
 mod reload;
+mod scale;
+mod shadow;
 mod support;
 mod verify;
