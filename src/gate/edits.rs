@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::scan::{Scan, TokenHeader};
+use crate::claims::Claims;
 use crate::config::Config;
 use crate::correlation::CorrelationId;
 use crate::identity;
@@ -62,16 +63,7 @@ pub(super) fn compile(
     new_path: Option<Vec<u8>>,
 ) -> Edits {
     let mut edits: Vec<Edit> = scan.strip.iter().map(|name| remove(name)).collect();
-    let values = verified.map(|verified| {
-        verified.memo(|claims| {
-            let value = |header: &identity::IdentityHeader| {
-                let value = identity::header_value(claims.at(&header.claim)?)?;
-                Some(Rc::from(value.into_bytes()))
-            };
-            IdentityValues(config.identity.headers.iter().map(value).collect())
-        })
-    });
-    let mut spoofed = scan.spoofed && scan.identity.is_empty();
+    let values = identity_values(config, verified);
     for (index, header) in config.identity.headers.iter().enumerate() {
         let wanted = values
             .as_ref()
@@ -86,7 +78,6 @@ pub(super) fn compile(
             (Some(value), None, Some(wanted)) if *value == *wanted => {}
             (None, _, None) => {}
             (first, second, wanted) => {
-                spoofed |= first.is_some();
                 // Setting a header that stands more than once may leave the others.
                 if second.is_some() || wanted.is_none() {
                     edits.push(remove(header.name.as_bytes()));
@@ -101,20 +92,57 @@ pub(super) fn compile(
     if scan.token != TokenHeader::Absent && !keep_token {
         edits.push(remove(config.claims.header.as_bytes()));
     }
-    if scan.correlation != Some(correlation.as_str().as_bytes()) {
-        let name = config.correlation.header.as_bytes();
-        if scan.correlation_present && scan.correlation.is_none() {
-            edits.push(remove(name));
-        }
-        edits.push(set(name, Some(Rc::from(correlation.as_str().as_bytes()))));
-    }
+    correlate(&mut edits, config, scan, correlation);
     if let Some(path) = new_path {
         edits.push(set(b":path", Some(Rc::from(path))));
     }
     Edits {
         edits,
-        spoofed: u64::from(spoofed),
+        spoofed: u64::from(spoofed(config, scan, verified)),
     }
+}
+
+/// Whether a request brought identity headers that are not what its claims say.
+pub(super) fn spoofed(config: &Config, scan: &Scan<'_>, verified: Option<&Verified>) -> bool {
+    if !scan.spoofed {
+        return false;
+    }
+    let values = identity_values(config, verified);
+    let differs = |&(index, value): &(usize, &[u8])| {
+        let instances = scan.identity.iter().filter(|(at, _)| *at == index).count();
+        let wanted = values.as_ref().and_then(|it| it.0.get(index)?.as_deref());
+        instances != 1 || wanted != Some(value)
+    };
+    scan.identity.is_empty() || scan.identity.iter().any(differs)
+}
+
+/// Makes the correlation header the one ID, where it is not.
+pub(super) fn correlate(
+    edits: &mut Vec<Edit>,
+    config: &Config,
+    scan: &Scan<'_>,
+    correlation: &CorrelationId,
+) {
+    if scan.correlation == Some(correlation.as_str().as_bytes()) {
+        return;
+    }
+    let name = config.correlation.header.as_bytes();
+    // Setting a header that stands more than once may leave the others.
+    if scan.correlation_present && scan.correlation.is_none() {
+        edits.push(remove(name));
+    }
+    edits.push(set(name, Some(Rc::from(correlation.as_str().as_bytes()))));
+}
+
+fn identity_values(config: &Config, verified: Option<&Verified>) -> Option<Rc<IdentityValues>> {
+    let value = |claims: &Claims, header: &identity::IdentityHeader| {
+        let value = identity::header_value(claims.at(&header.claim)?)?;
+        Some(Rc::from(value.into_bytes()))
+    };
+    Some(verified?.memo(|claims| {
+        let headers = config.identity.headers.iter();
+        IdentityValues(headers.map(|header| value(claims, header)).collect())
+    }))
 }
 
 fn remove(name: &[u8]) -> Edit {

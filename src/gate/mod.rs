@@ -72,6 +72,9 @@ pub struct Decision {
     pub response_header: Option<(Rc<str>, String)>,
     /// A line for the filter's own log.
     pub record: Option<String>,
+    /// For a request that is answered here: what its correlation header must be all the same, so that
+    /// an access log which prints that header shows the ID, and never what a client put there.
+    pub logged_as: Vec<Edit>,
 }
 
 /// What to do with a request.
@@ -147,15 +150,16 @@ impl Gate {
     pub fn decide(&mut self, headers: &Headers<'_>, around: &mut Surroundings<'_>) -> Decision {
         let scan = self.index.scan(headers, &self.config);
         let judgement = self.judge(&scan, headers, around);
-        let correlation = self.correlate(&scan, headers, judgement.verified.as_ref(), around);
         if let Ruling::Wait { issuer } = judgement.ruling {
             return Decision {
                 outcome: Outcome::Wait { issuer },
                 access_fields: Vec::new(),
                 response_header: None,
                 record: None,
+                logged_as: Vec::new(),
             };
         }
+        let correlation = self.correlate(&scan, headers, judgement.verified.as_ref(), around);
         self.conclude(&scan, headers, judgement, &correlation, around)
     }
 
@@ -193,6 +197,7 @@ impl Gate {
                 correlation.as_str().to_owned(),
             )
         });
+        let mut logged_as = Vec::new();
         let outcome = match judgement.ruling {
             Ruling::Pass { permit, .. } => {
                 let dropped = judgement.token_dropped;
@@ -208,6 +213,11 @@ impl Gate {
                 Outcome::Forward(Forward::new(permit, edits.edits))
             }
             Ruling::Deny { ref refusal } => {
+                let verified = judgement.verified.as_ref();
+                if edits::spoofed(&self.config, scan, verified) {
+                    counters::add_one(Some(&mut self.counters.spoofed));
+                }
+                edits::correlate(&mut logged_as, &self.config, scan, correlation);
                 let route = route.and_then(|id| self.config.rbac.routes.get(id));
                 Outcome::Reply(Reply::new(
                     &Denied {
@@ -229,6 +239,7 @@ impl Gate {
             access_fields,
             response_header,
             record,
+            logged_as,
         }
     }
 
