@@ -5,10 +5,14 @@
 
 mod authorize;
 mod correlate;
+mod every_reason;
 mod headers;
+mod metrics;
 mod module;
+mod never_logged;
 mod paths;
 mod protocols;
+mod record;
 mod reload;
 mod support;
 mod verify;
