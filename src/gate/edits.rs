@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::scan::{Scan, TokenHeader};
+use crate::claims::Claims;
 use crate::config::Config;
 use crate::correlation::CorrelationId;
 use crate::identity;
@@ -48,12 +49,6 @@ impl Names {
     }
 }
 
-pub(super) struct Edits {
-    pub(super) edits: Vec<Edit>,
-    /// 1 where the request brought identity headers that are not what the claims say.
-    pub(super) spoofed: u64,
-}
-
 impl Forward {
     pub(super) fn new(permit: Permit, edits: Vec<Edit>) -> Self {
         Self { permit, edits }
@@ -83,22 +78,13 @@ pub(super) fn compile(
     token_dropped: bool,
     correlation: &CorrelationId,
     new_path: Option<Vec<u8>>,
-) -> Edits {
+) -> Vec<Edit> {
     let mut edits: Vec<Edit> = scan
         .strip
         .iter()
         .map(|name| remove(Rc::from(*name)))
         .collect();
-    let values = verified.map(|verified| {
-        verified.memo(|claims| {
-            let value = |header: &identity::IdentityHeader| {
-                let value = identity::header_value(claims.at(&header.claim)?)?;
-                Some(Rc::from(value.into_bytes()))
-            };
-            IdentityValues(config.identity.headers.iter().map(value).collect())
-        })
-    });
-    let mut spoofed = scan.aliased;
+    let values = identity_values(config, verified);
     for (index, name) in names.identity.iter().enumerate() {
         let wanted = values
             .as_ref()
@@ -112,8 +98,7 @@ pub(super) fn compile(
         match (first, second, wanted) {
             (Some(value), None, Some(wanted)) if *value == *wanted => {}
             (None, _, None) => {}
-            (first, second, wanted) => {
-                spoofed |= first.is_some();
+            (_, second, wanted) => {
                 // Setting a header that stands more than once may leave the others.
                 if second.is_some() || wanted.is_none() {
                     edits.push(remove(Rc::clone(name)));
@@ -128,20 +113,54 @@ pub(super) fn compile(
     if scan.token != TokenHeader::Absent && !keep_token {
         edits.push(remove(Rc::clone(&names.token)));
     }
-    if scan.correlation != Some(correlation.as_str().as_bytes()) {
-        let name = &names.correlation;
-        if scan.correlation_present && scan.correlation.is_none() {
-            edits.push(remove(Rc::clone(name)));
-        }
-        edits.push(set(Rc::clone(name), Some(Rc::from(correlation.shared()))));
-    }
+    correlate(&mut edits, names, scan, correlation);
     if let Some(path) = new_path {
         edits.push(set(Rc::from(b":path".as_slice()), Some(Rc::from(path))));
     }
-    Edits {
-        edits,
-        spoofed: u64::from(spoofed),
+    edits
+}
+
+/// Whether a request brought identity headers that are not what its claims say.
+pub(super) fn spoofed(config: &Config, scan: &Scan<'_>, verified: Option<&Verified>) -> bool {
+    if !scan.spoofed {
+        return false;
     }
+    let values = identity_values(config, verified);
+    let differs = |&(index, value): &(usize, &[u8])| {
+        let instances = scan.identity.iter().filter(|(at, _)| *at == index).count();
+        let wanted = values.as_ref().and_then(|it| it.0.get(index)?.as_deref());
+        instances != 1 || wanted != Some(value)
+    };
+    scan.aliased || scan.identity.iter().any(differs)
+}
+
+/// Makes the correlation header the one ID, where it is not.
+pub(super) fn correlate(
+    edits: &mut Vec<Edit>,
+    names: &Names,
+    scan: &Scan<'_>,
+    correlation: &CorrelationId,
+) {
+    if scan.correlation == Some(correlation.as_str().as_bytes()) {
+        return;
+    }
+    let name = &names.correlation;
+    // Setting a header that stands more than once may leave the others.
+    if scan.correlation_present && scan.correlation.is_none() {
+        edits.push(remove(Rc::clone(name)));
+    }
+    edits.push(set(Rc::clone(name), Some(Rc::from(correlation.shared()))));
+}
+
+fn identity_values(config: &Config, verified: Option<&Verified>) -> Option<Rc<IdentityValues>> {
+    let value = |claims: &Claims, header: &identity::IdentityHeader| {
+        let value = identity::header_value(claims.at(&header.claim)?)?;
+        Some(Rc::from(value.into_bytes()))
+    };
+    Some(verified?.memo(|claims| {
+        let headers = config.identity.headers.iter();
+        IdentityValues(headers.map(|header| value(claims, header)).collect())
+    }))
 }
 
 fn remove(name: Rc<[u8]>) -> Edit {

@@ -76,6 +76,9 @@ pub struct Decision {
     pub response_header: Option<(Rc<str>, Rc<str>)>,
     /// A line for the filter's own log.
     pub record: Option<String>,
+    /// For a request that is answered here: what its correlation header must be all the same, so that
+    /// an access log which prints that header shows the ID, and never what a client put there.
+    pub logged_as: Vec<Edit>,
 }
 
 /// What to do with a request.
@@ -159,15 +162,16 @@ impl Gate {
     pub fn decide(&mut self, headers: &Headers<'_>, around: &mut Surroundings<'_>) -> Decision {
         let scan = self.index.scan(headers, &self.config);
         let judgement = self.judge(&scan, headers, around);
-        let correlation = self.correlate(&scan, headers, judgement.verified.as_ref(), around);
         if let Ruling::Wait { issuer } = judgement.ruling {
             return Decision {
                 outcome: Outcome::Wait { issuer },
                 access_fields: Vec::new(),
                 response_header: None,
                 record: None,
+                logged_as: Vec::new(),
             };
         }
+        let correlation = self.correlate(&scan, headers, judgement.verified.as_ref(), around);
         self.conclude(&scan, headers, judgement, &correlation, around)
     }
 
@@ -204,6 +208,10 @@ impl Gate {
             .correlation
             .response_header
             .then(|| (Rc::clone(&self.correlation_header), correlation.shared()));
+        if edits::spoofed(&self.config, scan, judgement.verified.as_ref()) {
+            counters::add_one(Some(&mut self.counters.spoofed));
+        }
+        let mut logged_as = Vec::new();
         let outcome = match judgement.ruling {
             Ruling::Pass { permit, .. } => {
                 let dropped = judgement.token_dropped;
@@ -216,10 +224,10 @@ impl Gate {
                     correlation,
                     judgement.new_path,
                 );
-                self.counters.spoofed = self.counters.spoofed.saturating_add(edits.spoofed);
-                Outcome::Forward(Forward::new(permit, edits.edits))
+                Outcome::Forward(Forward::new(permit, edits))
             }
             Ruling::Deny { ref refusal } => {
+                edits::correlate(&mut logged_as, &self.names, scan, correlation);
                 let route = route.and_then(|id| self.config.rbac.routes.get(id));
                 Outcome::Reply(Reply::new(
                     &Denied {
@@ -241,6 +249,7 @@ impl Gate {
             access_fields,
             response_header,
             record,
+            logged_as,
         }
     }
 

@@ -170,6 +170,18 @@ impl Shared {
         }
     }
 
+    /// The config is out of force.
+    fn retire(&self) {
+        if let (Some(now), Ok(mut gate), Ok(mut metrics)) = (
+            host::now_milliseconds(),
+            self.gate.try_borrow_mut(),
+            self.metrics.try_borrow_mut(),
+        ) && let Some(gate) = gate.as_mut()
+        {
+            metrics.retire(gate, now);
+        }
+    }
+
     /// The answer to an HTTP call.
     fn answered(&self, root: u32, call: u32) {
         let Some(now) = host::now_milliseconds() else {
