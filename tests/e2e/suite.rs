@@ -5,6 +5,7 @@
 
 mod ambiguous;
 mod authorize;
+mod chain;
 mod correlate;
 mod cors;
 mod every_reason;
