@@ -12,6 +12,7 @@ mod headers;
 mod metrics;
 mod module;
 mod never_logged;
+mod oracle;
 mod paths;
 mod peers;
 mod policy;
