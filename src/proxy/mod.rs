@@ -1,7 +1,7 @@
 //! The only code that names `proxy_wasm`: contexts, host calls, key fetching, metrics.
 //!
 //! A VM has one root context for each plugin config and one HTTP context for each request. What they
-//! share is [`Shared`].
+//! share is `Shared`.
 
 pub mod entropy;
 pub mod host;
@@ -167,6 +167,18 @@ impl Shared {
             && let Some(gate) = gate.as_mut()
         {
             metrics.flush(gate, now);
+        }
+    }
+
+    /// The config is out of force.
+    fn retire(&self) {
+        if let (Some(now), Ok(mut gate), Ok(mut metrics)) = (
+            host::now_milliseconds(),
+            self.gate.try_borrow_mut(),
+            self.metrics.try_borrow_mut(),
+        ) && let Some(gate) = gate.as_mut()
+        {
+            metrics.retire(gate, now);
         }
     }
 

@@ -42,6 +42,8 @@ pub struct Setup {
     pub(crate) client_tls: Option<ClientTls>,
     pub(crate) concurrency: u32,
     pub(crate) log_level: String,
+    pub(crate) component_log_level: String,
+    pub(crate) yaml: Option<String>,
     version: u32,
 }
 
@@ -49,12 +51,16 @@ impl Setup {
     /// A listener in front of that upstream, without any filter yet.
     #[must_use]
     pub fn new(upstream: &Upstream) -> Self {
+        Self::empty().cluster(cluster(UPSTREAM, upstream.port()))
+    }
+
+    pub(crate) fn empty() -> Self {
         Self {
             filters: Vec::new(),
             hcm: json!({}),
             listener: json!({}),
             bootstrap: json!({}),
-            clusters: vec![cluster(UPSTREAM, upstream.port())],
+            clusters: Vec::new(),
             environment: BTreeMap::new(),
             failure_policy: "FAIL_RELOAD".to_owned(),
             server_tls: None,
@@ -62,6 +68,9 @@ impl Setup {
             client_tls: None,
             concurrency: 1,
             log_level: "info".to_owned(),
+            // At `info` it would list every extension that it has.
+            component_log_level: "main:warning".to_owned(),
+            yaml: None,
             version: 0,
         }
     }
@@ -139,6 +148,20 @@ impl Setup {
     #[must_use]
     pub fn log_level(mut self, level: &str) -> Self {
         level.clone_into(&mut self.log_level);
+        self
+    }
+
+    /// The log levels of single components, as `wasm:trace,http:debug`.
+    #[must_use]
+    pub fn component_log_level(mut self, levels: &str) -> Self {
+        self.component_log_level = format!("main:warning,{levels}");
+        self
+    }
+
+    /// YAML that Envoy lays over its bootstrap: a file of `examples/` as it is.
+    #[must_use]
+    pub fn config_yaml(mut self, yaml: &str) -> Self {
+        self.yaml = Some(yaml.to_owned());
         self
     }
 
