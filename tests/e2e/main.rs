@@ -4,11 +4,15 @@
 //! Every Envoy here is checked for failed VMs when its test ends.
 
 mod authorize;
+mod binding;
 mod correlate;
 mod headers;
+mod keys;
 mod module;
+mod one_use;
 mod paths;
 mod protocols;
 mod reload;
+mod rotation;
 mod support;
 mod verify;
