@@ -76,6 +76,11 @@ impl Client {
         }
     }
 
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
     pub fn get(&self, path: impl AsRef<[u8]>) -> Request {
         self.request("GET", path)
     }

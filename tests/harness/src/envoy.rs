@@ -70,7 +70,7 @@ impl Envoy {
             Some(tls) => Client::with_tls(port, tls.clone()),
             None => Client::new(port),
         };
-        let child = launch(&config, setup.concurrency, &setup.log_level, &[], &folder);
+        let child = launch(&config, &setup, &[], &folder);
         let admin = Client::new(admin);
         let setup = Some(setup);
         Self {
@@ -107,7 +107,8 @@ impl Envoy {
         let folder = TempDir::new().expect("a temporary folder");
         let config = folder.path().join("envoy.yaml");
         write(&config, &text);
-        let child = launch(&config, 1, "info", environment, &folder);
+        let defaults = Setup::empty();
+        let child = launch(&config, &defaults, environment, &folder);
         let (client, admin) = (Client::new(port), Client::new(admin));
         let envoy = Self {
             child,
@@ -156,6 +157,12 @@ impl Envoy {
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The port of Envoy's admin interface on loopback.
+    #[must_use]
+    pub const fn admin_port(&self) -> u16 {
+        self.admin.port()
     }
 
     /// The process, as the system numbers it: for CPU time and memory.
@@ -401,22 +408,16 @@ pub fn wait<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> Result<T, Stri
     }
 }
 
-fn launch(
-    config: &Path,
-    concurrency: u32,
-    log_level: &str,
-    environment: &[(&str, &str)],
-    folder: &TempDir,
-) -> Child {
+fn launch(config: &Path, setup: &Setup, environment: &[(&str, &str)], folder: &TempDir) -> Child {
     let log = File::create(envoy_log(folder)).expect("the folder is ours");
     let output = log.try_clone().expect("a second handle");
     Command::new(tools::envoy())
         .arg("--config-path")
         .arg(config)
-        .args(["--concurrency", &concurrency.to_string()])
-        .args(["--log-level", log_level])
-        // At `info` it would list every extension that it has.
-        .args(["--component-log-level", "main:warning"])
+        .args(["--concurrency", &setup.concurrency.to_string()])
+        .args(["--log-level", &setup.log_level])
+        .args(["--component-log-level", &setup.component_log_level])
+        .args(setup.yaml.iter().flat_map(|yaml| ["--config-yaml", yaml]))
         .args(["--file-flush-interval-msec", "10"])
         .args(["--drain-time-s", "1", "--parent-shutdown-time-s", "2"])
         .arg("--disable-hot-restart")

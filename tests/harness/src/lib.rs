@@ -21,6 +21,7 @@
 //! | [`provider`] | a real OpenID provider whose keys rotate |
 //! | [`client`] | requests over HTTP/1.1, HTTP/2 and gRPC, well-formed or not |
 //! | [`tokens`] | tokens by jwt-simple and by independent libraries, well-formed or not |
+//! | [`prometheus`] | a Prometheus that scrapes an Envoy, and `promtool` |
 //! | [`tls`] | certificates for TLS and mTLS |
 //! | [`tools`] | where Envoy, Python and the module are |
 //!
@@ -31,6 +32,7 @@ pub mod envoy;
 mod h1;
 mod h2;
 pub mod keyserver;
+pub mod prometheus;
 pub mod provider;
 pub mod setup;
 pub mod tls;
@@ -41,6 +43,7 @@ pub mod upstream;
 pub use client::{Client, Request, Response};
 pub use envoy::{Envoy, Reload};
 pub use keyserver::{Bad, KeyServer};
+pub use prometheus::Prometheus;
 pub use provider::Provider;
 pub use setup::Setup;
 pub use upstream::{Seen, Upstream};

@@ -3,16 +3,26 @@
 //!
 //! Every Envoy here is checked for failed VMs when its test ends.
 
+mod ambiguous;
 mod authorize;
 mod binding;
 mod correlate;
+mod cors;
+mod every_reason;
 mod headers;
 mod keys;
+mod metrics;
 mod module;
+mod never_logged;
 mod one_use;
 mod paths;
+mod peers;
+mod policy;
 mod protocols;
+mod record;
 mod reload;
 mod rotation;
+mod scale;
+mod shadow;
 mod support;
 mod verify;
