@@ -7,6 +7,7 @@ pub mod entropy;
 pub mod host;
 mod http;
 mod keys;
+mod logger;
 mod metrics;
 mod replay;
 mod root;
@@ -18,7 +19,6 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use proxy_wasm::traits::RootContext;
-use proxy_wasm::types::LogLevel;
 
 use self::entropy::Entropy;
 use self::host::Map;
@@ -325,7 +325,7 @@ fn peers(validation: PeerValidation, doubts: &Cell<bool>) -> Vec<String> {
 /// Registers the filter with the SDK. It makes no host call, since the host traps on any but a log
 /// before the VM has started.
 pub fn register() {
-    proxy_wasm::set_log_level(LogLevel::Info);
+    logger::install();
     proxy_wasm::set_root_context(|id| -> Box<dyn RootContext> { Box::new(Root::new(id)) });
 }
 
