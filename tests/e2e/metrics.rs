@@ -106,7 +106,7 @@ fn every_documented_metric_reaches_prometheus_under_its_labels() {
     let exact = [
         (
             r#"edge_claims_requests_total{decision="allow",reason="none"}"#,
-            8.0,
+            9.0,
         ),
         (
             r#"edge_claims_requests_total{decision="deny",reason="claims_missing"}"#,
@@ -134,6 +134,10 @@ fn every_documented_metric_reaches_prometheus_under_its_labels() {
             1.0,
         ),
         ("edge_claims_config_refused_total", 1.0),
+        (
+            r#"edge_claims_edge_delay_seconds_count - ignoring(le) edge_claims_edge_delay_seconds_bucket{le="25"}"#,
+            1.0,
+        ),
         ("edge_claims_shadow_mode", 0.0),
         ("edge_claims_shadow_routes", 1.0),
         (
@@ -195,7 +199,9 @@ fn every_documented_metric_reaches_prometheus_under_its_labels() {
     }
     // Nothing else is there under the filter's name, and nothing under a name with tags left in it.
     let names: BTreeSet<String> = metrics.iter().map(|metric| metric.name.clone()).collect();
-    for sample in prometheus.query(r#"{__name__=~"edge_claims.*|.*(wasmcustom|_edge_claims_.*_total).*"}"#) {
+    for sample in
+        prometheus.query(r#"{__name__=~"edge_claims.*|.*(wasmcustom|_edge_claims_.*_total).*"}"#)
+    {
         let name = sample.label("__name__").unwrap();
         let base = ["_bucket", "_sum", "_count"]
             .iter()
@@ -235,7 +241,9 @@ fn mixed_traffic(world: &World, remote: &Key) {
     let reader = world.token_of(&["reader"]);
     let get = |path: &str| world.envoy.get(path);
     let status = |request: edge_claims_harness::Request| request.send().status;
-    // Eight that are allowed.
+    // Nine that are allowed.
+    let old = world.token(&json!({"iat": tokens::now() - 30}));
+    assert_eq!(status(get("/me").header(CLAIMS, &old)), 200);
     for _ in 0..3 {
         assert_eq!(status(get("/me").header(CLAIMS, &reader)), 200);
     }
