@@ -25,6 +25,15 @@ demo: setup wasm ## see the filter at work in a real Envoy (KEEP=1 leaves it run
 .PHONY: test
 test: setup lint doc unit wasm e2e ## everything: lints, docs, unit, property and end-to-end tests
 
+.PHONY: test-edge
+test-edge: setup wasm ## client → a Fastly edge under Viceroy → Envoy → upstream (builds Viceroy once: minutes)
+	$(call say,the edge of examples/fastly-edge)
+	cd examples/fastly-edge && cargo fmt --check && cargo clippy --all-targets --locked -- -D warnings && \
+	  cargo test --locked
+	$(call say,the whole way)
+	@tests/edge/setup
+	cargo test --package edge-claims-harness --test edge
+
 .PHONY: lint
 lint: ## formatting and clippy, with and without the proxy, for the host and for wasm
 	$(call say,formatting)
@@ -32,6 +41,7 @@ lint: ## formatting and clippy, with and without the proxy, for the host and for
 	$(call say,clippy)
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --all-targets --features proxy -- -D warnings
+	cargo clippy --all-targets --features cli -- -D warnings
 	cargo clippy --target wasm32-wasip1 --features proxy -- -D warnings
 	cargo clippy --package xtask --package edge-claims-harness --all-targets -- -D warnings
 
@@ -42,9 +52,9 @@ doc: ## the documentation, without warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --package edge-claims-harness
 
 .PHONY: unit
-unit: ## unit and property tests of the core, and of the build's own tools
+unit: ## unit and property tests of the core, of the command, and of the build's own tools
 	$(call say,unit and property tests)
-	cargo test
+	cargo test --features cli
 	cargo test --package xtask
 
 .PHONY: e2e

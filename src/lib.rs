@@ -16,6 +16,7 @@
 //! | [`policy`] | path, routes, access tests, the decision |
 //! | `correlation`, `identity`, [`denial`], `record` | one idea each |
 //! | `gate` | the pipeline: request + policy + now → outcome; pure |
+//! | `cli` | the operator's command (feature `cli`), never in the module |
 //! | `proxy` | the only code that names `proxy_wasm` (feature `proxy`) |
 //! | [`json`], [`claims`] | strict JSON values, and the claims made of them |
 //!
@@ -35,6 +36,8 @@
 )]
 
 pub mod claims;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod config;
 pub mod correlation;
 pub mod denial;

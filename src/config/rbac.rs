@@ -11,6 +11,7 @@ use crate::policy::decision::Policy;
 use crate::policy::host::HostPattern;
 use crate::policy::path::{PathRuleOverrides, PathRules, Resolve, Retain, TrailingSlash};
 use crate::policy::pattern::PathPattern;
+use crate::policy::peer::PeerValidation;
 use crate::policy::roles::{RoleFormat, RoleModelBuilder, RoleSource};
 use crate::policy::route::{Route, RouteId};
 use crate::policy::table::RouteTable;
@@ -36,6 +37,14 @@ pub(super) fn rbac(node: &Node<'_>) -> Option<Policy> {
         .key("default")
         .and_then(|node| node.one_of(&words))
         .unwrap_or(false);
+    let words = [
+        ("reported", PeerValidation::Reported),
+        ("by_listener", PeerValidation::ByListener),
+    ];
+    let peer_validation = section
+        .key("peer_validation")
+        .and_then(|node| node.one_of(&words))
+        .unwrap_or_default();
     let routes = section.required("routes", "a list of routes; without any no request passes");
     let mut builder_for_routes = builder
         .take()
@@ -67,6 +76,7 @@ pub(super) fn rbac(node: &Node<'_>) -> Option<Policy> {
         routes: table?,
         cors_preflight,
         default_authenticated,
+        peer_validation,
     })
 }
 

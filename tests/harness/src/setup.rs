@@ -38,6 +38,7 @@ pub struct Setup {
     environment: BTreeMap<String, String>,
     failure_policy: String,
     server_tls: Option<(Identity, Option<String>)>,
+    downstream_tls: Value,
     pub(crate) client_tls: Option<ClientTls>,
     pub(crate) concurrency: u32,
     pub(crate) log_level: String,
@@ -63,6 +64,7 @@ impl Setup {
             environment: BTreeMap::new(),
             failure_policy: "FAIL_RELOAD".to_owned(),
             server_tls: None,
+            downstream_tls: json!({}),
             client_tls: None,
             concurrency: 1,
             log_level: "info".to_owned(),
@@ -243,6 +245,13 @@ impl Setup {
         self
     }
 
+    /// Settings over those of the listener's `DownstreamTlsContext`.
+    #[must_use]
+    pub fn downstream_tls(mut self, settings: &Value) -> Self {
+        merge(&mut self.downstream_tls, settings);
+        self
+    }
+
     /// Starts Envoy and waits until it serves.
     ///
     /// # Panics
@@ -299,6 +308,10 @@ impl Setup {
         }]});
         if let Some((server, trusted)) = &self.server_tls {
             chain["transport_socket"] = transport_socket(server, trusted.as_deref());
+            merge(
+                &mut chain["transport_socket"]["typed_config"],
+                &self.downstream_tls,
+            );
         }
         let mut listener = json!({
             "@type": "type.googleapis.com/envoy.config.listener.v3.Listener",

@@ -1,0 +1,5 @@
+//! The operator's command. Everything is in `edge_claims::cli`.
+
+fn main() -> std::process::ExitCode {
+    edge_claims::cli::main(std::env::args_os())
+}

@@ -1,0 +1,144 @@
+//! One line of a log: a JSON object, and the fields that are looked up in it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::json::{Json, Object};
+
+/// A line that is a JSON object.
+#[derive(Debug)]
+pub(super) struct Record<'a> {
+    /// The JSON text as it was logged.
+    pub text: &'a str,
+    object: Object,
+}
+
+/// Why a line cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Broken {
+    TooLong,
+    NotUtf8,
+    NotJson,
+    NotAnObject,
+    IdTooLong,
+}
+
+/// The name of a field: the member of that name, else member by member at the dots.
+#[derive(Debug)]
+pub(super) struct Field(String);
+
+impl<'a> Record<'a> {
+    /// Parses a line. What stands before its first `{` is passed over: container runtimes, syslog and
+    /// Viceroy put their stamp there.
+    pub(super) fn parse(line: &'a [u8]) -> Result<Self, Broken> {
+        let text = std::str::from_utf8(line).map_err(|_| Broken::NotUtf8)?;
+        let (_, text) = text
+            .find('{')
+            .and_then(|start| text.split_at_checked(start))
+            .ok_or(Broken::NotAnObject)?;
+        match Json::parse(text.as_bytes()) {
+            Ok(Json::Object(object)) => Ok(Self { text, object }),
+            Ok(_) => Err(Broken::NotAnObject),
+            Err(_) => Err(Broken::NotJson),
+        }
+    }
+
+    /// The text of a field. `null`, an empty string and `-`, as text formats have it, are nothing.
+    pub(super) fn get(&self, field: &Field) -> Option<Cow<'_, str>> {
+        let value = self.object.get(&field.0).or_else(|| {
+            let mut names = field.0.split('.');
+            let mut value = self.object.get(names.next()?)?;
+            for name in names {
+                value = value.as_object()?.get(name)?;
+            }
+            Some(value)
+        })?;
+        let text: Cow<'_, str> = match value {
+            Json::String(text) => text.into(),
+            Json::Integer(number) => number.to_string().into(),
+            Json::Float(number) => number.to_string().into(),
+            Json::Bool(value) => value.to_string().into(),
+            Json::Null | Json::Array(_) | Json::Object(_) => return None,
+        };
+        (!text.is_empty() && text != "-").then_some(text)
+    }
+
+    /// A status of HTTP; Envoy's 0 means that there was no answer.
+    pub(super) fn status(&self, field: &Field) -> Option<u16> {
+        self.get(field)?
+            .parse()
+            .ok()
+            .filter(|status| *status < 1000)
+    }
+}
+
+impl Field {
+    pub(super) fn new(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::TooLong => "longer than --max-line-kib",
+            Self::NotUtf8 => "not UTF-8",
+            Self::NotJson => "not JSON",
+            Self::NotAnObject => "no JSON object",
+            Self::IdTooLong => "an ID longer than 256 bytes",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get(line: &str, field: &str) -> Option<String> {
+        let record = Record::parse(line.as_bytes()).unwrap();
+        record.get(&Field::new(field)).map(Cow::into_owned)
+    }
+
+    #[test]
+    fn a_field_is_found_by_name_and_by_its_parts() {
+        assert_eq!(get(r#"{"a": "x"}"#, "a").as_deref(), Some("x"));
+        assert_eq!(get(r#"{"a": {"b": 7}}"#, "a.b").as_deref(), Some("7"));
+        assert_eq!(
+            get(r#"{"a.b": "flat", "a": {"b": 7}}"#, "a.b").as_deref(),
+            Some("flat")
+        );
+        assert_eq!(get(r#"{"a": "x"}"#, "a.b"), None);
+    }
+
+    #[test]
+    fn what_a_log_writes_for_nothing_is_nothing() {
+        for value in ["null", "\"\"", "\"-\"", "[]", "{}"] {
+            assert_eq!(get(&format!(r#"{{"a": {value}}}"#), "a"), None, "{value}");
+        }
+        assert_eq!(get("{}", "a"), None);
+    }
+
+    #[test]
+    fn a_stamp_before_the_object_is_passed_over() {
+        assert_eq!(get(r#"edge_log :: {"a": 1}"#, "a").as_deref(), Some("1"));
+        assert_eq!(
+            get(r#"2026-11-21T02:41:04.1Z stdout F {"a": 1}"#, "a").as_deref(),
+            Some("1")
+        );
+    }
+
+    #[test]
+    fn what_is_no_object_is_broken() {
+        for (line, broken) in [
+            (&b"text"[..], Broken::NotAnObject),
+            (b"[1]", Broken::NotAnObject),
+            (b"{\"a\": 1", Broken::NotJson),
+            (b"{\"a\": 1} {\"a\": 2}", Broken::NotJson),
+            (b"{\"a\": \"\xff\"}", Broken::NotUtf8),
+        ] {
+            assert_eq!(Record::parse(line).unwrap_err(), broken);
+        }
+        let deep = format!("{}1{}", "{\"a\":".repeat(200), "}".repeat(200));
+        assert_eq!(Record::parse(deep.as_bytes()).unwrap_err(), Broken::NotJson);
+    }
+}

@@ -1,0 +1,3 @@
+//! The operator's command as an operator runs it: the built binary, files, stdin, exit codes.
+
+mod join;
