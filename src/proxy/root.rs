@@ -10,7 +10,7 @@ use super::host::{self, Buffer};
 use super::http::Stream;
 use super::metrics::Metrics;
 use super::said;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Mode};
 use crate::gate::Gate;
 
 /// Loads the config and makes a context for each request.
@@ -56,6 +56,9 @@ impl Root {
     }
 
     fn start(&self, config: Config) {
+        if config.mode == Mode::Shadow {
+            log::warn!("edge-claims: mode is shadow: nothing is denied but malformed requests");
+        }
         let env = |name: &str| std::env::var(name).ok().map(String::into_bytes);
         let (gate, warnings) = Gate::new(config, &env, self.shared.seed());
         for warning in warnings {
