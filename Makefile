@@ -6,7 +6,7 @@ say = @printf '\n== %s\n' "$(1)"
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | \
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | sort | \
 	  while IFS=$$'\t' read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
 
 .PHONY: setup
@@ -20,7 +20,7 @@ wasm: ## build the filter: target/edge_claims.wasm
 
 .PHONY: demo
 demo: setup wasm ## see the filter at work in a real Envoy (KEEP=1 leaves it running)
-	@cargo run --quiet --package edge-claims-harness --bin demo
+	@cargo run --package edge-claims-harness --bin demo
 
 .PHONY: test
 test: setup lint doc unit wasm e2e ## everything: lints, docs, unit, property and end-to-end tests

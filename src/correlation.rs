@@ -3,7 +3,7 @@
 //! The signed claim of a verified token wins; else the first accepted header that is well-formed;
 //! else a new UUIDv7 (RFC 9562 §5.7). No decision ever depends on it.
 
-use std::borrow::Cow;
+use std::rc::Rc;
 
 use crate::claims::ClaimPath;
 use crate::headers::Headers;
@@ -35,7 +35,7 @@ pub enum Source {
 /// A correlation ID: 1 to 128 characters of `A-Za-z0-9._:-`, so that it can stand raw in any log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CorrelationId {
-    text: Cow<'static, str>,
+    text: Rc<str>,
     source: Source,
 }
 
@@ -56,7 +56,7 @@ impl CorrelationId {
     #[must_use]
     pub fn signed(claim: Option<&str>) -> Option<Self> {
         Some(Self {
-            text: Cow::Owned(well_formed(claim?.as_bytes())?.to_owned()),
+            text: well_formed(claim?.as_bytes())?.into(),
             source: Source::Signed,
         })
     }
@@ -70,7 +70,7 @@ impl CorrelationId {
             let (first, second) = (values.next()?, values.next());
             let text = well_formed(first).filter(|_| second.is_none())?;
             Some(Self {
-                text: Cow::Owned(text.to_owned()),
+                text: text.into(),
                 source: Source::Header,
             })
         })
@@ -81,7 +81,7 @@ impl CorrelationId {
     pub fn generate(milliseconds: u64, random: [u8; 10]) -> Self {
         let uuid = uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid();
         Self {
-            text: Cow::Owned(uuid.hyphenated().to_string()),
+            text: uuid.hyphenated().to_string().into(),
             source: Source::Generated,
         }
     }
@@ -90,6 +90,12 @@ impl CorrelationId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// The ID, shared.
+    #[must_use]
+    pub fn shared(&self) -> Rc<str> {
+        Rc::clone(&self.text)
     }
 
     /// Where it comes from.

@@ -235,25 +235,37 @@ fn push_number(line: &mut String, name: &str, value: u64) {
     line.push_str(&format!(",\"{name}\":{value}"));
 }
 
-/// Every byte that is not printable ASCII becomes `\u00XX`, so that one line stays one line, no
-/// terminal is steered, and the record is valid JSON whatever came.
+/// What is not printable ASCII is escaped: characters as JSON has it (RFC 8259 §7), bytes that are no
+/// UTF-8 as `\u00XX`. So one line stays one line, no terminal is steered, and the record is valid JSON
+/// whatever came.
 fn push_text(line: &mut String, name: &str, value: Option<&[u8]>) {
     let Some(value) = value else { return };
     line.push_str(",\"");
     line.push_str(name);
     line.push_str("\":\"");
-    for byte in value.iter().take(MAX_TEXT) {
-        match byte {
-            b'"' => line.push_str("\\\""),
-            b'\\' => line.push_str("\\\\"),
-            0x20..=0x7e => line.push(char::from(*byte)),
-            _ => line.push_str(&format!("\\u{byte:04x}")),
+    let shown = value.get(..MAX_TEXT).unwrap_or(value);
+    for chunk in shown.utf8_chunks() {
+        for unit in chunk.valid().encode_utf16() {
+            push_unit(line, unit);
+        }
+        for byte in chunk.invalid() {
+            push_unit(line, u16::from(*byte));
         }
     }
     if value.len() > MAX_TEXT {
         line.push_str("...");
     }
     line.push('"');
+}
+
+/// One UTF-16 code unit, which is what JSON escapes are made of.
+fn push_unit(line: &mut String, unit: u16) {
+    match u8::try_from(unit) {
+        Ok(b'"') => line.push_str("\\\""),
+        Ok(b'\\') => line.push_str("\\\\"),
+        Ok(byte @ 0x20..=0x7e) => line.push(char::from(byte)),
+        _ => line.push_str(&format!("\\u{unit:04x}")),
+    }
 }
 
 #[cfg(test)]
@@ -305,6 +317,19 @@ mod tests {
             value["path"].as_str().unwrap().chars().count(),
             hostile.len()
         );
+    }
+
+    #[test]
+    fn letters_of_any_script_are_themselves_once_parsed() {
+        let explanation = "role: has [Müller, 管理, 😀…], needs any of [a]";
+        let line = Record {
+            explanation: Some(explanation.to_owned()),
+            ..record()
+        }
+        .to_line();
+        assert!(line.is_ascii());
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(value["explanation"], explanation);
     }
 
     #[test]

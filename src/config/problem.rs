@@ -106,6 +106,37 @@ pub enum Fault {
     Conflict(String),
 }
 
+impl Fault {
+    /// Every kind, in the order of the docs.
+    pub const KINDS: [&'static str; 9] = [
+        "empty",
+        "json",
+        "unknown_key",
+        "duplicate_key",
+        "missing",
+        "type",
+        "value",
+        "empty_list",
+        "conflict",
+    ];
+
+    /// The kind: the entry of the troubleshooting page.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Json(_) => "json",
+            Self::UnknownKey { .. } => "unknown_key",
+            Self::DuplicateKey => "duplicate_key",
+            Self::Missing { .. } => "missing",
+            Self::Type { .. } => "type",
+            Self::Value { .. } => "value",
+            Self::EmptyList { .. } => "empty_list",
+            Self::Conflict(_) => "conflict",
+        }
+    }
+}
+
 /// The problems of one config, as they are found.
 #[derive(Debug, Default)]
 pub struct Problems(RefCell<Vec<Problem>>);

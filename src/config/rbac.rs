@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::access;
-use super::problem::{Fault, Place};
+use super::problem::Fault;
 use super::reader::Node;
 use super::settings::claim_name_or_path;
 use crate::denial::Reason;
@@ -11,8 +11,9 @@ use crate::policy::decision::Policy;
 use crate::policy::host::HostPattern;
 use crate::policy::path::{PathRuleOverrides, PathRules, Resolve, Retain, TrailingSlash};
 use crate::policy::pattern::PathPattern;
+use crate::policy::peer::PeerValidation;
 use crate::policy::roles::{RoleFormat, RoleModelBuilder, RoleSource};
-use crate::policy::route::Route;
+use crate::policy::route::{Route, RouteId};
 use crate::policy::table::RouteTable;
 
 pub(super) fn rbac(node: &Node<'_>) -> Option<Policy> {
@@ -36,6 +37,14 @@ pub(super) fn rbac(node: &Node<'_>) -> Option<Policy> {
         .key("default")
         .and_then(|node| node.one_of(&words))
         .unwrap_or(false);
+    let words = [
+        ("reported", PeerValidation::Reported),
+        ("by_listener", PeerValidation::ByListener),
+    ];
+    let peer_validation = section
+        .key("peer_validation")
+        .and_then(|node| node.one_of(&words))
+        .unwrap_or_default();
     let routes = section.required("routes", "a list of routes; without any no request passes");
     let mut builder_for_routes = builder
         .take()
@@ -49,14 +58,9 @@ pub(super) fn rbac(node: &Node<'_>) -> Option<Policy> {
             });
         }
         let before = items.len();
-        let read: Vec<(Route, Place)> = items
+        let read: Vec<Route> = items
             .iter()
-            .filter_map(|item| {
-                Some((
-                    route(item, &mut builder_for_routes, has_roles)?,
-                    item.place().clone(),
-                ))
-            })
+            .filter_map(|item| route(item, &mut builder_for_routes, has_roles))
             .collect();
         (read.len() == before).then_some((node, read))
     });
@@ -64,30 +68,33 @@ pub(super) fn rbac(node: &Node<'_>) -> Option<Policy> {
         Ok(model) => Some(model),
         Err(cycle) => section.refuse(Some("roles"), Fault::Conflict(format!("includes: {cycle}"))),
     };
-    let table = routes.and_then(|(node, read)| {
-        let (routes, places): (Vec<Route>, Vec<Place>) = read.into_iter().unzip();
-        table(&node, routes, &places, base.over(&PathRules::default()))
-    });
+    let table =
+        routes.and_then(|(node, routes)| table(&node, routes, base.over(&PathRules::default())));
     section.finish();
     Some(Policy {
         roles: model?,
         routes: table?,
         cors_preflight,
         default_authenticated,
+        peer_validation,
     })
 }
 
-fn table(
-    node: &Node<'_>,
-    routes: Vec<Route>,
-    _places: &[Place],
-    base: PathRules,
-) -> Option<RouteTable> {
+fn table(node: &Node<'_>, routes: Vec<Route>, base: PathRules) -> Option<RouteTable> {
     match RouteTable::build(routes, base) {
         Ok(table) => Some(table),
         Err(problems) => {
             for problem in problems {
-                node.refuse::<()>(Fault::Conflict(problem.to_string()));
+                let fault = Fault::Conflict(problem.to_string());
+                match problem
+                    .place()
+                    .and_then(|RouteId(id)| usize::try_from(id).ok())
+                {
+                    Some(index) => node.refuse_at(index, fault),
+                    None => {
+                        node.refuse::<()>(fault);
+                    }
+                }
             }
             None
         }

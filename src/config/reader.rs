@@ -51,6 +51,11 @@ impl<'a> Node<'a> {
         None
     }
 
+    /// Notes a problem at an element of this list.
+    pub fn refuse_at(&self, index: usize, fault: Fault) {
+        self.problems.add(&self.place.index(index), fault);
+    }
+
     /// Notes that the value is none that is allowed.
     pub fn refuse_value<T>(&self, expected: impl Into<String>) -> Option<T> {
         let found = match self.json {

@@ -42,10 +42,10 @@ pub(super) fn run(node: &Node<'_>, policy: &Policy, first_issuer: &str) {
         let Some(section) = item.section() else {
             continue;
         };
-        if let Some(name) = section
+        let name = section
             .required("name", "a unique name, which a failure shows")
-            .and_then(|it| it.name())
-        {
+            .and_then(|it| it.name());
+        if let Some(name) = name {
             if names.contains(&name) {
                 section.refuse::<()>(
                     Some("name"),
@@ -65,18 +65,24 @@ pub(super) fn run(node: &Node<'_>, policy: &Policy, first_issuer: &str) {
             .and_then(|node| expectation(&node));
         section.finish();
         if let (Some(rehearsal), Some(expected)) = (rehearsal, expected) {
-            compare(&item, &rehearsal, &expected, policy);
+            compare(&item, name.unwrap_or("-"), &rehearsal, &expected, policy);
         }
     }
 }
 
-fn compare(node: &Node<'_>, rehearsal: &Rehearsal<'_>, expected: &Outcome, policy: &Policy) {
+fn compare(
+    node: &Node<'_>,
+    name: &str,
+    rehearsal: &Rehearsal<'_>,
+    expected: &Outcome,
+    policy: &Policy,
+) {
     let (came, why) = perform(rehearsal, policy);
     let route_fits = expected.route.is_none() || expected.route == came.route;
     if came.denied != expected.denied || !route_fits {
         let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
         node.refuse::<()>(Fault::Conflict(format!(
-            "the test fails: expected {}, came {}{why}",
+            "the test {name:?} fails: expected {}, came {}{why}",
             show(expected),
             show(&came)
         )));

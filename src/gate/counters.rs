@@ -3,7 +3,7 @@
 use crate::denial::Reason;
 use crate::record::Verdict;
 
-/// Most routes that are counted one by one.
+/// Most routes that are counted one by one; those behind them in the config are counted together.
 pub const COUNTED_ROUTES: usize = 200;
 
 /// Most edge delays kept between two ticks.
@@ -22,9 +22,11 @@ pub struct Counters {
     pub denied: [u64; Reason::ALL.len()],
     /// Requests that shadow mode let through, by the reason they would have been denied for.
     pub shadowed: [u64; Reason::ALL.len()],
-    /// By route, in the order of the config: allowed, denied, shadowed.
+    /// By route, in the order of the config: allowed, denied, shadowed. A row at [`COUNTED_ROUTES`]
+    /// is for all routes from there on.
     pub routes: Vec<[u64; 3]>,
-    /// Requests that brought a reserved identity header which was not what the claims say.
+    /// Requests that brought a reserved identity header which was not what the claims say, whatever
+    /// they came to.
     pub spoofed: u64,
     /// Requests whose own correlation ID differed from the signed one.
     pub correlation_overwritten: u64,
@@ -32,8 +34,10 @@ pub struct Counters {
     pub correlation_malformed: u64,
     /// Bad or not yet verifiable tokens that a public route ignored.
     pub dropped_tokens: u64,
-    /// Verified tokens by key ID.
+    /// Verified tokens by key ID, `-` for none.
     pub kids: Vec<(String, u64)>,
+    /// Verified tokens of key IDs for which there was no room.
+    pub other_kids: u64,
     /// Seconds between a token's issue and its first use here.
     pub edge_delays: Vec<u64>,
 }
@@ -43,7 +47,7 @@ impl Counters {
     #[must_use]
     pub fn new(routes: usize) -> Self {
         Self {
-            routes: vec![[0; 3]; routes.min(COUNTED_ROUTES)],
+            routes: vec![[0; 3]; routes.min(COUNTED_ROUTES.saturating_add(1))],
             ..Self::default()
         }
     }
@@ -56,7 +60,7 @@ impl Counters {
             Verdict::Shadow(reason) => (2, self.shadowed.get_mut(reason as usize)),
         };
         add_one(cell);
-        let row = route.and_then(|route| self.routes.get_mut(route));
+        let row = route.and_then(|route| self.routes.get_mut(route.min(COUNTED_ROUTES)));
         add_one(row.and_then(|row| row.get_mut(column)));
     }
 
@@ -67,6 +71,8 @@ impl Counters {
             add_one(Some(count));
         } else if self.kids.len() < MAX_KIDS {
             self.kids.push((kid.to_owned(), 1));
+        } else {
+            add_one(Some(&mut self.other_kids));
         }
     }
 
@@ -88,5 +94,43 @@ impl Counters {
 pub fn add_one(cell: Option<&mut u64>) {
     if let Some(cell) = cell {
         *cell = cell.saturating_add(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::denial::Reason;
+
+    #[test]
+    fn routes_beyond_the_bound_share_a_row() {
+        let mut counters = Counters::new(10_000);
+        for route in [0, 199, 200, 201, 9_999] {
+            counters.count(Verdict::Deny(Reason::Role), Some(route));
+        }
+        assert_eq!(counters.routes.len(), COUNTED_ROUTES + 1);
+        assert_eq!(counters.routes[0], [0, 1, 0]);
+        assert_eq!(counters.routes[199], [0, 1, 0]);
+        assert_eq!(counters.routes[200], [0, 3, 0]);
+    }
+
+    #[test]
+    fn key_ids_beyond_the_bound_are_counted_together() {
+        let mut counters = Counters::new(1);
+        for kid in 0..MAX_KIDS + 5 {
+            counters.kid(Some(&kid.to_string()));
+        }
+        counters.kid(Some("0"));
+        assert_eq!((counters.kids.len(), counters.other_kids), (MAX_KIDS, 5));
+        assert_eq!(counters.kids[0], ("0".to_owned(), 2));
+    }
+
+    #[test]
+    fn taking_starts_anew() {
+        let mut counters = Counters::new(2);
+        counters.count(Verdict::Allow, Some(1));
+        counters.delay(3);
+        assert_eq!(counters.take().routes, [[0; 3], [1, 0, 0]]);
+        assert_eq!(counters, Counters::new(2));
     }
 }

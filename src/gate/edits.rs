@@ -1,9 +1,9 @@
 //! What a request that goes on must lose and gain.
 
-use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::scan::{Scan, TokenHeader};
+use crate::claims::Claims;
 use crate::config::Config;
 use crate::correlation::CorrelationId;
 use crate::identity;
@@ -14,7 +14,7 @@ use crate::token::Verified;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
     /// The header's name as it stands in the request, or as it is to be set.
-    pub name: Cow<'static, [u8]>,
+    pub name: Rc<[u8]>,
     /// The one value that it has afterwards; `None`: no instance of it is left.
     pub value: Option<Rc<[u8]>>,
 }
@@ -26,10 +26,27 @@ pub struct Forward {
     edits: Vec<Edit>,
 }
 
-pub(super) struct Edits {
-    pub(super) edits: Vec<Edit>,
-    /// 1 where the request brought identity headers that are not what the claims say.
-    pub(super) spoofed: u64,
+/// The names of the headers that edits are about, shared by all of them.
+pub(super) struct Names {
+    token: Rc<[u8]>,
+    correlation: Rc<[u8]>,
+    identity: Vec<Rc<[u8]>>,
+}
+
+impl Names {
+    pub(super) fn new(config: &Config) -> Self {
+        let shared = |name: &str| Rc::from(name.as_bytes());
+        Self {
+            token: shared(&config.claims.header),
+            correlation: shared(&config.correlation.header),
+            identity: config
+                .identity
+                .headers
+                .iter()
+                .map(|header| shared(&header.name))
+                .collect(),
+        }
+    }
 }
 
 impl Forward {
@@ -55,24 +72,20 @@ struct IdentityValues(Vec<Option<Rc<[u8]>>>);
 
 pub(super) fn compile(
     config: &Config,
+    names: &Names,
     scan: &Scan<'_>,
     verified: Option<&Verified>,
     token_dropped: bool,
     correlation: &CorrelationId,
     new_path: Option<Vec<u8>>,
-) -> Edits {
-    let mut edits: Vec<Edit> = scan.strip.iter().map(|name| remove(name)).collect();
-    let values = verified.map(|verified| {
-        verified.memo(|claims| {
-            let value = |header: &identity::IdentityHeader| {
-                let value = identity::header_value(claims.at(&header.claim)?)?;
-                Some(Rc::from(value.into_bytes()))
-            };
-            IdentityValues(config.identity.headers.iter().map(value).collect())
-        })
-    });
-    let mut spoofed = scan.spoofed && scan.identity.is_empty();
-    for (index, header) in config.identity.headers.iter().enumerate() {
+) -> Vec<Edit> {
+    let mut edits: Vec<Edit> = scan
+        .strip
+        .iter()
+        .map(|name| remove(Rc::from(*name)))
+        .collect();
+    let values = identity_values(config, verified);
+    for (index, name) in names.identity.iter().enumerate() {
         let wanted = values
             .as_ref()
             .and_then(|values| values.0.get(index)?.clone());
@@ -85,45 +98,75 @@ pub(super) fn compile(
         match (first, second, wanted) {
             (Some(value), None, Some(wanted)) if *value == *wanted => {}
             (None, _, None) => {}
-            (first, second, wanted) => {
-                spoofed |= first.is_some();
+            (_, second, wanted) => {
                 // Setting a header that stands more than once may leave the others.
                 if second.is_some() || wanted.is_none() {
-                    edits.push(remove(header.name.as_bytes()));
+                    edits.push(remove(Rc::clone(name)));
                 }
                 if wanted.is_some() {
-                    edits.push(set(header.name.as_bytes(), wanted));
+                    edits.push(set(Rc::clone(name), wanted));
                 }
             }
         }
     }
     let keep_token = config.claims.forward && !token_dropped;
     if scan.token != TokenHeader::Absent && !keep_token {
-        edits.push(remove(config.claims.header.as_bytes()));
+        edits.push(remove(Rc::clone(&names.token)));
     }
-    if scan.correlation != Some(correlation.as_str().as_bytes()) {
-        let name = config.correlation.header.as_bytes();
-        if scan.correlation_present && scan.correlation.is_none() {
-            edits.push(remove(name));
-        }
-        edits.push(set(name, Some(Rc::from(correlation.as_str().as_bytes()))));
-    }
+    correlate(&mut edits, names, scan, correlation);
     if let Some(path) = new_path {
-        edits.push(set(b":path", Some(Rc::from(path))));
+        edits.push(set(Rc::from(b":path".as_slice()), Some(Rc::from(path))));
     }
-    Edits {
-        edits,
-        spoofed: u64::from(spoofed),
-    }
+    edits
 }
 
-fn remove(name: &[u8]) -> Edit {
+/// Whether a request brought identity headers that are not what its claims say.
+pub(super) fn spoofed(config: &Config, scan: &Scan<'_>, verified: Option<&Verified>) -> bool {
+    if !scan.spoofed {
+        return false;
+    }
+    let values = identity_values(config, verified);
+    let differs = |&(index, value): &(usize, &[u8])| {
+        let instances = scan.identity.iter().filter(|(at, _)| *at == index).count();
+        let wanted = values.as_ref().and_then(|it| it.0.get(index)?.as_deref());
+        instances != 1 || wanted != Some(value)
+    };
+    scan.aliased || scan.identity.iter().any(differs)
+}
+
+/// Makes the correlation header the one ID, where it is not.
+pub(super) fn correlate(
+    edits: &mut Vec<Edit>,
+    names: &Names,
+    scan: &Scan<'_>,
+    correlation: &CorrelationId,
+) {
+    if scan.correlation == Some(correlation.as_str().as_bytes()) {
+        return;
+    }
+    let name = &names.correlation;
+    // Setting a header that stands more than once may leave the others.
+    if scan.correlation_present && scan.correlation.is_none() {
+        edits.push(remove(Rc::clone(name)));
+    }
+    edits.push(set(Rc::clone(name), Some(Rc::from(correlation.shared()))));
+}
+
+fn identity_values(config: &Config, verified: Option<&Verified>) -> Option<Rc<IdentityValues>> {
+    let value = |claims: &Claims, header: &identity::IdentityHeader| {
+        let value = identity::header_value(claims.at(&header.claim)?)?;
+        Some(Rc::from(value.into_bytes()))
+    };
+    Some(verified?.memo(|claims| {
+        let headers = config.identity.headers.iter();
+        IdentityValues(headers.map(|header| value(claims, header)).collect())
+    }))
+}
+
+fn remove(name: Rc<[u8]>) -> Edit {
     set(name, None)
 }
 
-fn set(name: &[u8], value: Option<Rc<[u8]>>) -> Edit {
-    Edit {
-        name: Cow::Owned(name.to_vec()),
-        value,
-    }
+fn set(name: Rc<[u8]>, value: Option<Rc<[u8]>>) -> Edit {
+    Edit { name, value }
 }

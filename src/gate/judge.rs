@@ -292,8 +292,12 @@ impl Gate {
             roles: roles.as_deref(),
             issuer: verified.issuer_name(),
         });
-        let situation =
-            Situation { path, headers, peers: around.peers, now: around.seconds() };
+        let situation = Situation {
+            path,
+            headers,
+            peers: around.peers,
+            now: around.seconds(),
+        };
         match policy.authorize(located, claimant.as_ref(), &situation) {
             // What rests on claims counts only with the proof that they were verified.
             Ok(pass) => Permit::new(pass, verified).ok_or(Reason::Internal.into()),
@@ -331,7 +335,10 @@ impl Gate {
         path: &CanonicalPath<'_>,
     ) -> Option<Judgement> {
         let requested = scan.preflight_method;
-        let found = self.config.rbac.preflight(scan.method, scan.origin, requested, host, path)?;
+        let found = self
+            .config
+            .rbac
+            .preflight(scan.method, scan.origin, requested, host, path)?;
         Some(Judgement {
             ruling: Ruling::Pass {
                 permit: Permit::preflight(&found),

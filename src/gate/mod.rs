@@ -8,13 +8,14 @@ mod edits;
 mod judge;
 pub mod scan;
 
-use std::borrow::Cow;
 use std::rc::Rc;
 
 use self::counters::Counters;
+use self::edits::Names;
 pub use self::edits::{Edit, Forward};
 use self::judge::{Judgement, Ruling};
 use self::scan::{HeaderIndex, Scan};
+use crate::claims::Claims;
 use crate::config::Config;
 use crate::correlation::CorrelationId;
 use crate::headers::Headers;
@@ -31,6 +32,9 @@ pub struct Gate {
     counters: Counters,
     subject_key: Option<Vec<u8>>,
     correlation_header: Rc<str>,
+    names: Names,
+    /// By route: the verdict of a request that it lets pass.
+    allowed: Vec<Rc<str>>,
 }
 
 /// The most bytes that one worker's verified tokens may take.
@@ -67,11 +71,14 @@ pub struct Decision {
     /// What to do.
     pub outcome: Outcome,
     /// What access logs can print of it.
-    pub access_fields: Vec<(AccessField, Cow<'static, str>)>,
+    pub access_fields: Vec<(AccessField, Rc<str>)>,
     /// The header that the response must carry, and its value.
-    pub response_header: Option<(Rc<str>, String)>,
+    pub response_header: Option<(Rc<str>, Rc<str>)>,
     /// A line for the filter's own log.
     pub record: Option<String>,
+    /// For a request that is answered here: what its correlation header must be all the same, so that
+    /// an access log which prints that header shows the ID, and never what a client put there.
+    pub logged_as: Vec<Edit>,
 }
 
 /// What to do with a request.
@@ -120,6 +127,14 @@ impl Gate {
             index: HeaderIndex::new(&config),
             counters: Counters::new(config.rbac.routes.routes().len()),
             correlation_header: config.correlation.header.as_str().into(),
+            names: Names::new(&config),
+            allowed: config
+                .rbac
+                .routes
+                .routes()
+                .iter()
+                .map(|route| Verdict::Allow.text(Some(&route.name)).into())
+                .collect(),
             verifier,
             subject_key,
             config,
@@ -147,15 +162,16 @@ impl Gate {
     pub fn decide(&mut self, headers: &Headers<'_>, around: &mut Surroundings<'_>) -> Decision {
         let scan = self.index.scan(headers, &self.config);
         let judgement = self.judge(&scan, headers, around);
-        let correlation = self.correlate(&scan, headers, judgement.verified.as_ref(), around);
         if let Ruling::Wait { issuer } = judgement.ruling {
             return Decision {
                 outcome: Outcome::Wait { issuer },
                 access_fields: Vec::new(),
                 response_header: None,
                 record: None,
+                logged_as: Vec::new(),
             };
         }
+        let correlation = self.correlate(&scan, headers, judgement.verified.as_ref(), around);
         self.conclude(&scan, headers, judgement, &correlation, around)
     }
 
@@ -187,27 +203,31 @@ impl Gate {
             subject.as_deref(),
             around,
         );
-        let response_header = self.config.correlation.response_header.then(|| {
-            (
-                Rc::clone(&self.correlation_header),
-                correlation.as_str().to_owned(),
-            )
-        });
+        let response_header = self
+            .config
+            .correlation
+            .response_header
+            .then(|| (Rc::clone(&self.correlation_header), correlation.shared()));
+        if edits::spoofed(&self.config, scan, judgement.verified.as_ref()) {
+            counters::add_one(Some(&mut self.counters.spoofed));
+        }
+        let mut logged_as = Vec::new();
         let outcome = match judgement.ruling {
             Ruling::Pass { permit, .. } => {
                 let dropped = judgement.token_dropped;
                 let edits = edits::compile(
                     &self.config,
+                    &self.names,
                     scan,
                     judgement.verified.as_ref(),
                     dropped,
                     correlation,
                     judgement.new_path,
                 );
-                self.counters.spoofed = self.counters.spoofed.saturating_add(edits.spoofed);
-                Outcome::Forward(Forward::new(permit, edits.edits))
+                Outcome::Forward(Forward::new(permit, edits))
             }
             Ruling::Deny { ref refusal } => {
+                edits::correlate(&mut logged_as, &self.names, scan, correlation);
                 let route = route.and_then(|id| self.config.rbac.routes.get(id));
                 Outcome::Reply(Reply::new(
                     &Denied {
@@ -229,6 +249,7 @@ impl Gate {
             access_fields,
             response_header,
             record,
+            logged_as,
         }
     }
 
@@ -249,9 +270,15 @@ impl Gate {
         {
             counters::add_one(Some(&mut self.counters.correlation_malformed));
         }
-        let claim = settings.claim.as_ref();
-        let signed = verified
-            .and_then(|verified| CorrelationId::signed(verified.claims().at(claim?)?.as_str()));
+        let signed = settings
+            .claim
+            .as_ref()
+            .zip(verified)
+            .and_then(|(claim, verified)| {
+                struct SignedId(Option<CorrelationId>);
+                let id = |claims: &Claims| CorrelationId::signed(claims.at(claim)?.as_str());
+                verified.memo(|claims| SignedId(id(claims))).0.clone()
+            });
         if let Some(signed) = signed {
             if scan
                 .correlation
@@ -269,29 +296,37 @@ impl Gate {
         Some(self.config.rbac.routes.get(id?)?.name.as_str())
     }
 
+    fn verdict_text(&self, verdict: Verdict, route: Option<RouteId>) -> Rc<str> {
+        let index = route.and_then(|RouteId(id)| usize::try_from(id).ok());
+        match index.and_then(|index| self.allowed.get(index)) {
+            Some(allowed) if verdict == Verdict::Allow => Rc::clone(allowed),
+            _ => verdict.text(self.route_name(route)).into(),
+        }
+    }
+
     fn access_fields(
         &self,
         verdict: Verdict,
         judgement: &Judgement,
         correlation: &CorrelationId,
         subject: Option<&str>,
-    ) -> Vec<(AccessField, Cow<'static, str>)> {
+    ) -> Vec<(AccessField, Rc<str>)> {
         let route = self.route_name(judgement.route);
         let verified = judgement.verified.as_ref();
-        let owned = |text: &str| Some(Cow::Owned(plain(text)));
+        let shown = |text: &str| Some(Rc::from(plain(text)));
         self.config
             .log
             .access_fields
             .iter()
             .filter_map(|field| {
                 let value = match field {
-                    AccessField::CorrelationId => Some(Cow::Owned(correlation.as_str().to_owned())),
-                    AccessField::Verdict => Some(Cow::Owned(verdict.text(route))),
+                    AccessField::CorrelationId => Some(correlation.shared()),
+                    AccessField::Verdict => Some(self.verdict_text(verdict, judgement.route)),
                     AccessField::Reason => verdict.reason().map(|reason| reason.code().into()),
-                    AccessField::Route => route.and_then(owned),
-                    AccessField::Issuer => verified.and_then(|it| owned(it.issuer_name())),
-                    AccessField::Kid => verified.and_then(|it| owned(it.kid()?)),
-                    AccessField::Subject => subject.and_then(owned),
+                    AccessField::Route => route.and_then(shown),
+                    AccessField::Issuer => verified.and_then(|it| shown(it.issuer_name())),
+                    AccessField::Kid => verified.and_then(|it| shown(it.kid()?)),
+                    AccessField::Subject => subject.and_then(shown),
                     AccessField::CorrelationSource => Some(correlation.source().as_str().into()),
                 };
                 Some((*field, value?))

@@ -61,6 +61,8 @@ pub struct Scan<'a> {
     pub strip: Vec<&'a [u8]>,
     /// Whether the request brought a reserved identity header, in any spelling.
     pub spoofed: bool,
+    /// Whether it brought one in a spelling that only a careless backend takes for it.
+    pub aliased: bool,
     /// Whether `content-type` is gRPC's.
     pub grpc: bool,
     /// Whether `origin` is there.
@@ -121,6 +123,7 @@ impl HeaderIndex {
             identity: Vec::new(),
             strip: Vec::new(),
             spoofed: false,
+            aliased: false,
             grpc: false,
             origin: false,
             preflight_method: None,
@@ -169,7 +172,10 @@ impl<'a> Scan<'a> {
                 self.spoofed = true;
                 match config.identity.headers.get(index) {
                     Some(header) if exact(&header.name) => self.identity.push((index, value)),
-                    _ => self.strip(name),
+                    _ => {
+                        self.aliased = true;
+                        self.strip(name);
+                    }
                 }
             }
             Role::Strip | Role::Token | Role::Correlation => self.strip(name),

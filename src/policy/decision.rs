@@ -5,6 +5,7 @@ use super::access::{self, Grant, HeaderSource, Subject};
 use super::explanation::Refusal;
 use super::host::CanonicalHost;
 use super::path::CanonicalPath;
+use super::peer::PeerValidation;
 use super::roles::{RoleModel, RoleSet};
 use super::route::RouteId;
 use super::table::{Match, RouteTable, Variables};
@@ -22,6 +23,8 @@ pub struct Policy {
     pub cors_preflight: bool,
     /// Whether claims alone suffice where no route matches.
     pub default_authenticated: bool,
+    /// What it takes for a client's certificate to name a peer.
+    pub peer_validation: PeerValidation,
 }
 
 /// Whose claims they are. Nothing here says that they were verified: a rehearsal has claims, too.

@@ -10,6 +10,21 @@ pub struct PeerPattern {
     prefix: bool,
 }
 
+/// What it takes for a client's certificate to name a peer (the config's `rbac.peer_validation`).
+///
+/// Envoy may hand over a certificate that nobody validated: where a listener asks for one without a
+/// validation context, or accepts untrusted ones. `connection.mtls` says only that there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PeerValidation {
+    /// Envoy reports that it validated the certificate (`connection.peer_certificate_valid`, since
+    /// 1.39). It does not for a TLS session that was resumed, nor before 1.39: then there is no peer.
+    #[default]
+    Reported,
+    /// The operator vouches that every listener with this filter refuses certificates that it cannot
+    /// validate, as Istio's do; then any certificate that is there was validated.
+    ByListener,
+}
+
 /// Why a text is no pattern for a peer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PeerPatternError {

@@ -107,7 +107,16 @@ pub(super) fn apply(decision: Option<Decision>, response_header: &ResponseHeader
             }
             Applied::Continue
         }
-        Outcome::Reply(reply) => answer(&reply),
+        Outcome::Reply(reply) => {
+            for edit in decision.logged_as {
+                // For access logs only: the answer goes out in any case.
+                let _ = match &edit.value {
+                    Some(value) => host::set_header(Map::Request, &edit.name, value),
+                    None => host::remove_header(Map::Request, &edit.name),
+                };
+            }
+            answer(&reply)
+        }
         Outcome::Wait { issuer } => Applied::Wait(issuer),
     }
 }

@@ -4,7 +4,7 @@
 //! `tag=.=value;.;name`. `stats_tags` regexes take them out again; the docs have them for Envoy and
 //! for Istio. The host puts `wasmcustom.` in front, which its Prometheus page leaves out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::host::{self, MetricKind};
 use super::keys::Fetches;
@@ -12,7 +12,7 @@ use super::signature::HostBackend;
 use crate::config::{Config, Mode};
 use crate::denial::Reason;
 use crate::gate::Gate;
-use crate::gate::counters::Counters;
+use crate::gate::counters::{COUNTED_ROUTES, Counters};
 use crate::token::{Algorithm, Issuer, Stats};
 
 /// The metrics of one VM. The host keeps the values, for all VMs of the process together.
@@ -23,7 +23,17 @@ pub(super) struct Metrics {
     told: Stats,
     cached: u64,
     routes: Vec<String>,
+    kids: HashSet<String>,
 }
+
+/// Most key IDs with a series of their own in the life of a VM: the host never forgets a series, and
+/// keys that rotate bring new ones for ever.
+const MAX_KID_SERIES: usize = 64;
+
+/// The tag of what has no series of its own.
+const OTHER: &str = "other";
+
+const CONFIG_REFUSED: &str = "edge_claims_config_refused_total";
 
 const ALLOWED: [(&str, &str); 2] = [("decision", "allow"), ("reason", "none")];
 
@@ -44,19 +54,36 @@ impl Metrics {
                 .collect(),
             ..Self::default()
         };
+        if config.rbac.routes.routes().len() > COUNTED_ROUTES {
+            metrics.routes.truncate(COUNTED_ROUTES);
+            metrics.routes.push(OTHER.to_owned());
+        }
         metrics.declare(&Series("edge_claims_requests_total", &ALLOWED));
         for reason in Reason::ALL {
-            let tags = [("decision", "deny"), ("reason", reason.code())];
-            metrics.declare(&Series("edge_claims_requests_total", &tags));
+            for decision in ["deny", "shadow"] {
+                let tags = [("decision", decision), ("reason", reason.code())];
+                metrics.declare(&Series("edge_claims_requests_total", &tags));
+            }
         }
         for name in [
             "edge_claims_spoofed_headers_total",
             "edge_claims_tokens_dropped_total",
+            "edge_claims_correlation_overwritten_total",
+            "edge_claims_correlation_malformed_total",
+            CONFIG_REFUSED,
         ] {
             metrics.declare(&Series(name, &[]));
         }
+        for result in ["hit", "miss", "forged"] {
+            let tags = [("result", result)];
+            metrics.declare(&Series("edge_claims_cache_total", &tags));
+        }
         let shadow = u64::from(config.mode == Mode::Shadow);
         metrics.set(&Series("edge_claims_shadow_mode", &[]), shadow);
+        let routes = config.rbac.routes.routes().iter();
+        let spared = routes.filter(|route| route.shadow || route.enforce_percent < 100);
+        let spared = u64::try_from(spared.count()).unwrap_or_default();
+        metrics.set(&Series("edge_claims_shadow_routes", &[]), spared);
         for algorithm in Algorithm::ALL {
             let host = !config.claims.portable && backend.trusts(algorithm);
             let tags = [("algorithm", algorithm.name())];
@@ -65,21 +92,20 @@ impl Metrics {
                 u64::from(host),
             );
         }
-        for issuer in config
-            .claims
-            .issuers
-            .iter()
-            .filter(|issuer| issuer.remote.is_some())
-        {
+        for issuer in &config.claims.issuers {
+            let Some(remote) = &issuer.remote else {
+                continue;
+            };
             for result in ["ok", "failed"] {
-                metrics.declare(&Series(
-                    "edge_claims_key_fetches_total",
-                    &[("result", result)],
-                ));
+                let tags = [("result", result)];
+                metrics.declare(&Series("edge_claims_key_fetches_total", &tags));
             }
+            let name = tag(&issuer.name);
+            let tags = [("issuer", name.as_str())];
+            metrics.set(&Series("edge_claims_keys_loaded", &tags), 0);
             metrics.set(
-                &Series("edge_claims_keys_loaded", &[("issuer", &tag(&issuer.name))]),
-                0,
+                &Series("edge_claims_key_set_max_stale_seconds", &tags),
+                remote.max_stale,
             );
         }
         metrics
@@ -87,7 +113,13 @@ impl Metrics {
 
     /// A config was refused, on this VM.
     pub(super) fn config_refused() {
-        Self::default().count(&Series("edge_claims_config_refused_total", &[]), 1);
+        Self::default().count(&Series(CONFIG_REFUSED, &[]), 1);
+    }
+
+    /// Tells the host what is left to tell when the config goes out of force.
+    pub(super) fn retire(&mut self, gate: &mut Gate, now: u64) {
+        self.flush(gate, now);
+        self.cached(0);
     }
 
     /// Tells the host what was counted since the last time.
@@ -161,11 +193,9 @@ impl Metrics {
             self.count(&Series(name, &[]), count);
         }
         for (kid, count) in &counters.kids {
-            self.count(
-                &Series("edge_claims_tokens_total", &[("kid", &tag(kid))]),
-                *count,
-            );
+            self.tokens(&tag(kid), *count);
         }
+        self.tokens(OTHER, counters.other_kids);
         for delay in &counters.edge_delays {
             if let Some(id) = self.id(
                 MetricKind::Histogram,
@@ -174,6 +204,16 @@ impl Metrics {
                 let _ = host::record_metric(id, *delay);
             }
         }
+    }
+
+    fn tokens(&mut self, kid: &str, count: u64) {
+        let known = self.kids.contains(kid);
+        let room = self.kids.len() < MAX_KID_SERIES;
+        if !known && room && count > 0 {
+            self.kids.insert(kid.to_owned());
+        }
+        let kid = if known || room { kid } else { OTHER };
+        self.count(&Series("edge_claims_tokens_total", &[("kid", kid)]), count);
     }
 
     fn verifications(&mut self, stats: &Stats) {

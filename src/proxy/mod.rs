@@ -1,7 +1,7 @@
 //! The only code that names `proxy_wasm`: contexts, host calls, key fetching, metrics.
 //!
 //! A VM has one root context for each plugin config and one HTTP context for each request. What they
-//! share is [`Shared`].
+//! share is `Shared`.
 
 pub mod entropy;
 pub mod host;
@@ -13,7 +13,7 @@ mod root;
 mod signature;
 mod waiting;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use proxy_wasm::traits::RootContext;
@@ -29,6 +29,7 @@ use self::signature::HostBackend;
 use self::waiting::{ResponseHeader, Waiter, Waiting};
 use crate::gate::{Decision, Gate, Patience, Surroundings};
 use crate::headers::Headers;
+use crate::policy::peer::PeerValidation;
 use crate::token::{Portable, SignatureBackend};
 
 /// What a root context and its requests share.
@@ -41,6 +42,8 @@ struct Shared {
     sources: RefCell<Sources>,
     waiting: RefCell<Waiting>,
     metrics: RefCell<Metrics>,
+    /// Whether it was said that a certificate came which Envoy does not vouch for.
+    doubts: Cell<bool>,
 }
 
 /// How long a request waits for keys beyond the fetch's own timeout, in milliseconds.
@@ -102,11 +105,12 @@ impl Shared {
         } else {
             &self.host_backend
         };
+        let validation = gate.config().rbac.peer_validation;
         let mut around = Surroundings {
             now,
             backend,
             random: &mut || entropy.ten(),
-            peers: &peers,
+            peers: &|| peers(validation, &self.doubts),
             patience,
         };
         Some(gate.decide(&headers, &mut around))
@@ -163,6 +167,18 @@ impl Shared {
             && let Some(gate) = gate.as_mut()
         {
             metrics.flush(gate, now);
+        }
+    }
+
+    /// The config is out of force.
+    fn retire(&self) {
+        if let (Some(now), Ok(mut gate), Ok(mut metrics)) = (
+            host::now_milliseconds(),
+            self.gate.try_borrow_mut(),
+            self.metrics.try_borrow_mut(),
+        ) && let Some(gate) = gate.as_mut()
+        {
+            metrics.retire(gate, now);
         }
     }
 
@@ -238,11 +254,26 @@ impl Shared {
     }
 }
 
-/// The URI SAN of the peer's certificate (`connection.uri_san_peer_certificate`), only where mTLS
-/// verified it.
-fn peers() -> Vec<String> {
-    let verified = host::property(b"connection\0mtls").is_ok_and(|value| value == [1]);
-    if !verified {
+/// The first URI SAN of the peer's certificate (`connection.uri_san_peer_certificate`; the host shows no
+/// other), only where that certificate was validated.
+fn peers(validation: PeerValidation, doubts: &Cell<bool>) -> Vec<String> {
+    let flag = |path: &[u8]| host::property(path).is_ok_and(|value| value == [1]);
+    // It holds for a certificate that nobody validated, too.
+    if !flag(b"connection\0mtls") {
+        return Vec::new();
+    }
+    let validated = match validation {
+        PeerValidation::Reported => flag(b"connection\0peer_certificate_valid"),
+        PeerValidation::ByListener => true,
+    };
+    if !validated {
+        if !doubts.replace(true) {
+            log::warn!(
+                "edge-claims: a client certificate is no peer here, as Envoy does not report it as \
+                 validated: the listener accepts untrusted ones, the TLS session was resumed, or Envoy \
+                 is older than 1.39; see rbac.peer_validation (said once)"
+            );
+        }
         return Vec::new();
     }
     host::property(b"connection\0uri_san_peer_certificate")

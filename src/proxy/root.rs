@@ -64,6 +64,13 @@ impl Root {
     }
 }
 
+impl Drop for Root {
+    /// What was counted since the last tick is told before a new config takes over.
+    fn drop(&mut self) {
+        self.shared.retire();
+    }
+}
+
 impl Context for Root {
     fn on_http_call_response(
         &mut self,

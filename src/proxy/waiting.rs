@@ -7,7 +7,7 @@ use std::rc::Rc;
 const MAX_WAITING: usize = 1_024;
 
 /// What a stream's response must carry: name and value of the correlation header.
-pub(super) type ResponseHeader = Rc<RefCell<Option<(Rc<str>, String)>>>;
+pub(super) type ResponseHeader = Rc<RefCell<Option<(Rc<str>, Rc<str>)>>>;
 
 /// One request that waits.
 pub(super) struct Waiter {

@@ -222,6 +222,16 @@ impl Keyring {
             .is_some_and(|remote| remote.is_stale(now))
     }
 
+    /// Whether the choice of that key for a token of that `kid` rests on the fetched keys: on their
+    /// having it, or, without `kid`, on their having no other that fits.
+    pub(super) fn needs_remote(&self, kid: Option<&str>, chosen: &Chosen<'_>) -> bool {
+        match chosen {
+            Chosen::Secret { .. } => false,
+            Chosen::Inline(_) => kid.is_none() && self.remote.is_some(),
+            Chosen::Remote(_) => true,
+        }
+    }
+
     /// Replaces the fetched keys; whether they changed. An empty set replaces nothing.
     pub(super) fn set_remote(&mut self, mut keys: KeySet, at: u64) -> bool {
         let Some(remote) = self.remote.as_mut().filter(|_| !keys.is_empty()) else {

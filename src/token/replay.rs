@@ -117,6 +117,14 @@ mod tests {
     }
 
     #[test]
+    fn an_id_is_of_one_issuer_and_one_claim() {
+        let ids = [("a", "bc"), ("ab", "c"), ("abc", ""), ("", "abc")];
+        let ids: BTreeSet<_> = ids.map(|(issuer, claim)| token_id(issuer, claim)).into();
+        assert_eq!(ids.len(), 4);
+        assert_eq!(token_id("a", "b"), token_id("a", "b"));
+    }
+
+    #[test]
     fn a_full_window_forgets_nothing_early() {
         let mut window = MemoryWindow::new(2);
         assert_eq!(window.consume([1; 16], 100, 50), Ok(()));

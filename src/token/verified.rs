@@ -30,6 +30,8 @@ pub(super) struct VerifiedToken {
     pub(super) names_its_key: bool,
     pub(super) algorithm: Algorithm,
     pub(super) times: Times,
+    /// Whether it would be accepted only as long as the fetched keys are believed.
+    pub(super) needs_remote: bool,
     /// The remote key that verified it; `None` for keys that can't be withdrawn without a new config.
     pub(super) remote_key: Option<Rc<PublicKey>>,
     pub(super) memo: RefCell<Vec<Rc<dyn Any>>>,
@@ -135,6 +137,7 @@ impl Verified {
                 expiry: Some(u64::MAX),
                 ..Times::default()
             },
+            needs_remote: false,
             remote_key: None,
             memo: RefCell::default(),
             claims,

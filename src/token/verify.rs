@@ -176,10 +176,12 @@ impl Verifier {
     ) -> Result<(), Refusal> {
         let state = self.issuers.get(token.issuer).ok_or(Reason::Internal)?;
         checks::issuer_in_force(&state.issuer, now)?;
-        if token.remote_key.is_some() && state.keys.is_stale(now) {
+        if token.needs_remote && state.keys.is_stale(now) {
             return Err(absent(token.issuer, token.kid.as_deref(), Absence::Stale));
         }
         checks::times(&state.issuer, &token.times, now)?;
+        // The lists are those that the token passed when it was fresh; asked again, so that this holds
+        // whatever becomes of a verifier's life span. Empty lists cost nothing.
         checks::not_revoked(&state.issuer, token.kid.as_deref(), &token.claims)?;
         Ok(checks::bound(&state.issuer, &token.claims, live)?)
     }
@@ -234,6 +236,7 @@ impl Verifier {
             issuer_name: Rc::clone(&state.name),
             kid: chosen.kid().map(Rc::from),
             names_its_key: kid.is_some(),
+            needs_remote: state.keys.needs_remote(kid, &chosen),
             algorithm,
             times: jws.times,
             remote_key: chosen.withdrawable(),
@@ -290,7 +293,9 @@ impl Verifier {
             // which the new set may have changed.
             self.verified.retain(|token| {
                 let stays = |key: &Rc<_>| token.names_its_key && keys.has_remote(key);
-                token.issuer != issuer || token.remote_key.as_ref().is_none_or(stays)
+                token.issuer != issuer
+                    || !token.needs_remote
+                    || token.remote_key.as_ref().is_some_and(stays)
             });
             self.forged.retain(|of| *of != issuer);
         }

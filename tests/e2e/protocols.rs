@@ -48,8 +48,8 @@ fn requests_on_one_connection_are_decided_one_by_one() {
         .to_http1();
     let bare = world.envoy.get("/me").to_http1();
     let public = world.envoy.get("/public/x").to_http1();
-    let bytes = [good.clone(), bare.clone(), public, bare, good].concat();
-    let responses = world.envoy.client().raw_sequence(&bytes, 5);
+    let requests: [&[u8]; 5] = [&good, &bare, &public, &bare, &good];
+    let responses = world.envoy.client().conversation(&requests);
     let statuses: Vec<u16> = responses.iter().map(|response| response.status).collect();
     assert_eq!(statuses, [200, 401, 200, 401, 200]);
     let subjects: Vec<Option<String>> = world

@@ -42,8 +42,6 @@ fn a_bad_config_is_refused_and_the_old_one_goes_on() {
         world.denied(world.envoy.get("/me"), 401, "claims_missing");
         world.allowed(world.envoy.get("/me").header(CLAIMS, &token));
     }
-    // What was refused is not a failure of the VM, but Envoy's log says so in the same words.
-    world.envoy.expect_refused_configs();
 }
 
 #[test]
@@ -92,11 +90,9 @@ fn numbers_may_arrive_as_doubles() {
     let mut config = policy(&[issuer(ISSUER, &[&key])]);
     config["claims"]["max_bytes"] = json!(4096.0);
     config["rbac"]["routes"][0]["enforce_percent"] = json!(100.0);
-    let envoy = Setup::new(&upstream).plugin_struct(&config).start();
+    let envoy = Setup::new(&upstream).plugin(&config).start();
     assert_eq!(envoy.get("/public/x").send().status, 200);
     assert_eq!(envoy.get("/me").send().status, 401);
-    let envoy_with_text = Setup::new(&upstream).plugin(&config).start();
-    assert_eq!(envoy_with_text.get("/me").send().status, 401);
 }
 
 #[test]
@@ -181,5 +177,4 @@ fn no_worker_ever_passes_a_request_unfiltered() {
         );
         assert_eq!(seen.header("x-auth-subject").as_deref(), Some("alice"));
     }
-    world.envoy.expect_refused_configs();
 }

@@ -247,6 +247,27 @@ fn without_kid_a_second_fitting_key_ends_cached_tokens_too() {
 }
 
 #[test]
+fn without_kid_an_inline_key_rests_on_the_fetched_ones_too() {
+    let bare = sign(Algorithm::Es256, r#"{"alg":"ES256"}"#, CLAIMS);
+    let claims = super::support::claims_with(r#""exp":1800036000"#);
+    let lasting = sign(Algorithm::Es256, r#"{"alg":"ES256"}"#, &claims);
+    let mut verifier = verifier(Issuer {
+        inline: inline(&["p256"]),
+        ..remote_issuer()
+    });
+    verifier.set_keys(0, fetched(&["p384"]), NOW);
+    assert!(at(&mut verifier, &bare, NOW).is_ok());
+    assert!(at(&mut verifier, &lasting, NOW).is_ok());
+    let refusal = at(&mut verifier, &lasting, NOW + 3_600).unwrap_err();
+    assert_eq!(refusal.reason(), Reason::KeysUnavailable);
+    verifier.set_keys(0, fetched(&["p384", "other-p256"]), NOW);
+    for token in [bare, lasting] {
+        let refusal = at(&mut verifier, &token, NOW).unwrap_err();
+        assert_eq!(refusal, Refusal::Denied(Reason::KeyUnknown));
+    }
+}
+
+#[test]
 fn a_forged_token_is_tried_again_with_new_keys() {
     // Signed with a key that the issuer publishes later under the kid that the token names.
     let early = super::support::sign_with(

@@ -180,6 +180,25 @@ fn a_back_end_that_cannot_tell_leaves_it_to_the_portable_one() {
 }
 
 #[test]
+fn no_back_end_sees_a_signature_of_another_length() {
+    let backend = Counting {
+        answer: Some(Some(true)),
+        ..Counting::default()
+    };
+    for algorithm in Algorithm::ALL.into_iter().filter(|one| !one.is_symmetric()) {
+        let good = token(algorithm);
+        let (input, signature) = good.rsplit_once('.').unwrap();
+        let signature = base64url::decode(signature.as_bytes()).unwrap();
+        for bad in [&signature[1..], &[&signature[..], &[0]].concat()] {
+            let bad = format!("{input}.{}", encode(bad));
+            let verdict = verifier(issuer()).verify(bad.as_bytes(), &LIVE, NOW, &backend);
+            assert_eq!(verdict.unwrap_err().reason(), Reason::SignatureInvalid);
+        }
+    }
+    assert_eq!(backend.calls.get(), 0);
+}
+
+#[test]
 fn a_verified_token_says_what_it_is() {
     let mut verifier = verifier(issuer());
     let verified = verdict(&mut verifier, &token(Algorithm::Es384)).unwrap();

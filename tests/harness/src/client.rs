@@ -76,6 +76,11 @@ impl Client {
         }
     }
 
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
     pub fn get(&self, path: impl AsRef<[u8]>) -> Request {
         self.request("GET", path)
     }
@@ -111,31 +116,28 @@ impl Client {
     /// Sends bytes as they are over a new connection and reads one response.
     #[must_use]
     pub fn raw(&self, bytes: &[u8]) -> Response {
-        self.raw_sequence(bytes, 1).remove(0)
+        self.conversation(&[bytes]).remove(0)
     }
 
-    /// Sends bytes as they are over a new connection and reads as many responses as wanted.
+    /// Sends requests as they are, one after the other over one connection: the next when the
+    /// response to the last has come.
     #[must_use]
-    pub fn raw_sequence(&self, bytes: &[u8], responses: usize) -> Vec<Response> {
+    pub fn conversation(&self, requests: &[&[u8]]) -> Vec<Response> {
         let mut stream = match self.connect(&[b"http/1.1"]) {
             Ok(stream) => BufReader::new(stream),
-            Err(error) => return vec![Response::lost(&error); responses],
+            Err(error) => return vec![Response::lost(&error); requests.len()],
         };
-        // Where Envoy refuses early, it may close before all is written; its answer is there still.
-        let written = stream
-            .get_mut()
-            .write_all(bytes)
-            .and_then(|()| stream.get_mut().flush());
-        let mut all = Vec::new();
-        for _ in 0..responses {
-            let response = read_response(&mut stream, bytes.starts_with(b"HEAD "));
-            all.push(
-                response.unwrap_or_else(|error| {
-                    Response::lost(written.as_ref().err().unwrap_or(&error))
-                }),
-            );
-        }
-        all
+        let mut exchange = |bytes: &[u8]| {
+            // Where Envoy refuses early, it may close before all is written; its answer is there
+            // still.
+            let written = stream
+                .get_mut()
+                .write_all(bytes)
+                .and_then(|()| stream.get_mut().flush());
+            read_response(&mut stream, bytes.starts_with(b"HEAD "))
+                .unwrap_or_else(|error| Response::lost(written.as_ref().err().unwrap_or(&error)))
+        };
+        requests.iter().map(|bytes| exchange(bytes)).collect()
     }
 
     fn connect(&self, protocols: &[&[u8]]) -> io::Result<Stream> {

@@ -51,6 +51,13 @@ pub(crate) enum Event {
     },
 }
 
+struct Frame {
+    kind: u8,
+    flags: u8,
+    stream: u32,
+    payload: Vec<u8>,
+}
+
 pub(crate) struct Connection<S> {
     stream: S,
     encoder: Encoder<'static>,
@@ -140,7 +147,13 @@ impl<S: Read + Write> Connection<S> {
     /// The next event; settings and pings are answered on the way. `None` at the connection's end.
     pub(crate) fn next(&mut self) -> io::Result<Option<Event>> {
         loop {
-            let Some((kind, flags, stream, payload)) = self.read_frame()? else {
+            let Some(Frame {
+                kind,
+                flags,
+                stream,
+                payload,
+            }) = self.read_frame()?
+            else {
                 return Ok(None);
             };
             let end = flags & END_STREAM != 0;
@@ -153,8 +166,8 @@ impl<S: Read + Write> Connection<S> {
                     let mut last = flags;
                     while last & END_HEADERS == 0 {
                         let next = self.read_frame()?.ok_or(io::ErrorKind::UnexpectedEof)?;
-                        last = next.1;
-                        block.extend(next.3);
+                        last = next.flags;
+                        block.extend(next.payload);
                     }
                     let fields = self.decoder.decode(&block);
                     let fields = fields.map_err(|error| io::Error::other(format!("{error:?}")))?;
@@ -203,8 +216,8 @@ impl<S: Read + Write> Connection<S> {
         self.stream.flush()
     }
 
-    /// Kind, flags, stream and payload; `None` where the peer has closed between two frames.
-    fn read_frame(&mut self) -> io::Result<Option<(u8, u8, u32, Vec<u8>)>> {
+    /// `None` where the peer has closed between two frames.
+    fn read_frame(&mut self) -> io::Result<Option<Frame>> {
         let mut head = [0; 9];
         match self.stream.read_exact(&mut head) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
@@ -213,12 +226,13 @@ impl<S: Read + Write> Connection<S> {
         let [l0, l1, l2, kind, flags, stream @ ..] = head;
         let mut payload = vec![0; u32::from_be_bytes([0, l0, l1, l2]) as usize];
         self.stream.read_exact(&mut payload)?;
-        Ok(Some((
+        let stream = u32::from_be_bytes(stream) & 0x7fff_ffff;
+        Ok(Some(Frame {
             kind,
             flags,
-            u32::from_be_bytes(stream) & 0x7fff_ffff,
+            stream,
             payload,
-        )))
+        }))
     }
 }
 

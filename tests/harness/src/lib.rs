@@ -19,6 +19,7 @@
 //! | [`upstream`] | the server behind it, which records and echoes every byte |
 //! | [`client`] | requests over HTTP/1.1, HTTP/2 and gRPC, well-formed or not |
 //! | [`tokens`] | tokens by jwt-simple and by independent libraries, well-formed or not |
+//! | [`prometheus`] | a Prometheus that scrapes an Envoy, and `promtool` |
 //! | [`tls`] | certificates for TLS and mTLS |
 //! | [`tools`] | where Envoy, Python and the module are |
 //!
@@ -28,6 +29,7 @@ pub mod client;
 pub mod envoy;
 mod h1;
 mod h2;
+pub mod prometheus;
 pub mod setup;
 pub mod tls;
 pub mod tokens;
@@ -36,6 +38,7 @@ pub mod upstream;
 
 pub use client::{Client, Request, Response};
 pub use envoy::{Envoy, Reload};
+pub use prometheus::Prometheus;
 pub use setup::Setup;
 pub use upstream::{Seen, Upstream};
 

@@ -38,9 +38,12 @@ pub struct Setup {
     environment: BTreeMap<String, String>,
     failure_policy: String,
     server_tls: Option<(Identity, Option<String>)>,
+    downstream_tls: Value,
     pub(crate) client_tls: Option<ClientTls>,
     pub(crate) concurrency: u32,
     pub(crate) log_level: String,
+    pub(crate) component_log_level: String,
+    pub(crate) yaml: Option<String>,
     version: u32,
 }
 
@@ -48,18 +51,26 @@ impl Setup {
     /// A listener in front of that upstream, without any filter yet.
     #[must_use]
     pub fn new(upstream: &Upstream) -> Self {
+        Self::empty().cluster(cluster(UPSTREAM, upstream.port()))
+    }
+
+    pub(crate) fn empty() -> Self {
         Self {
             filters: Vec::new(),
             hcm: json!({}),
             listener: json!({}),
             bootstrap: json!({}),
-            clusters: vec![cluster(UPSTREAM, upstream.port())],
+            clusters: Vec::new(),
             environment: BTreeMap::new(),
             failure_policy: "FAIL_RELOAD".to_owned(),
             server_tls: None,
+            downstream_tls: json!({}),
             client_tls: None,
             concurrency: 1,
             log_level: "info".to_owned(),
+            // At `info` it would list every extension that it has.
+            component_log_level: "main:warning".to_owned(),
+            yaml: None,
             version: 0,
         }
     }
@@ -74,15 +85,6 @@ impl Setup {
     #[must_use]
     pub fn plugin_text(self, config: &str) -> Self {
         self.wasm(&tools::module(), string_value(config))
-    }
-
-    /// Adds the filter with a plugin config in a protobuf `Struct`, as Istio's API hands it on:
-    /// all numbers are doubles.
-    #[must_use]
-    pub fn plugin_struct(self, config: &Value) -> Self {
-        let config =
-            json!({"@type": "type.googleapis.com/google.protobuf.Struct", "value": config});
-        self.wasm(&tools::module(), config)
     }
 
     /// Adds a Wasm filter from a module, with a config that is a protobuf `Any`.
@@ -146,6 +148,20 @@ impl Setup {
     #[must_use]
     pub fn log_level(mut self, level: &str) -> Self {
         level.clone_into(&mut self.log_level);
+        self
+    }
+
+    /// The log levels of single components, as `wasm:trace,http:debug`.
+    #[must_use]
+    pub fn component_log_level(mut self, levels: &str) -> Self {
+        self.component_log_level = format!("main:warning,{levels}");
+        self
+    }
+
+    /// YAML that Envoy lays over its bootstrap: a file of `examples/` as it is.
+    #[must_use]
+    pub fn config_yaml(mut self, yaml: &str) -> Self {
+        self.yaml = Some(yaml.to_owned());
         self
     }
 
@@ -229,6 +245,13 @@ impl Setup {
         self
     }
 
+    /// Settings over those of the listener's `DownstreamTlsContext`.
+    #[must_use]
+    pub fn downstream_tls(mut self, settings: &Value) -> Self {
+        merge(&mut self.downstream_tls, settings);
+        self
+    }
+
     /// Starts Envoy and waits until it serves.
     ///
     /// # Panics
@@ -257,6 +280,8 @@ impl Setup {
         let mut hcm = json!({
             "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
             "stat_prefix": "ingress",
+            // How long a client whose bytes were refused waits for the end of the connection.
+            "delayed_close_timeout": "0.05s",
             "http2_protocol_options": {"allow_connect": true},
             "access_log": [{
                 "name": "file",
@@ -283,6 +308,10 @@ impl Setup {
         }]});
         if let Some((server, trusted)) = &self.server_tls {
             chain["transport_socket"] = transport_socket(server, trusted.as_deref());
+            merge(
+                &mut chain["transport_socket"]["typed_config"],
+                &self.downstream_tls,
+            );
         }
         let mut listener = json!({
             "@type": "type.googleapis.com/envoy.config.listener.v3.Listener",

@@ -8,6 +8,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, SanType,
 };
+use rustls::client::Resumption;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
@@ -57,7 +58,8 @@ impl Authority {
     #[must_use]
     pub fn server(&self) -> Identity {
         let name = SERVER_NAME.try_into().expect("an ASCII name");
-        self.sign(SanType::DnsName(name), ExtendedKeyUsagePurpose::ServerAuth)
+        let names = vec![SanType::DnsName(name)];
+        self.sign(names, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
     /// A certificate for a client with that URI, `spiffe://cluster.local/ns/edge/sa/gateway` say.
@@ -66,13 +68,23 @@ impl Authority {
     /// Where the URI is not ASCII.
     #[must_use]
     pub fn client(&self, uri: &str) -> Identity {
-        let uri = uri.try_into().expect("an ASCII URI");
-        self.sign(SanType::URI(uri), ExtendedKeyUsagePurpose::ClientAuth)
+        self.client_with(&[uri])
     }
 
-    fn sign(&self, name: SanType, usage: ExtendedKeyUsagePurpose) -> Identity {
+    /// A certificate for a client with those URIs, in their order.
+    ///
+    /// # Panics
+    /// Where one is not ASCII.
+    #[must_use]
+    pub fn client_with(&self, uris: &[&str]) -> Identity {
+        let name = |uri: &&str| SanType::URI((*uri).try_into().expect("an ASCII URI"));
+        let names = uris.iter().map(name).collect();
+        self.sign(names, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    fn sign(&self, names: Vec<SanType>, usage: ExtendedKeyUsagePurpose) -> Identity {
         let mut params = CertificateParams::default();
-        params.subject_alt_names.push(name);
+        params.subject_alt_names = names;
         params.extended_key_usages.push(usage);
         let key = KeyPair::generate().expect("a key pair");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
@@ -95,7 +107,7 @@ impl Authority {
             .with_safe_default_protocol_versions()
             .expect("the provider's own versions")
             .with_root_certificates(roots);
-        ClientTls(match identity {
+        let mut config = match identity {
             None => builder.with_no_client_auth(),
             Some(identity) => {
                 use rustls::pki_types::pem::PemObject as _;
@@ -108,7 +120,9 @@ impl Authority {
                     )
                     .expect("a key that fits its certificate")
             }
-        })
+        };
+        config.resumption = Resumption::disabled();
+        ClientTls(config)
     }
 }
 
@@ -119,6 +133,13 @@ impl Default for Authority {
 }
 
 impl ClientTls {
+    /// Resumes its TLS session with each connection after the first, as clients do.
+    #[must_use]
+    pub fn resuming(mut self) -> Self {
+        self.0.resumption = Resumption::in_memory_sessions(8);
+        self
+    }
+
     /// Shakes hands over a connection, offering the protocols by ALPN.
     pub(crate) fn connect(
         &self,

@@ -49,6 +49,31 @@ pub fn envoy() -> &'static Path {
     })
 }
 
+/// The Prometheus server: on the `PATH`, or what `make setup` got.
+#[must_use]
+pub fn prometheus() -> &'static Path {
+    static PROMETHEUS: OnceLock<PathBuf> = OnceLock::new();
+    PROMETHEUS.get_or_init(|| of_prometheus("prometheus"))
+}
+
+/// The tool that checks and tests Prometheus' rules.
+#[must_use]
+pub fn promtool() -> &'static Path {
+    static PROMTOOL: OnceLock<PathBuf> = OnceLock::new();
+    PROMTOOL.get_or_init(|| of_prometheus("promtool"))
+}
+
+fn of_prometheus(name: &str) -> PathBuf {
+    let path = installed(name);
+    let works = Command::new(&path).arg("--version").output();
+    assert!(
+        works.is_ok_and(|output| output.status.success()),
+        "there is no working {name} at {}: run `make setup`, or `sudo apt-get install -y prometheus`",
+        path.display()
+    );
+    path
+}
+
 /// The Python that has the libraries of `tests/tokens/requirements.txt`.
 #[must_use]
 pub fn python() -> &'static Path {

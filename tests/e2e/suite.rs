@@ -3,12 +3,22 @@
 //!
 //! Every Envoy here is checked for failed VMs when its test ends.
 
+mod ambiguous;
 mod authorize;
 mod correlate;
+mod cors;
+mod every_reason;
 mod headers;
+mod metrics;
 mod module;
+mod never_logged;
 mod paths;
+mod peers;
+mod policy;
 mod protocols;
+mod record;
 mod reload;
+mod scale;
+mod shadow;
 mod support;
 mod verify;
