@@ -272,6 +272,35 @@ fn check_expression(expression: &str) {
 }
 
 #[test]
+fn the_records_page_describes_each_field_of_the_schema() {
+    let page = read("docs/record.md");
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
+    let rows = rows.map(|row| row.split('|').map(str::trim).collect::<Vec<_>>());
+    let documented: Vec<(String, bool)> = rows
+        .map(|cells| (cells[1].trim_matches('`').to_owned(), cells[2] == "always"))
+        .collect();
+    let schema = json("docs/record.schema.json");
+    let fields = schema["properties"].as_object().expect("fields").keys();
+    let required = schema["required"].as_array().expect("a list");
+    let mut fields: Vec<(String, bool)> = fields
+        .map(|name| (name.clone(), required.contains(&name.as_str().into())))
+        .collect();
+    let mut sorted = documented.clone();
+    sorted.sort();
+    fields.sort();
+    assert_eq!(sorted, fields);
+    // Its example is one.
+    let example = page
+        .lines()
+        .find(|line| line.contains("wasm log"))
+        .expect("an example");
+    let example: Value =
+        serde_json::from_str(&example[example.find('{').unwrap_or(0)..]).expect("JSON");
+    let example: Vec<&String> = example.as_object().expect("an object").keys().collect();
+    assert_eq!(example.len(), documented.len(), "it shows each field");
+}
+
+#[test]
 fn the_records_schema_knows_every_field_and_every_reason() {
     let schema = json("docs/record.schema.json");
     let codes: Vec<Value> = Reason::ALL

@@ -263,8 +263,11 @@ fn headers<'a>(node: &Node<'a>) -> Option<Vec<(String, &'a str)>> {
 }
 
 fn expectation(node: &Node<'_>) -> Option<Outcome> {
-    if node.json().as_str().is_some() {
-        return node.one_of(&[("allow", ())]).map(|()| Outcome {
+    if let Some(word) = node.json().as_str() {
+        if word != "allow" {
+            return node.refuse_value("allow, {allow: true, route: …} or {deny: reason, route: …}");
+        }
+        return Some(Outcome {
             denied: None,
             route: None,
         });

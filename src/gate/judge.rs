@@ -206,7 +206,11 @@ impl Gate {
             Err(TokenRefusal::Denied(reason)) => Credentials::Refused(reason),
             Err(ref absent @ TokenRefusal::KeysAbsent { issuer, .. }) => Credentials::Undecided {
                 issuer,
-                reason: absent.reason(),
+                reason: match around.patience {
+                    Patience::Fetched => absent.reason(),
+                    // The key may exist: 503, and never 401.
+                    Patience::Wait | Patience::None => absent.reason_without_fetch(),
+                },
             },
         }
     }

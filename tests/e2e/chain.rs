@@ -118,8 +118,10 @@ fn a_session_token_goes_through_both_hops() {
 fn a_request_token_is_bound_and_used_up_at_the_gateway_only() {
     let chain = Chain::start("gateway/per-request.yaml", |_| {});
     let path = "/tenants/a/orders/1?page=2";
-    let token = chain.token(&json!({"cid": "edge-1", "jti": "t-1", "htm": "GET", "htp": path,
-        "hth": "shop.example.com"}));
+    let token = chain.token(
+        &json!({"cid": "edge-1", "jti": "t-1", "htm": "GET", "htp": path,
+        "hth": "shop.example.com"}),
+    );
     let request = |path: &str| chain.gateway.get(path).header(CLAIMS, &token);
     chain.denied(
         request("/tenants/a/orders/2"),
@@ -138,7 +140,12 @@ fn the_sidecar_decides_in_detail() {
     let chain = Chain::start("gateway/per-session.yaml", |_| {});
     let reader = chain.token(&json!({}));
     let get = |path: &str| chain.gateway.get(path).header(CLAIMS, &reader);
-    chain.denied(get("/tenants/b/orders"), &chain.sidecar, 403, "binding_route");
+    chain.denied(
+        get("/tenants/b/orders"),
+        &chain.sidecar,
+        403,
+        "binding_route",
+    );
     let post = chain.gateway.request("POST", "/tenants/a/orders");
     chain.denied(post.header(CLAIMS, &reader), &chain.sidecar, 403, "role");
     chain.denied(get("/admin/users"), &chain.gateway, 403, "role");
@@ -155,7 +162,8 @@ fn the_sidecar_decides_in_detail() {
 fn the_sidecar_believes_no_hop_before_it() {
     let chain = Chain::start("gateway/per-session.yaml", |config| {
         // A gateway that says something else about the user, and one that lets everybody pass.
-        config["identity"]["headers"] = json!({"x-auth-subject": ["nick"], "x-auth-roles": ["nick"]});
+        config["identity"]["headers"] =
+            json!({"x-auth-subject": ["nick"], "x-auth-roles": ["nick"]});
         config["rbac"]["routes"][1]["allow"] = json!("public");
         config["tests"] = json!([]);
     });

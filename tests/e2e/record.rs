@@ -145,7 +145,7 @@ fn a_record_links_the_ids_and_shows_no_query() {
     let parent = format!("00-{trace}-00f067aa0ba902b7-01");
     let request = world
         .envoy
-        .get("/public/x?token=secret#f")
+        .get("/public/x?token=secret")
         .header("traceparent", &parent);
     let record = record_of(&world.envoy, request.header("tracestate", "a=b"), "linked");
     let seen = world.upstream.only();
