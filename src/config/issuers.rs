@@ -7,6 +7,7 @@ use super::problem::Fault;
 use super::reader::{Node, Section};
 use super::settings::{claim_name_or_path, settable_header};
 use crate::claims::ClaimPath;
+use crate::json::Json;
 use crate::token::{
     Algorithm, Issuer, KeySet, OneUse, RemoteKeys, RequestBinding, Revoked, Secret,
 };
