@@ -35,7 +35,10 @@ fn gateway_and_sidecar_fit_together() {
             assert_eq!(issuer(gateway)[key], issuer(&sidecar)[key], "{key}");
         }
         assert_eq!(gateway["claims"]["header"], sidecar["claims"]["header"]);
-        assert_eq!(gateway["identity"]["headers"], sidecar["identity"]["headers"]);
+        assert_eq!(
+            gateway["identity"]["headers"],
+            sidecar["identity"]["headers"]
+        );
     }
     assert!(issuer(&request).get("one_use").is_some());
     assert!(issuer(&sidecar).get("one_use").is_none());

@@ -5,10 +5,26 @@ use serde_json::{Map, Value, json};
 use crate::{loads, path, read, yaml};
 
 const MANIFESTS: [(&str, &str, &str); 4] = [
-    ("gateway-wasmplugin", "WasmPlugin", "examples/gateway/per-session.yaml"),
-    ("gateway-trafficextension", "TrafficExtension", "examples/gateway/per-session.yaml"),
-    ("sidecar-wasmplugin", "WasmPlugin", "examples/sidecar/orders.yaml"),
-    ("sidecar-trafficextension", "TrafficExtension", "examples/sidecar/orders.yaml"),
+    (
+        "gateway-wasmplugin",
+        "WasmPlugin",
+        "examples/gateway/per-session.yaml",
+    ),
+    (
+        "gateway-trafficextension",
+        "TrafficExtension",
+        "examples/gateway/per-session.yaml",
+    ),
+    (
+        "sidecar-wasmplugin",
+        "WasmPlugin",
+        "examples/sidecar/orders.yaml",
+    ),
+    (
+        "sidecar-trafficextension",
+        "TrafficExtension",
+        "examples/sidecar/orders.yaml",
+    ),
 ];
 
 /// Whether kubectl (YAML 1.1) takes a bare scalar for a boolean.
@@ -83,7 +99,11 @@ fn the_crds_refuse_what_is_wrong() {
         for change in changes {
             let mut manifest = manifest(name);
             let spec = &mut manifest["spec"];
-            let at = if spec.get("wasm").is_some() { &mut spec["wasm"] } else { spec };
+            let at = if spec.get("wasm").is_some() {
+                &mut spec["wasm"]
+            } else {
+                spec
+            };
             change(at);
             assert!(!validator(kind).is_valid(&manifest), "{name}: {manifest}");
         }
@@ -108,7 +128,11 @@ fn the_manifests_avoid_the_traps() {
         } else {
             assert_eq!(modes, [&json!("SERVER")], "{name}");
         }
-        assert_eq!(wasm["pluginConfig"], yaml(example, &read(example)), "{name} has drifted");
+        assert_eq!(
+            wasm["pluginConfig"],
+            yaml(example, &read(example)),
+            "{name} has drifted"
+        );
     }
 }
 
@@ -167,7 +191,10 @@ fn plugin_configs_load_as_istiod_sends_them() {
     let mut full = yaml("full.yaml", &read("examples/config/full.yaml"));
     // What the README warns of: `y` of an EC key survives only where it is quoted, which no parser
     // of YAML 1.2 can tell. As it is quoted there, it stays.
-    full["claims"]["issuers"][0]["keys"].as_object_mut().unwrap().remove("inline");
+    full["claims"]["issuers"][0]["keys"]
+        .as_object_mut()
+        .unwrap()
+        .remove("inline");
     load("full.yaml", &full);
 }
 

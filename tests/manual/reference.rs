@@ -82,7 +82,9 @@ fn keys_of_reader() -> Keys {
         for problem in refused.0 {
             let place = problem.place.to_string();
             if let Fault::UnknownKey { known, .. } = problem.fault {
-                let place = place.strip_suffix(PROBE).expect("only the probe is unknown");
+                let place = place
+                    .strip_suffix(PROBE)
+                    .expect("only the probe is unknown");
                 let place = place_of(place.trim_end_matches('.'));
                 let known = known.split(", ").map(str::to_owned);
                 keys.entry(place).or_default().extend(known);
@@ -103,7 +105,10 @@ fn keys_of_page() -> Keys {
         } else if let Some(row) = line.strip_prefix("| `") {
             let key = row.split('`').next().unwrap_or_default();
             for place in &places {
-                let added = keys.entry(place.clone()).or_default().insert(key.to_owned());
+                let added = keys
+                    .entry(place.clone())
+                    .or_default()
+                    .insert(key.to_owned());
                 assert!(added, "{place}: {key} stands twice");
             }
         }

@@ -106,7 +106,11 @@ fn make_targets_exist() {
                 let words = targets.split("&&").next().unwrap_or_default();
                 for target in words.split_whitespace().filter(|word| !word.contains('=')) {
                     let rule = format!("\n{target}:");
-                    assert!(makefile.contains(&rule), "{}: make {target}", page.display());
+                    assert!(
+                        makefile.contains(&rule),
+                        "{}: make {target}",
+                        page.display()
+                    );
                 }
             }
         }
