@@ -10,7 +10,7 @@ use crate::world::{CLAIMS, Edge, Fate, Vm, config, get, host_with_keys, instance
 /// Envoy does not answer them with: there are BadArgument and InternalFailure.
 fn possible(call: Call) -> &'static [u32] {
     match call {
-        Call::HttpCall => &[2, 10],
+        Call::Http => &[2, 10],
         _ => &FAILURES,
     }
 }

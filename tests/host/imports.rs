@@ -351,7 +351,7 @@ extern "C" fn proxy_http_call(
 ) -> u32 {
     let cluster = text(cluster, cluster_size);
     let headers = from_wire(&bytes(headers, headers_size));
-    call(Call::HttpCall, |host| {
+    call(Call::Http, |host| {
         match host.dispatch(cluster, headers, timeout) {
             Some(number) => {
                 put(token, number);

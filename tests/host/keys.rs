@@ -3,7 +3,9 @@
 use serde_json::json;
 
 use crate::fake::{Call, Fault, Host, HttpCall, INTERNAL_FAILURE, host, value};
-use crate::world::{CLAIMS, Edge, Fate, LONG, Vm, get, host_with_keys, remote_config, vm, vm_on};
+use crate::world::{
+    CLAIMS, Edge, Fate, Header, LONG, Vm, get, host_with_keys, remote_config, vm, vm_on,
+};
 
 const ORDERS: &str = "/tenants/a/orders";
 
@@ -76,7 +78,7 @@ fn no_bad_answer_lets_a_waiting_request_pass() {
     let forger = Edge::new("k");
     let wrong = key_set(&forger);
     let huge = [b"{\"keys\": [".as_slice(), &vec![b' '; 70_000], b"]}"].concat();
-    let answers: [(Option<(&str, &[u8])>, u32, &str); 8] = [
+    let answers: [(Option<Header<'_>>, u32, &str); 8] = [
         (None, 503, "keys_unavailable"),
         (Some(("500", b"")), 503, "keys_unavailable"),
         (Some(("302", b"")), 503, "keys_unavailable"),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::fake::{Host, host};
-use crate::world::{CLAIMS, Edge, Fate, config, get, instances, seen, vm, vm_on};
+use crate::world::{CLAIMS, Edge, Fate, Header, config, get, instances, seen, vm, vm_on};
 
 const ORDERS: &str = "/tenants/a/orders/1";
 
@@ -253,7 +253,7 @@ fn a_peer_counts_only_where_its_certificate_was_validated() {
     let (yes, id): (&[u8], &[u8]) = (&[1], b"spiffe://mesh/ns/a/sa/x");
     with(false, &[mtls(yes), valid(yes), san(id)]).passed();
     with(true, &[mtls(yes), san(id)]).passed();
-    let refused: [(bool, &[(&str, &[u8])]); 9] = [
+    let refused: [(bool, &[Header<'_>]); 9] = [
         (false, &[]),
         (false, &[san(id)]),
         (false, &[mtls(yes), san(id)]),

@@ -230,6 +230,9 @@ impl Vm {
     }
 }
 
+/// A header of a request.
+pub type Header<'h> = (&'h str, &'h [u8]);
+
 /// The headers of a GET, with more.
 pub fn get<'h>(path: &'h str, more: &[(&'h str, &'h [u8])]) -> Vec<(&'h str, &'h [u8])> {
     let mut headers: Vec<(&str, &[u8])> = vec![
