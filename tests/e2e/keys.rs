@@ -140,7 +140,8 @@ fn a_bad_answer_leaves_the_old_keys_and_is_counted() {
     for (bad, name, _, server) in &servers {
         let cluster = format!("keys-{bad:?}");
         setup = setup.upstream(&cluster, server.upstream());
-        issuers.push(remote_issuer(name, &cluster, &json!({})));
+        let url = json!({"url": format!("{name}/jwks.json")});
+        issuers.push(remote_issuer(name, &cluster, &url));
     }
     let nowhere = "https://nowhere.example.com";
     issuers.push(remote_issuer(nowhere, "no-such-cluster", &json!({})));
@@ -186,11 +187,11 @@ fn a_bad_answer_leaves_the_old_keys_and_is_counted() {
         (Bad::Redirect, "status 302"),
         (Bad::Closed, "status 503"),
     ] {
-        let cluster = format!("\"keys-{bad:?}\"");
+        let url = format!("https://{bad:?}.example.com/jwks.json");
         let log = envoy.log();
         let told = log
             .lines()
-            .any(|line| line.contains(&cluster) && line.contains(why));
+            .any(|line| line.contains(&url) && line.contains(why));
         assert!(told, "{bad:?}: no line says {why:?}:\n{log}");
     }
     all_pass("after");
@@ -207,7 +208,7 @@ fn a_bad_answer_leaves_the_old_keys_and_is_counted() {
         assert!(response.header("retry-after").is_some());
     }
     let log = envoy.log();
-    assert!(log.contains("\"no-such-cluster\") were not fetched: Envoy has no such cluster"));
+    assert!(log.contains("could not be fetched: Envoy knows no cluster \"no-such-cluster\""));
 }
 
 #[test]
