@@ -239,7 +239,7 @@ fn keys_past_max_stale_are_not_believed_and_come_back() {
         response.status == 503
     });
     assert!(down.elapsed() > Duration::from_millis(1_500), "too early");
-    world.upstream.take();
+    drop(world.upstream.take());
     for token in [cached.clone(), world.token(&json!({"sub": "fresh"}))] {
         let response = world.denied(
             world.envoy.get("/me").header(CLAIMS, token),

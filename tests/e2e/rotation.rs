@@ -55,7 +55,7 @@ fn a_fresh_key_is_used_at_once() {
             .body("x".repeat(20_000))
     };
     assert_eq!(post(&keys[0]).send().status, 200);
-    upstream.take();
+    drop(upstream.take());
     for (key, http2) in [(&keys[1], false), (&keys[2], true)] {
         server.publish(&keys.iter().collect::<Vec<_>>()[..if http2 { 3 } else { 2 }]);
         let before = server.fetches();
@@ -380,7 +380,7 @@ fn a_withdrawn_key_takes_its_cached_tokens_with_it() {
         response.status != 200
     });
     assert!(withdrawn.elapsed() < Duration::from_secs(5));
-    world.upstream.take();
+    drop(world.upstream.take());
     world.denied(
         world.envoy.get("/me").header(CLAIMS, &token),
         401,
@@ -411,7 +411,7 @@ fn another_key_under_the_same_kid_is_another_key() {
     world.denied(with(&new), 401, "signature_invalid");
     server.publish(&[&second]);
     until("the refresh", || with(&new).send().status == 200);
-    world.upstream.take();
+    drop(world.upstream.take());
     world.denied(with(&old), 401, "signature_invalid");
     world.allowed(with(&new));
 }

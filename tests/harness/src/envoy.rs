@@ -318,7 +318,9 @@ impl Envoy {
             signs.push(format!("Envoy ended: {status}"));
         } else {
             for (name, value) in self.stats().0 {
+                // The filter's own metrics may well speak of failures.
                 let failure = name.contains("wasm")
+                    && !name.starts_with("wasmcustom.")
                     && (name.contains("fail") || name.contains("crash") || name.contains("reload"));
                 if failure && value > 0 {
                     signs.push(format!("{name}: {value}"));
