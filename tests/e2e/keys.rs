@@ -10,7 +10,9 @@ use edge_claims_harness::tokens::{self, Key, claims};
 use edge_claims_harness::{Bad, KeyServer, Reload, Setup, Upstream};
 use serde_json::{Value, json};
 
-use crate::support::{CLAIMS, ISSUER, World, fetches, issuer, policy, remote_issuer, until};
+use crate::support::{
+    CLAIMS, ISSUER, SetOnDrop, World, fetches, issuer, policy, remote_issuer, until,
+};
 
 fn of(issuer: &str) -> Value {
     claims(&json!({"iss": issuer}))
@@ -329,6 +331,7 @@ fn keys_survive_a_config_push_while_the_key_server_is_down() {
                 }
             });
         }
+        let _stop = SetOnDrop(&stop);
         for round in 1..=3 {
             let before = passed.load(Ordering::Relaxed);
             let result = envoy.reload(|setup| setup.without_filters().plugin(&config(round)));
@@ -340,7 +343,6 @@ fn keys_survive_a_config_push_while_the_key_server_is_down() {
                 passed.load(Ordering::Relaxed) > before + 50
             });
         }
-        stop.store(true, Ordering::Relaxed);
     });
     assert_eq!(server.fetches(), 1, "no config push needs the key server");
 }
