@@ -6,6 +6,7 @@
 mod ambiguous;
 mod authorize;
 mod binding;
+mod chain;
 mod correlate;
 mod cors;
 mod every_reason;

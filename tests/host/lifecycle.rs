@@ -60,6 +60,32 @@ fn before_any_config_every_request_is_denied() {
     });
 }
 
+/// Denied for a failure, a request must not stand in the access log as allowed, nor as one that never
+/// came by the filter.
+#[test]
+fn a_failure_is_a_denial_in_the_access_log_too() {
+    vm(|vm| {
+        let root = vm.root();
+        let (_, _, stream) = vm.exchange(root, &get("/public/x", &[]));
+        assert_eq!(
+            stream.filter_state["edge_claims.verdict"],
+            "deny/internal/-"
+        );
+        let edge = Edge::new("k");
+        let root = vm.plugin(&config(&edge));
+        let token = edge.token(&json!({}));
+        for call in [Call::ReplaceHeader, Call::RemoveHeader, Call::HeaderPairs] {
+            let (status, only) = (10, None);
+            host(|host| host.fault = Some(Fault { call, status, only }));
+            let headers = get("/tenants/a/orders", &[(CLAIMS, &token)]);
+            let (fate, _, stream) = vm.exchange(root, &headers);
+            fate.denied(503, "internal");
+            let verdict = &stream.filter_state["edge_claims.verdict"];
+            assert_eq!(verdict, "deny/internal/-", "{call:?}");
+        }
+    });
+}
+
 #[test]
 fn a_config_that_the_host_withholds_denies_on_every_worker_alike() {
     for status in FAILURES {

@@ -225,8 +225,8 @@ fn many_and_large_headers_pass() {
 }
 
 #[test]
-fn a_peer_counts_only_where_mtls_verified_it() {
-    let with = |properties: &[(&str, &[u8])]| {
+fn a_peer_counts_only_where_its_certificate_was_validated() {
+    let with = |by_listener: bool, properties: &[(&str, &[u8])]| {
         let fake = Host {
             properties: properties
                 .iter()
@@ -234,8 +234,12 @@ fn a_peer_counts_only_where_mtls_verified_it() {
                 .collect(),
             ..Host::default()
         };
-        vm_on(fake, |vm| {
-            let root = vm.plugin(&config(&Edge::new("k")));
+        vm_on(fake, move |vm| {
+            let mut config = config(&Edge::new("k"));
+            if by_listener {
+                config["rbac"]["peer_validation"] = json!("by_listener");
+            }
+            let root = vm.plugin(&config);
             let forged = (
                 "x-forwarded-client-cert",
                 b"URI=spiffe://mesh/ns/a/sa/x".as_slice(),
@@ -243,22 +247,25 @@ fn a_peer_counts_only_where_mtls_verified_it() {
             vm.request(root, &get("/inside", &[forged]))
         })
     };
-    let san = "connection\0uri_san_peer_certificate";
-    let good: &[u8] = b"spiffe://mesh/ns/a/sa/x";
-    with(&[("connection\0mtls", &[1]), (san, good)]).passed();
-    let refused: [&[(&str, &[u8])]; 6] = [
-        &[],
-        &[(san, good)],
-        &[("connection\0mtls", &[0]), (san, good)],
-        &[("connection\0mtls", &[]), (san, good)],
-        &[("connection\0mtls", &[1]), (san, b"")],
-        &[
-            ("connection\0mtls", &[1]),
-            (san, b"spiffe://mesh/ns/a/\xff"),
-        ],
+    let mtls = |value| ("connection\0mtls", value);
+    let valid = |value| ("connection\0peer_certificate_valid", value);
+    let san = |value| ("connection\0uri_san_peer_certificate", value);
+    let (yes, id): (&[u8], &[u8]) = (&[1], b"spiffe://mesh/ns/a/sa/x");
+    with(false, &[mtls(yes), valid(yes), san(id)]).passed();
+    with(true, &[mtls(yes), san(id)]).passed();
+    let refused: [(bool, &[(&str, &[u8])]); 9] = [
+        (false, &[]),
+        (false, &[san(id)]),
+        (false, &[mtls(yes), san(id)]),
+        (false, &[mtls(yes), valid(&[0]), san(id)]),
+        (false, &[valid(yes), san(id)]),
+        (true, &[mtls(&[0]), san(id)]),
+        (true, &[mtls(b""), san(id)]),
+        (true, &[mtls(yes), san(b"")]),
+        (true, &[mtls(yes), san(b"spiffe://mesh/ns/a/\xff")]),
     ];
-    for properties in refused {
-        let fate = with(properties);
+    for (by_listener, properties) in refused {
+        let fate = with(by_listener, properties);
         assert!(matches!(fate, Fate::Replied(_)), "{properties:?}: {fate:?}");
     }
 }

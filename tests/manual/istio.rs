@@ -214,6 +214,7 @@ fn a_key_that_yaml_1_1_has_spoilt_is_refused() {
     let refused = edge_claims::config::load(as_istiod_sends_it(&config).as_bytes());
     let text = refused.expect_err("the key has lost its y").to_string();
     assert!(text.contains("claims.issuers[0].keys.inline"), "{text}");
+    assert!(text.contains("write \"y\" in quotes"), "{text}");
 }
 
 #[test]
