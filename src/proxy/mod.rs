@@ -67,6 +67,7 @@ impl Shared {
             };
             log::info!("edge-claims: the host verifies {shown}");
         }
+        self.retire();
         replay::share(&mut gate);
         self.metrics
             .replace(Metrics::define(gate.config(), &self.host_backend));
