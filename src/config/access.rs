@@ -9,24 +9,32 @@ use crate::policy::condition::{ClaimTest, Number, Scalar, Test, TextTest};
 use crate::policy::peer::PeerPattern;
 use crate::policy::roles::{RoleModelBuilder, RoleNeed};
 
+/// What the rest of the config says of the names that conditions use.
+pub(super) struct Known<'k> {
+    /// Whether `rbac.roles` says which claim holds the roles.
+    pub(super) roles: bool,
+    /// The issuers; `None` where they could not be read.
+    pub(super) issuers: Option<Vec<&'k str>>,
+}
+
 /// Reads one alternative or a list of them.
 pub(super) fn access(
     node: &Node<'_>,
     roles: &mut RoleModelBuilder,
-    has_roles: bool,
+    known: &Known<'_>,
 ) -> Option<Access> {
     let alternatives = if node.json().as_array().is_some() {
         let items = node.items()?;
         let read: Vec<Alternative> = items
             .iter()
-            .filter_map(|item| alternative(item, roles, has_roles))
+            .filter_map(|item| alternative(item, roles, known))
             .collect();
         if read.len() != items.len() {
             return None;
         }
         read
     } else {
-        vec![alternative(node, roles, has_roles)?]
+        vec![alternative(node, roles, known)?]
     };
     Access::new(alternatives).map_or_else(
         |error| node.refuse(Fault::Conflict(error.to_string())),
@@ -37,7 +45,7 @@ pub(super) fn access(
 fn alternative(
     node: &Node<'_>,
     roles: &mut RoleModelBuilder,
-    has_roles: bool,
+    known: &Known<'_>,
 ) -> Option<Alternative> {
     if node.json().as_str().is_some() {
         let words = [("public", true), ("authenticated", false)];
@@ -55,7 +63,7 @@ fn alternative(
         let Some(node) = section.key(key) else {
             return Vec::new();
         };
-        if !has_roles {
+        if !known.roles {
             node.refuse::<()>(Fault::Conflict(
                 "there is no rbac.roles that says which claim holds the roles".into(),
             ));
@@ -91,6 +99,23 @@ fn alternative(
         "audiences",
         "audiences of which one suffices, or leave the key out",
     );
+    if let (Some(known), Some(node)) = (&known.issuers, section.key("issuers")) {
+        for item in node
+            .json()
+            .as_array()
+            .and_then(|_| node.items())
+            .iter()
+            .flatten()
+        {
+            let unknown = |name: &&str| !name.is_empty() && !known.contains(name);
+            if item.json().as_str().as_ref().is_some_and(unknown) {
+                item.refuse_value::<()>(format!(
+                    "one of claims.issuers, or it never holds: {}",
+                    known.join(", ")
+                ));
+            }
+        }
+    }
     let scopes = section.key("scopes").map(|node| scopes(&node));
     let bind = section.key("bind").map(|node| bind(&node));
     let peers = section.key("peers").map(|node| {
@@ -177,6 +202,24 @@ fn test(node: &Node<'_>, depth: usize) -> Option<Test> {
     }
     let below = depth.saturating_add(1);
     let section = node.section()?;
+    let kinds: Vec<&str> = KINDS
+        .iter()
+        .copied()
+        .filter(|kind| section.has(kind))
+        .collect();
+    if kinds.len() != 1 {
+        let found = match kinds.as_slice() {
+            [] => "none".to_owned(),
+            kinds => kinds.join(" and "),
+        };
+        return section.refuse(
+            None,
+            Fault::Conflict(format!(
+                "a test has exactly one of {}; this one has {found}",
+                KINDS.join(", ")
+            )),
+        );
+    }
     let read = if let Some(inner) = section.key("all") {
         tests(&inner, below).map(Test::All)
     } else if let Some(inner) = section.key("any") {
@@ -194,16 +237,14 @@ fn test(node: &Node<'_>, depth: usize) -> Option<Test> {
         let test = one_test(&section, HEADER_TESTS, text_test);
         name.and_then(|name| Some(Test::Header { name, test: test? }))
     } else {
-        section.refuse(
-            None,
-            Fault::Missing {
-                expected: "a test has one of all, any, not, claim, header, peer",
-            },
-        )
+        // It is null, which was noted.
+        None
     };
     section.finish();
     read
 }
+
+const KINDS: [&str; 6] = ["all", "any", "not", "claim", "header", "peer"];
 
 fn tests(node: &Node<'_>, depth: usize) -> Option<Vec<Test>> {
     let count = node.items()?.len();

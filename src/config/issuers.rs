@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::problem::Fault;
 use super::reader::{Node, Section};
-use super::settings::claim_name_or_path;
+use super::settings::{claim_name_or_path, settable_header};
 use crate::claims::ClaimPath;
 use crate::token::{
     Algorithm, Issuer, KeySet, OneUse, RemoteKeys, RequestBinding, Revoked, Secret,
@@ -37,7 +37,7 @@ pub(super) fn claims(node: &Node<'_>) -> Option<Claims> {
     let section = node.section()?;
     let header = section.key("header").map_or_else(
         || Some("x-edge-claims".to_owned()),
-        |node| node.header_name(),
+        |node| settable_header(&node),
     );
     let prefix = section.key("prefix").and_then(|node| {
         let text = node.text()?;

@@ -90,9 +90,12 @@ fn config(node: &Node<'_>) -> Option<Config> {
             "who may have signed the token: at least claims.issuers",
         )
         .and_then(|node| issuers::claims(&node));
+    let names = section
+        .key("claims")
+        .and_then(|node| issuer_names(node.json()));
     let rbac = section
         .required("rbac", "who may do what: at least rbac.routes")
-        .and_then(|node| rbac::rbac(&node));
+        .and_then(|node| rbac::rbac(&node, names));
     let identity_node = section.key("identity");
     let identity = settings::identity(identity_node.as_ref());
     let correlation = settings::correlation(section.key("correlation").as_ref());
@@ -116,6 +119,15 @@ fn config(node: &Node<'_>) -> Option<Config> {
     Some(config)
 }
 
+/// The names of all issuers, of those too that have problems of their own.
+fn issuer_names(claims: &Json) -> Option<Vec<&str>> {
+    let issuers = claims.as_object()?.get("issuers")?.as_array()?;
+    fn name(issuer: &Json) -> Option<&str> {
+        issuer.as_object()?.get("issuer")?.as_str()
+    }
+    Some(issuers.iter().filter_map(name).collect())
+}
+
 /// One header can't have two meanings.
 fn header_conflicts(config: &Config, root: &Node<'_>) {
     let mut meanings: Vec<(String, String)> = Vec::new();
@@ -136,4 +148,13 @@ fn header_conflicts(config: &Config, root: &Node<'_>) {
     for name in &config.identity.strip {
         add(name, format!("identity.strip: {name}"));
     }
+    if config.correlation.accept.contains(&config.claims.header) {
+        root.refuse::<()>(Fault::Conflict(format!(
+            "correlation.accept holds claims.header, {}: a token is no ID, and would go into logs",
+            config.claims.header
+        )));
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,9 +14,9 @@ use crate::policy::pattern::PathPattern;
 use crate::policy::peer::PeerValidation;
 use crate::policy::roles::{RoleFormat, RoleModelBuilder, RoleSource};
 use crate::policy::route::{Route, RouteId};
-use crate::policy::table::RouteTable;
+use crate::policy::table::{RouteProblem, RouteTable};
 
-pub(super) fn rbac(node: &Node<'_>) -> Option<Policy> {
+pub(super) fn rbac(node: &Node<'_>, issuers: Option<Vec<&str>>) -> Option<Policy> {
     let section = node.section()?;
     let roles = section.key("roles");
     let mut builder = roles.as_ref().map_or_else(
@@ -49,7 +49,10 @@ pub(super) fn rbac(node: &Node<'_>) -> Option<Policy> {
     let mut builder_for_routes = builder
         .take()
         .unwrap_or_else(|| RoleModelBuilder::new(None, &[]));
-    let has_roles = roles.is_some();
+    let known = access::Known {
+        roles: roles.is_some(),
+        issuers,
+    };
     let routes = routes.and_then(|node| {
         let items = node.items()?;
         if items.is_empty() {
@@ -60,7 +63,7 @@ pub(super) fn rbac(node: &Node<'_>) -> Option<Policy> {
         let before = items.len();
         let read: Vec<Route> = items
             .iter()
-            .filter_map(|item| route(item, &mut builder_for_routes, has_roles))
+            .filter_map(|item| route(item, &mut builder_for_routes, &known))
             .collect();
         (read.len() == before).then_some((node, read))
     });
@@ -85,6 +88,10 @@ fn table(node: &Node<'_>, routes: Vec<Route>, base: PathRules) -> Option<RouteTa
         Ok(table) => Some(table),
         Err(problems) => {
             for problem in problems {
+                if matches!(problem, RouteProblem::UnknownVariable { .. }) {
+                    // Noted where the route was read, whatever else was wrong with it.
+                    continue;
+                }
                 let fault = Fault::Conflict(problem.to_string());
                 match problem
                     .place()
@@ -172,7 +179,11 @@ fn path_rules(node: &Node<'_>) -> PathRuleOverrides {
     rules
 }
 
-fn route(node: &Node<'_>, roles: &mut RoleModelBuilder, has_roles: bool) -> Option<Route> {
+fn route(
+    node: &Node<'_>,
+    roles: &mut RoleModelBuilder,
+    known: &access::Known<'_>,
+) -> Option<Route> {
     let section = node.section()?;
     let name = section
         .required(
@@ -219,7 +230,7 @@ fn route(node: &Node<'_>, roles: &mut RoleModelBuilder, has_roles: bool) -> Opti
             "allow",
             "public, authenticated, conditions, or a list of these",
         )
-        .and_then(|node| access::access(&node, roles, has_roles));
+        .and_then(|node| access::access(&node, roles, known));
     let shadow = section
         .key("mode")
         .and_then(|node| node.one_of(&[("enforce", false), ("shadow", true)]))

@@ -62,6 +62,7 @@ impl<'a> Node<'a> {
             Json::String(text) => text.clone(),
             Json::Integer(number) => number.to_string(),
             Json::Float(number) => number.to_string(),
+            Json::Bool(flag) => flag.to_string(),
             other => other.type_name().to_owned(),
         };
         self.refuse(Fault::Value {
@@ -220,10 +221,10 @@ impl<'a> Node<'a> {
     /// One of some words.
     #[must_use]
     pub fn one_of<T: Copy>(&self, words: &[(&'static str, T)]) -> Option<T> {
-        let text = self.text()?;
+        let text = self.json.as_str();
         words
             .iter()
-            .find(|(word, _)| *word == text)
+            .find(|(word, _)| Some(*word) == text)
             .map(|(_, value)| *value)
             .or_else(|| {
                 let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
@@ -234,7 +235,9 @@ impl<'a> Node<'a> {
     /// A duration in milliseconds: digits and one unit of `ms`, `s`, `m`, `h`, `d`.
     #[must_use]
     pub fn milliseconds(&self, least: u64, most: u64) -> Option<u64> {
-        let text = self.text()?;
+        let Some(text) = self.json.as_str() else {
+            return self.refuse_type("a duration like \"30s\", \"5m\" or \"24h\"");
+        };
         let digits = text.trim_end_matches(|letter: char| letter.is_ascii_lowercase());
         let unit = text.get(digits.len()..).unwrap_or_default();
         let factor = match unit {
@@ -297,12 +300,14 @@ impl<'a> Node<'a> {
 /// The lower-case form of a header name (RFC 9110 §5.1), or `None` where it is none.
 #[must_use]
 pub fn header_name(text: &str) -> Option<String> {
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    (!text.is_empty() && text.len() <= 128 && text.bytes().all(token))
+    (text.len() <= 128 && crate::headers::is_token(text.as_bytes()))
         .then(|| text.to_ascii_lowercase())
 }
 
 fn show_duration(milliseconds: u64) -> String {
+    if milliseconds == 0 {
+        return "0s".to_owned();
+    }
     for (unit, factor) in [
         ("d", 86_400_000),
         ("h", 3_600_000),
@@ -333,29 +338,38 @@ impl<'a> Section<'a> {
         None
     }
 
-    /// The value of a key, where it is there. `null` is the same as absent.
+    /// The value of a key, where it is there. `null` is a problem: it is what YAML makes of a key
+    /// whose value was forgotten, and taken for absent it would let more pass than was meant.
     pub fn key(&self, name: &'static str) -> Option<Node<'a>> {
-        self.known.borrow_mut().push(name);
-        let json = self.object.get(name).filter(|json| **json != Json::Null)?;
-        Some(Node {
-            json,
+        let read_before = self.known.borrow().contains(&name);
+        if !read_before {
+            self.known.borrow_mut().push(name);
+        }
+        let node = Node {
+            json: self.object.get(name)?,
             place: self.place.key(name),
             problems: self.problems,
-        })
+        };
+        match node.json {
+            Json::Null if read_before => None,
+            Json::Null => node.refuse_type("a value; leave the key out where none is meant"),
+            _ => Some(node),
+        }
     }
 
     /// The value of a key that must be there.
     pub fn required(&self, name: &'static str, expected: &'static str) -> Option<Node<'a>> {
-        self.key(name)
-            .or_else(|| self.refuse(Some(name), Fault::Missing { expected }))
+        let node = self.key(name);
+        if self.object.get(name).is_none() {
+            return self.refuse(Some(name), Fault::Missing { expected });
+        }
+        node
     }
 
     /// Whether the object has that key, read or not.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
-        self.object
-            .get(name)
-            .is_some_and(|json| *json != Json::Null)
+        self.object.get(name).is_some()
     }
 
     /// Reports the keys that nothing read, and those that stand twice.

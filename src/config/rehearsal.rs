@@ -5,7 +5,7 @@ use super::problem::Fault;
 use super::reader::{Node, Section};
 use crate::claims::Claims;
 use crate::denial::Reason;
-use crate::headers::Headers;
+use crate::headers::{Headers, is_token};
 use crate::json::Json;
 use crate::policy::decision::{Claimant, Pass, Policy, Refused, Situation};
 use crate::policy::host::CanonicalHost;
@@ -111,6 +111,12 @@ fn perform(rehearsal: &Rehearsal<'_>, policy: &Policy) -> (Outcome, Option<Strin
             Some(why),
         )
     };
+    if !is_token(rehearsal.method.as_bytes()) {
+        return denied(
+            Reason::RequestMalformed,
+            "the method is no token".to_owned(),
+        );
+    }
     if rehearsal.method == "CONNECT" {
         return denied(
             Reason::RequestMalformed,
@@ -257,8 +263,11 @@ fn headers<'a>(node: &Node<'a>) -> Option<Vec<(String, &'a str)>> {
 }
 
 fn expectation(node: &Node<'_>) -> Option<Outcome> {
-    if node.json().as_str().is_some() {
-        return node.one_of(&[("allow", ())]).map(|()| Outcome {
+    if let Some(word) = node.json().as_str() {
+        if word != "allow" {
+            return node.refuse_value("allow, {allow: true, route: …} or {deny: reason, route: …}");
+        }
+        return Some(Outcome {
             denied: None,
             route: None,
         });

@@ -98,7 +98,7 @@ fn header(name: &str, node: &Node<'_>) -> Option<IdentityHeader> {
     })
 }
 
-fn settable_header(node: &Node<'_>) -> Option<String> {
+pub(super) fn settable_header(node: &Node<'_>) -> Option<String> {
     let name = node.header_name()?;
     if UNTOUCHABLE.contains(&name.as_str()) {
         return node.refuse_value("a header that does not belong to HTTP itself");
@@ -130,7 +130,7 @@ pub(super) fn correlation(node: Option<&Node<'_>>) -> correlation::Settings {
         settings.claim = Some(claim);
     }
     if let Some(items) = section.key("accept").and_then(|node| node.items()) {
-        settings.accept = items.iter().filter_map(Node::header_name).collect();
+        settings.accept = items.iter().filter_map(accepted_header).collect();
     }
     if let Some(flag) = section
         .key("response_header")
@@ -140,6 +140,15 @@ pub(super) fn correlation(node: Option<&Node<'_>>) -> correlation::Settings {
     }
     section.finish();
     settings
+}
+
+/// A header that may hold a correlation ID; not one whose values are secrets, for IDs go into logs.
+fn accepted_header(node: &Node<'_>) -> Option<String> {
+    let name = node.header_name()?;
+    if ["authorization", "cookie", "proxy-authorization"].contains(&name.as_str()) {
+        return node.refuse_value("a header that holds no secrets, as IDs go into logs");
+    }
+    Some(name)
 }
 
 /// A top-level claim by its name, or a path.

@@ -413,3 +413,6 @@ fn sampled(share: f64, random: &mut dyn FnMut() -> [u8; 10]) -> bool {
     let [a, b, c, d, ..] = random();
     f64::from(u32::from_le_bytes([a, b, c, d])) < share * f64::from(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use super::Shared;
 use super::host::{self, Buffer};
 use super::http::Stream;
 use super::metrics::Metrics;
+use super::said;
 use crate::config::{self, Config, Mode};
 use crate::gate::Gate;
 
@@ -61,9 +62,12 @@ impl Root {
         let env = |name: &str| std::env::var(name).ok().map(String::into_bytes);
         let (gate, warnings) = Gate::new(config, &env, self.shared.seed());
         for warning in warnings {
-            log::warn!("edge-claims: {warning}");
+            said::warn(&format!("edge-claims: {warning}"));
         }
-        self.shared.install(self.id, gate);
+        if let Some(now) = host::now_milliseconds() {
+            said::break_glass(&gate.config().claims.issuers, now);
+        }
+        self.shared.install(gate);
     }
 }
 

@@ -21,7 +21,7 @@ fn routes(policy: &mut Value) {
     let rules = json!({"dot_segments": "normalize", "empty_segments": "normalize",
         "encoded_slash": "keep", "double_encoding": "keep", "semicolon": "keep", "backslash": "keep"});
     let mut routes = Vec::new();
-    for (host, rules) in [(STRICT, Value::Null), (LENIENT, rules)] {
+    for (host, rules) in [(STRICT, json!({})), (LENIENT, rules)] {
         let short = host.split('.').next().unwrap();
         let mut add = |name: &str, path: &str, allow: Value| {
             routes.push(json!({"name": format!("{short}-{name}"), "hosts": [host],

@@ -1,0 +1,173 @@
+//! What holds where the config says nothing.
+
+use serde_json::json;
+
+use super::{accepted, largest, problems_of, smallest};
+use crate::claims::ClaimPath;
+use crate::config::Mode;
+use crate::denial::Reason;
+use crate::identity::OnSpoof;
+use crate::policy::path::{Ambiguity, PathRules};
+use crate::policy::peer::PeerValidation;
+use crate::record::{AccessField, Subject};
+use crate::reply::Detail;
+
+#[test]
+fn a_config_that_says_little_is_strict() {
+    let config = accepted(&smallest());
+    assert_eq!(config.mode, Mode::Enforce);
+
+    let claims = &config.claims;
+    assert_eq!(claims.header, "x-edge-claims");
+    assert_eq!(claims.prefix, "");
+    assert!(!claims.forward && !claims.portable);
+    assert_eq!((claims.max_bytes, claims.cache_entries), (8192, 4096));
+
+    let issuer = &claims.issuers[0];
+    assert_eq!(issuer.leeway, 10);
+    assert_eq!(
+        (issuer.max_age, issuer.max_lifetime, issuer.not_after),
+        (None, None, None)
+    );
+    assert!(issuer.token_type.is_none() && issuer.require.is_empty() && issuer.one_use.is_none());
+    assert!(issuer.remote.is_none() && issuer.secrets.is_empty());
+    assert!(
+        issuer.bind.method.is_none() && issuer.bind.path.is_none() && issuer.bind.host.is_none()
+    );
+    assert!(issuer.revoked.kids.is_empty() && issuer.revoked.subjects.is_empty());
+
+    let rbac = &config.rbac;
+    assert!(!rbac.cors_preflight && !rbac.default_authenticated);
+    assert_eq!(rbac.peer_validation, PeerValidation::Reported);
+    for class in Ambiguity::ALL {
+        assert!(PathRules::default().rejects(class), "{class}");
+    }
+    let route = &rbac.routes.routes()[0];
+    assert!(!route.shadow);
+    assert_eq!(route.enforce_percent, 100);
+    assert!(route.hosts.is_empty() && route.methods.is_empty());
+    assert!(
+        Reason::ALL
+            .iter()
+            .all(|reason| route.status(*reason) == reason.status())
+    );
+
+    assert!(config.identity.headers.is_empty());
+    assert_eq!(config.identity.on_spoof, OnSpoof::Strip);
+    assert_eq!(
+        config.identity.strip,
+        [
+            "x-http-method-override",
+            "x-method-override",
+            "x-http-method",
+            "x-original-url",
+            "x-rewrite-url"
+        ]
+    );
+
+    let correlation = &config.correlation;
+    assert_eq!(correlation.header, "x-correlation-id");
+    assert_eq!(correlation.claim, Some(ClaimPath::from("cid")));
+    assert_eq!(correlation.accept, ["x-correlation-id"]);
+    assert!(correlation.response_header);
+
+    assert_eq!(config.responses.detail, Detail::Code);
+    assert_eq!(config.responses.realm, "mesh");
+    assert_eq!(config.responses.docs_url, None);
+
+    let log = &config.log;
+    assert_eq!((log.allow, log.deny, log.shadow), (0.0, 1.0, 1.0));
+    assert_eq!(log.subject, Subject::Hash);
+    assert_eq!(log.hash_key_env, None);
+    assert_eq!(
+        log.access_fields,
+        [AccessField::CorrelationId, AccessField::Verdict]
+    );
+}
+
+#[test]
+fn defaults_inside_of_sections() {
+    let mut config = smallest();
+    config["claims"]["issuers"][0]["keys"] =
+        json!({"remote": {"url": "https://k.example/jwks", "cluster": "k"}});
+    config["claims"]["issuers"][0]["one_use"] = json!({});
+    config["correlation"] = json!({"header": "x-cid"});
+    config["identity"] = json!({"strip": []});
+    let config = accepted(&config);
+    let remote = config.claims.issuers[0].remote.as_ref().unwrap();
+    assert_eq!(
+        (remote.refresh, remote.timeout, remote.max_stale),
+        (300, 2_000, 86_400)
+    );
+    let one_use = config.claims.issuers[0].one_use.as_ref().unwrap();
+    assert_eq!(
+        (&one_use.claim, one_use.entries),
+        (&ClaimPath::from("jti"), 100_000)
+    );
+    // The header that is written is also the one that is read.
+    assert_eq!(config.correlation.accept, ["x-cid"]);
+    assert!(config.identity.strip.is_empty());
+}
+
+#[test]
+fn a_config_that_says_everything_is_read_as_it_stands() {
+    let config = accepted(&largest());
+    assert_eq!(config.claims.prefix, "Bearer ");
+    assert!(config.claims.forward && config.claims.portable);
+    let issuer = &config.claims.issuers[0];
+    assert_eq!(
+        (issuer.leeway, issuer.max_age, issuer.max_lifetime),
+        (5, Some(600), Some(3_600))
+    );
+    assert_eq!(issuer.not_after, Some(1_798_761_600));
+    assert_eq!(issuer.require.len(), 2);
+    let remote = issuer.remote.as_ref().unwrap();
+    assert_eq!(
+        (remote.refresh, remote.timeout, remote.max_stale),
+        (60, 500, 7_200)
+    );
+    assert_eq!(config.claims.issuers[1].audiences, None);
+    assert_eq!(config.claims.issuers[1].secrets.len(), 2);
+    let rbac = &config.rbac;
+    assert!(rbac.cors_preflight && rbac.default_authenticated);
+    assert_eq!(rbac.peer_validation, PeerValidation::ByListener);
+    let route = &rbac.routes.routes()[0];
+    assert!(route.shadow);
+    assert_eq!(route.enforce_percent, 50);
+    assert_eq!(route.status(Reason::KeysUnavailable), 500);
+    assert_eq!(route.status(Reason::Role), 404);
+    assert_eq!(route.access.alternatives().len(), 3);
+    assert_eq!(config.identity.on_spoof, OnSpoof::Reject);
+    assert_eq!(config.correlation.accept, ["x-correlation-id", "x-id"]);
+    assert!(!config.correlation.response_header);
+    assert_eq!(config.responses.detail, Detail::None);
+    assert_eq!(
+        (config.log.allow, config.log.deny, config.log.shadow),
+        (0.5, 1.0, 0.0)
+    );
+    assert_eq!(config.log.access_fields.len(), 8);
+}
+
+/// What YAML makes of a key whose value was forgotten would let more pass than was meant.
+#[test]
+fn null_is_never_taken_for_absent() {
+    let mut config = smallest();
+    config["rbac"]["routes"][0]["allow"] =
+        json!({"any_role": null, "issuers": ["https://edge.example.com"]});
+    config["rbac"]["routes"][0]["hosts"] = json!(null);
+    config["identity"] = json!(null);
+    config["claims"]["issuers"][0]["audiences"] = json!(null);
+    let expected = "is null, must be a value; leave the key out where none is meant";
+    let problems = problems_of(&config.to_string());
+    for place in [
+        "claims.issuers[0].audiences",
+        "rbac.routes[0].hosts",
+        "rbac.routes[0].allow.any_role",
+        "identity",
+    ] {
+        assert!(
+            problems.contains(&format!("{place}: {expected}")),
+            "{place}: {problems:#?}"
+        );
+    }
+}

@@ -1,0 +1,194 @@
+//! Whatever the bytes are: no panic, and the same answer every time. The result of loading must depend
+//! on the bytes alone, or workers would differ.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::{largest, smallest};
+use crate::config::load;
+
+/// Values of every type, those among them that mean something somewhere.
+fn scalar() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        (-10_i64..1_000).prop_map(Value::from),
+        any::<f64>().prop_map(|number| json!(number)),
+        ".{0,12}".prop_map(Value::from),
+        prop::sample::select(vec![
+            "",
+            "public",
+            "authenticated",
+            "allow",
+            "deny",
+            "shadow",
+            "5m",
+            "-1s",
+            "99999999999999999999d",
+            "/{a}/{*b}",
+            "/{",
+            "/%",
+            "*",
+            "*.a.b",
+            "[::1]",
+            "a:1",
+            "ES256",
+            "HS256",
+            "none",
+            "GET",
+            "spiffe://a/*",
+            "spiffe://",
+            "x-a",
+            ":path",
+            "x_a",
+            "2026-01-01T00:00:00Z",
+            "\u{0}",
+            "é",
+            "role",
+        ])
+        .prop_map(Value::from),
+    ]
+}
+
+fn tree() -> impl Strategy<Value = Value> {
+    let key = prop_oneof![
+        3 => prop::sample::select(vec![
+            "claims", "issuers", "issuer", "audiences", "algorithms", "keys", "inline", "remote", "secrets",
+            "rbac", "routes", "name", "path", "allow", "any_role", "all_roles", "bind", "peers", "when", "all",
+            "any", "not", "claim", "header", "equals", "in", "exists", "scopes", "roles", "includes", "hosts",
+            "methods", "path_rules", "on_failure", "identity", "headers", "strip", "tests", "request", "expect",
+            "correlation", "log", "responses",
+        ]).prop_map(str::to_owned),
+        1 => ".{0,8}",
+    ];
+    scalar().prop_recursive(6, 60, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            prop::collection::vec((key.clone(), inner), 0..6)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+/// Every place in a tree, as pointers (RFC 6901).
+fn places(value: &Value, at: &str, found: &mut Vec<String>) {
+    found.push(at.to_owned());
+    match value {
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                places(item, &format!("{at}/{index}"), found);
+            }
+        }
+        Value::Object(members) => {
+            for (name, item) in members {
+                let name = name.replace('~', "~0").replace('/', "~1");
+                places(item, &format!("{at}/{name}"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What may happen to a place.
+#[derive(Debug, Clone)]
+enum Change {
+    Replace(Value),
+    Remove,
+    Add(String, Value),
+    Repeat,
+}
+
+fn changes() -> impl Strategy<Value = Vec<(prop::sample::Index, Change)>> {
+    let change = prop_oneof![
+        3 => tree().prop_map(Change::Replace),
+        1 => Just(Change::Remove),
+        1 => (".{0,8}", tree()).prop_map(|(name, value)| Change::Add(name, value)),
+        1 => Just(Change::Repeat),
+    ];
+    prop::collection::vec((any::<prop::sample::Index>(), change), 1..4)
+}
+
+fn apply(config: &mut Value, at: prop::sample::Index, change: Change) {
+    let mut all = Vec::new();
+    places(config, "", &mut all);
+    let place = at.get(&all).clone();
+    let parent = place
+        .rsplit_once('/')
+        .map(|(parent, name)| (parent.to_owned(), name.to_owned()));
+    match change {
+        Change::Replace(value) => {
+            if let Some(slot) = config.pointer_mut(&place) {
+                *slot = value;
+            }
+        }
+        Change::Add(name, value) => match config.pointer_mut(&place) {
+            Some(Value::Object(members)) => drop(members.insert(name, value)),
+            Some(Value::Array(items)) => items.push(value),
+            _ => {}
+        },
+        Change::Remove => {
+            let Some((parent, name)) = parent else { return };
+            match config.pointer_mut(&parent) {
+                Some(Value::Object(members)) => drop(members.remove(&name)),
+                Some(Value::Array(items)) => {
+                    drop(name.parse::<usize>().map(|index| items.remove(index)))
+                }
+                _ => {}
+            }
+        }
+        Change::Repeat => {
+            if let Some(Value::Array(items)) = config.pointer_mut(&place) {
+                items.extend(items.clone());
+            }
+        }
+    }
+}
+
+/// What loading says: nothing where it accepts.
+fn said(bytes: &[u8]) -> String {
+    load(bytes)
+        .err()
+        .map(|refused| refused.to_string())
+        .unwrap_or_default()
+}
+
+/// Every line of a refusal but the first names a place.
+fn check(bytes: &[u8]) {
+    let first = said(bytes);
+    assert_eq!(first, said(bytes), "the result depends on the bytes alone");
+    for line in first.lines().skip(1) {
+        assert!(line.contains(": "), "{line}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        check(&bytes);
+    }
+
+    #[test]
+    fn trees_never_panic(value in tree()) {
+        check(value.to_string().as_bytes());
+    }
+
+    #[test]
+    fn changes_of_a_good_config_never_panic(small in any::<bool>(), changes in changes()) {
+        let mut config = if small { smallest() } else { largest() };
+        for (at, change) in changes {
+            apply(&mut config, at, change);
+        }
+        check(config.to_string().as_bytes());
+    }
+
+    #[test]
+    fn a_config_that_is_cut_short_is_refused(share in 0.0_f64..1.0) {
+        let text = largest().to_string();
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+        let length = (text.len() as f64 * share) as usize;
+        prop_assert!(load(&text.as_bytes()[..length]).is_err());
+    }
+}

@@ -1,0 +1,124 @@
+//! The signed ID wins, then the first accepted header's, then a new one; no decision depends on it.
+
+use serde_json::{Value, json};
+
+use super::{Bench, Fields, field, get, token};
+use crate::record::AccessField;
+
+const OTHER: &[(&str, &str)] = &[("x-request-cid", "second")];
+
+fn ids(policy: &mut Value) {
+    policy["correlation"] = json!({"accept": ["x-correlation-id", "x-request-cid"]});
+}
+
+fn request(cid: Option<Value>, headers: &[(&str, &str)]) -> Fields {
+    let token = token(&cid.map_or_else(|| json!({}), |cid| json!({"cid": cid})));
+    let mut all = vec![("x-edge-claims", token.as_str())];
+    all.extend(headers);
+    get("/me", &all)
+}
+
+#[test]
+fn precedence() {
+    let mut bench = Bench::with(ids);
+    let first = ("x-correlation-id", "first");
+    let second = OTHER[0];
+    let bad = ("x-correlation-id", "not an id");
+    for (request, id, source) in [
+        (
+            request(Some(json!("signed")), &[first, second]),
+            Some("signed"),
+            "signed",
+        ),
+        (
+            request(Some(json!("signed")), &[]),
+            Some("signed"),
+            "signed",
+        ),
+        (
+            request(Some(json!("signed")), &[bad]),
+            Some("signed"),
+            "signed",
+        ),
+        (request(None, &[first, second]), Some("first"), "header"),
+        (request(None, &[second]), Some("second"), "header"),
+        (request(None, &[bad, second]), Some("second"), "header"),
+        (request(None, &[bad]), None, "generated"),
+        (request(None, &[]), None, "generated"),
+        // What is signed and no ID is no ID.
+        (
+            request(Some(json!("a b")), &[first]),
+            Some("first"),
+            "header",
+        ),
+        (request(Some(json!(7)), &[first]), Some("first"), "header"),
+        (
+            request(Some(json!("x".repeat(129))), &[]),
+            None,
+            "generated",
+        ),
+    ] {
+        let decision = bench.decide(&request);
+        assert_eq!(
+            field(&decision, AccessField::CorrelationSource).as_deref(),
+            Some(source),
+            "{request:?}"
+        );
+        let seen = bench.forwarded(&request);
+        let header = &seen["x-correlation-id"];
+        assert_eq!(header.len(), 1, "{request:?}");
+        match id {
+            Some(id) => assert_eq!(header[0], id, "{request:?}"),
+            // UUIDv7 (RFC 9562 §5.7)
+            None => assert!(
+                header[0].len() == 36 && header[0].as_bytes()[14] == b'7',
+                "{header:?}"
+            ),
+        }
+        let (name, value) = decision.response_header.unwrap();
+        assert_eq!((&*name, &*value), ("x-correlation-id", header[0].as_str()));
+    }
+    let counters = bench.gate.take_counters();
+    assert!(counters.correlation_overwritten > 0 && counters.correlation_malformed > 0);
+}
+
+#[test]
+fn a_token_that_does_not_count_signs_nothing() {
+    let mut bench = Bench::with(ids);
+    let forged = super::forged(&token(&json!({"cid": "signed"})));
+    for path in ["/me", "/public/x"] {
+        let decision = bench.decide(&get(
+            path,
+            &[("x-edge-claims", &forged), ("x-correlation-id", "mine")],
+        ));
+        assert_eq!(
+            field(&decision, AccessField::CorrelationSource).as_deref(),
+            Some("header")
+        );
+    }
+}
+
+#[test]
+fn repeated_headers_leave_one_id() {
+    let mut bench = Bench::with(ids);
+    let twice = [("x-correlation-id", "a"), ("x-correlation-id", "b")];
+    for cid in [None, Some(json!("signed"))] {
+        let seen = bench.forwarded(&request(cid, &twice));
+        assert_eq!(seen["x-correlation-id"].len(), 1, "{seen:?}");
+    }
+}
+
+#[test]
+fn no_decision_depends_on_it() {
+    let mut bench = Bench::with(ids);
+    let long = "x".repeat(10_000);
+    for id in ["a", "", "a b", "\u{1b}[31m", "a\"b", "%0a", long.as_str()] {
+        for (path, expected) in [
+            ("/me", "deny/claims_missing/me"),
+            ("/public/x", "allow/public"),
+        ] {
+            let request = get(path, &[("x-correlation-id", id)]);
+            assert_eq!(bench.verdict(&request), expected, "{id:?}");
+        }
+    }
+}

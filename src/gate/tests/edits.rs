@@ -1,0 +1,155 @@
+//! What a request that goes on has lost and gained.
+
+use serde_json::{Value, json};
+
+use super::{Bench, Fields, get, token};
+
+fn with_token(path: &str, claims: &Value, headers: &[(&str, &str)]) -> Fields {
+    let token = token(claims);
+    let mut all = vec![("x-edge-claims", token.as_str())];
+    all.extend(headers);
+    get(path, &all)
+}
+
+#[test]
+fn identity_headers_come_from_verified_claims_only() {
+    let mut bench = Bench::new();
+    let claims = json!({"roles": ["a", "b,c"]});
+    for sent in [
+        &[][..],
+        &[("x-auth-subject", "root")],
+        &[("x-auth-subject", "alice"), ("x-auth-subject", "root")],
+        &[("x-auth-subject", "root"), ("x-auth-subject", "alice")],
+        &[("x-auth-roles", "admin"), ("x-auth-subject", "root")],
+        &[("x_auth_subject", "root"), ("X-Auth_Roles", "admin")],
+        &[("x-auth-subject", "alice"), ("x-auth-roles", "a,b%2Cc")],
+    ] {
+        let seen = bench.forwarded(&with_token("/me", &claims, sent));
+        assert_eq!(seen["x-auth-subject"], ["alice"], "{sent:?}");
+        assert_eq!(seen["x-auth-roles"], ["a,b%2Cc"], "{sent:?}");
+        let reserved = |name: &&String| {
+            name.to_ascii_lowercase()
+                .replace('_', "-")
+                .starts_with("x-auth")
+        };
+        assert_eq!(
+            seen.keys().filter(reserved).count(),
+            2,
+            "{sent:?}: {seen:?}"
+        );
+    }
+    // What the claims do not say is not there, whatever the request says.
+    for (path, claims) in [
+        ("/me", json!({"sub": null, "roles": {}})),
+        ("/public/x", json!({"exp": 1})),
+    ] {
+        let seen = bench.forwarded(&with_token(
+            path,
+            &claims,
+            &[("x-auth-subject", "root"), ("x-auth-roles", "admin")],
+        ));
+        assert!(
+            !seen.contains_key("x-auth-subject") && !seen.contains_key("x-auth-roles"),
+            "{seen:?}"
+        );
+    }
+}
+
+#[test]
+fn a_request_that_needs_no_edit_gets_none() {
+    let mut bench = Bench::with(|policy| {
+        policy["claims"]["forward"] = json!(true);
+        policy["identity"]["strip"] = json!([]);
+    });
+    let claims = json!({"roles": ["a"], "cid": "c-1"});
+    let request = with_token(
+        "/me",
+        &claims,
+        &[
+            ("x-auth-subject", "alice"),
+            ("x-auth-roles", "a"),
+            ("x-correlation-id", "c-1"),
+        ],
+    );
+    let super::Outcome::Forward(forward) = bench.decide(&request).outcome else {
+        panic!("it was not let through");
+    };
+    assert_eq!(forward.edits(), []);
+}
+
+#[test]
+fn spoofed_headers_are_counted_and_refused_where_asked_for() {
+    let spoofs = [
+        &[("x-auth-subject", "root")][..],
+        &[("X_AUTH_ROLES", "admin")],
+        &[("x-auth-subject", "")],
+    ];
+    let mut bench = Bench::new();
+    for spoof in spoofs {
+        let _ = bench.decide(&with_token("/me", &json!({"roles": ["a"]}), spoof));
+    }
+    assert_eq!(bench.gate.take_counters().spoofed, 3);
+    let mut bench = Bench::with(|policy| policy["identity"]["on_spoof"] = json!("reject"));
+    for spoof in spoofs {
+        for path in ["/me", "/public/x", "/nowhere", "/%00"] {
+            let request = with_token(path, &json!({"roles": ["a"]}), spoof);
+            assert_eq!(
+                bench.verdict(&request),
+                "deny/spoofed_header/-",
+                "{path} {spoof:?}"
+            );
+        }
+    }
+    // Even one that says the truth: nobody but this filter sets it.
+    let request = with_token("/me", &json!({}), &[("x-auth-subject", "alice")]);
+    assert_eq!(bench.verdict(&request), "deny/spoofed_header/-");
+}
+
+#[test]
+fn headers_that_show_a_backend_another_request_are_taken_away() {
+    let mut bench = Bench::new();
+    let overrides = [
+        ("x-http-method-override", "DELETE"),
+        ("x-method-override", "DELETE"),
+        ("X-HTTP-Method", "DELETE"),
+        ("x_original_url", "/admin"),
+        ("x-rewrite-url", "/admin"),
+    ];
+    let seen = bench.forwarded(&get("/public/x", &overrides));
+    let names: Vec<&String> = seen.keys().collect();
+    assert_eq!(
+        names,
+        [":authority", ":method", ":path", "x-correlation-id"]
+    );
+    let mut keeping = Bench::with(|policy| policy["identity"]["strip"] = json!([]));
+    assert_eq!(keeping.forwarded(&get("/public/x", &overrides)).len(), 9);
+}
+
+#[test]
+fn the_token_goes_on_only_where_it_may_and_is_good() {
+    let good = token(&json!({}));
+    for forward in [false, true] {
+        let mut bench = Bench::with(|policy| policy["claims"]["forward"] = json!(forward));
+        let alias = ("X_Edge_Claims", "a.b.c");
+        let seen = bench.forwarded(&get("/me", &[("x-edge-claims", &good), alias]));
+        assert_eq!(seen.contains_key("x-edge-claims"), forward);
+        assert!(!seen.contains_key("X_Edge_Claims"));
+        let seen = bench.forwarded(&get("/public/x", &[("x-edge-claims", "a.b.c")]));
+        assert!(!seen.contains_key("x-edge-claims"));
+    }
+}
+
+#[test]
+fn a_normalized_path_is_what_the_upstream_gets() {
+    let mut bench = Bench::with(|policy| {
+        policy["rbac"]["path"] =
+            json!({"dot_segments": "normalize", "empty_segments": "normalize"});
+    });
+    for (sent, seen) in [
+        ("/public//x/../y?a=//b", "/public/y?a=//b"),
+        ("/public/%2e/x", "/public/x"),
+        ("/public/x", "/public/x"),
+    ] {
+        assert_eq!(bench.forwarded(&get(sent, &[]))[":path"], [seen], "{sent}");
+    }
+}
