@@ -69,6 +69,7 @@ impl Shared {
             };
             said::info(&format!("edge-claims: the host verifies {shown}"));
         }
+        self.retire();
         replay::share(&mut gate);
         self.metrics
             .replace(Metrics::define(gate.config(), &self.host_backend));
