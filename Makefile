@@ -62,3 +62,15 @@ unit: ## unit and property tests of the core, of the command, and of the build's
 e2e: ## the built module in a real Envoy (needs `make setup wasm`)
 	$(call say,end-to-end tests)
 	cargo test --package edge-claims-harness
+
+FUZZ_SECONDS ?= 60
+
+.PHONY: fuzz
+fuzz: ## fuzz paths, tokens, configs and headers, FUZZ_SECONDS each (needs a nightly toolchain)
+	@rustup toolchain list | grep -q nightly || { echo "fuzz: run: rustup toolchain install nightly --profile minimal" >&2; exit 1; }
+	@cargo fuzz --version > /dev/null 2>&1 || cargo install cargo-fuzz --locked
+	@for target in path token config headers; do \
+	  mkdir -p fuzz/corpus/$$target; \
+	  cargo +nightly fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+	    -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 || exit 1; \
+	done

@@ -232,7 +232,11 @@ fn dashboard_and_alerts_use_only_metrics_and_labels_that_exist() {
 fn check_expression(expression: &str) {
     let metrics = metrics();
     let mut known: BTreeSet<String> = ["job", "instance", "le"].map(str::to_owned).into();
-    let mut rest = expression;
+    // One of Envoy's own, which the page names too.
+    let of_envoy = "envoy_wasm_edge_claims_vm_reload";
+    assert!(read("docs/metrics.md").contains(of_envoy));
+    let own = expression.replace(of_envoy, "");
+    let mut rest = own.as_str();
     while let Some(at) = rest.find("edge_claims_") {
         rest = &rest[at..];
         let end = rest.find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));

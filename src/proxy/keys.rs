@@ -253,8 +253,11 @@ impl Source {
         }
         match self.dispatch() {
             Ok(token) => self.call = Some((token, now)),
-            Err(Status::BadArgument) => self.failed("Envoy has no such cluster (yet)", turn),
-            Err(_) => self.failed("Envoy could not make the call", turn),
+            Err(Status::BadArgument) => {
+                let why = format!("Envoy knows no cluster {:?}", self.remote.cluster);
+                self.failed(&why, turn);
+            }
+            Err(_) => self.failed("Envoy did not make the call", turn),
         }
         true
     }
@@ -297,7 +300,7 @@ impl Source {
         };
         let result = answer().and_then(|body| match KeySet::fetched(&body) {
             Ok((keys, skipped)) => Ok((keys, skipped, body)),
-            Err(error) => Err(format!("the answer is no key set: {error}")),
+            Err(error) => Err(format!("its answer is no key set: {error}")),
         });
         let (keys, skipped, body) = match result {
             Ok(good) => good,
@@ -333,9 +336,8 @@ impl Source {
     fn failed(&self, why: &str, turn: &mut Turn<'_>) {
         turn.fetches.failed = turn.fetches.failed.saturating_add(1);
         log::warn!(
-            "edge-claims: the keys at {} (cluster {:?}) were not fetched: {why}; the old ones stay,              and it is tried again",
+            "edge-claims: keys of {} could not be fetched: {why}; the old ones stay, it is tried again",
             self.remote.url,
-            self.remote.cluster,
         );
         self.replan(|plan| {
             plan.failed(turn.now);

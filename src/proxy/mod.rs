@@ -31,7 +31,6 @@ use self::waiting::{ResponseHeader, Waiter, Waiting};
 use crate::gate::{Decision, Gate, Patience, Surroundings};
 use crate::headers::Headers;
 use crate::policy::peer::PeerValidation;
-use crate::token::{Portable, SignatureBackend};
 
 /// What a root context and its requests share.
 #[derive(Default)]
@@ -70,6 +69,7 @@ impl Shared {
             };
             said::info(&format!("edge-claims: the host verifies {shown}"));
         }
+        self.retire();
         replay::share(&mut gate);
         self.metrics
             .replace(Metrics::define(gate.config(), &self.host_backend));
@@ -112,15 +112,11 @@ impl Shared {
         let mut entropy = self.entropy.try_borrow_mut().ok()?;
         let mut gate = self.gate.try_borrow_mut().ok()?;
         let gate = gate.as_mut()?;
-        let backend: &dyn SignatureBackend = if gate.config().claims.portable {
-            &Portable
-        } else {
-            &self.host_backend
-        };
         let validation = gate.config().rbac.peer_validation;
         let mut around = Surroundings {
             now,
-            backend,
+            // With `verification: portable` it was put to no test, and so computes nothing.
+            backend: &self.host_backend,
             random: &mut || entropy.ten(),
             peers: &|| peers(validation, &self.doubts),
             patience,

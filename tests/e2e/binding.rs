@@ -1,7 +1,7 @@
 //! What an issuer demands beside a good signature: tokens bound to a request, revoked ones, issuers for
 //! emergencies, limits of age, secrets from the environment; and who computes the signatures.
 
-use edge_claims_harness::tokens::{Key, assemble, claims, from_base64url, now};
+use edge_claims_harness::tokens::{Key, Order, assemble, claims, from_base64url, mint, now};
 use edge_claims_harness::{Setup, Upstream};
 use serde_json::{Value, json};
 
@@ -34,7 +34,6 @@ fn a_bound_token_is_good_for_its_request_only() {
         world.allowed(get("/me").host("Shop.Example.com:8443"));
         for request in [
             get("/me/"),
-            get("//me"),
             get("/%6de"),
             get("/me").host("other.example.com"),
             world.envoy.request("POST", "/me").header(CLAIMS, &bound),
@@ -149,7 +148,7 @@ fn an_issuer_for_emergencies_ends_by_itself_and_is_loud() {
 
 #[test]
 fn an_issuer_ends_for_cached_tokens_too() {
-    let end = std::time::SystemTime::now() + std::time::Duration::from_secs(4);
+    let end = std::time::SystemTime::now() + std::time::Duration::from_secs(15);
     let seconds = end.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let world = world(&json!({"not_after": humantime::format_rfc3339_seconds(end).to_string()}));
     let token = world.token(&json!({}));
@@ -158,7 +157,7 @@ fn an_issuer_ends_for_cached_tokens_too() {
         world.envoy.get("/me").header(CLAIMS, &token).send().status == 401
     });
     assert!(now() >= i64::try_from(seconds).unwrap());
-    world.upstream.take();
+    drop(world.upstream.take());
     world.denied(
         world.envoy.get("/me").header(CLAIMS, &token),
         401,
@@ -257,7 +256,14 @@ fn secrets_come_from_the_environment_and_can_rotate() {
     let response = world.denied(with(&lost), 503, "keys_unavailable");
     assert!(response.header("retry-after").is_some());
     let short = Key::secret("HS256", "short", b"short");
-    world.denied(with(&short), 401, "algorithm_refused");
+    // jwt-simple refuses to sign with it.
+    let header = json!({"alg": "HS256", "kid": "short"}).to_string();
+    let token = mint(&[Order::raw(&short, header, claims(&json!({})).to_string())]).remove(0);
+    world.denied(
+        world.envoy.get("/me").header(CLAIMS, token),
+        401,
+        "algorithm_refused",
+    );
     let swapped = Key::secret(
         "HS256",
         "old",

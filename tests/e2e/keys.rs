@@ -10,7 +10,9 @@ use edge_claims_harness::tokens::{self, Key, claims};
 use edge_claims_harness::{Bad, KeyServer, Reload, Setup, Upstream};
 use serde_json::{Value, json};
 
-use crate::support::{CLAIMS, ISSUER, World, fetches, issuer, policy, remote_issuer, until};
+use crate::support::{
+    CLAIMS, ISSUER, SetOnDrop, World, fetches, issuer, policy, remote_issuer, until,
+};
 
 fn of(issuer: &str) -> Value {
     claims(&json!({"iss": issuer}))
@@ -140,7 +142,8 @@ fn a_bad_answer_leaves_the_old_keys_and_is_counted() {
     for (bad, name, _, server) in &servers {
         let cluster = format!("keys-{bad:?}");
         setup = setup.upstream(&cluster, server.upstream());
-        issuers.push(remote_issuer(name, &cluster, &json!({})));
+        let url = json!({"url": format!("{name}/jwks.json")});
+        issuers.push(remote_issuer(name, &cluster, &url));
     }
     let nowhere = "https://nowhere.example.com";
     issuers.push(remote_issuer(nowhere, "no-such-cluster", &json!({})));
@@ -186,11 +189,11 @@ fn a_bad_answer_leaves_the_old_keys_and_is_counted() {
         (Bad::Redirect, "status 302"),
         (Bad::Closed, "status 503"),
     ] {
-        let cluster = format!("\"keys-{bad:?}\"");
+        let url = format!("https://{bad:?}.example.com/jwks.json");
         let log = envoy.log();
         let told = log
             .lines()
-            .any(|line| line.contains(&cluster) && line.contains(why));
+            .any(|line| line.contains(&url) && line.contains(why));
         assert!(told, "{bad:?}: no line says {why:?}:\n{log}");
     }
     all_pass("after");
@@ -207,7 +210,7 @@ fn a_bad_answer_leaves_the_old_keys_and_is_counted() {
         assert!(response.header("retry-after").is_some());
     }
     let log = envoy.log();
-    assert!(log.contains("\"no-such-cluster\") were not fetched: Envoy has no such cluster"));
+    assert!(log.contains("could not be fetched: Envoy knows no cluster \"no-such-cluster\""));
 }
 
 #[test]
@@ -238,7 +241,7 @@ fn keys_past_max_stale_are_not_believed_and_come_back() {
         response.status == 503
     });
     assert!(down.elapsed() > Duration::from_millis(1_500), "too early");
-    world.upstream.take();
+    drop(world.upstream.take());
     for token in [cached.clone(), world.token(&json!({"sub": "fresh"}))] {
         let response = world.denied(
             world.envoy.get("/me").header(CLAIMS, token),
@@ -328,6 +331,7 @@ fn keys_survive_a_config_push_while_the_key_server_is_down() {
                 }
             });
         }
+        let _stop = SetOnDrop(&stop);
         for round in 1..=3 {
             let before = passed.load(Ordering::Relaxed);
             let result = envoy.reload(|setup| setup.without_filters().plugin(&config(round)));
@@ -339,7 +343,6 @@ fn keys_survive_a_config_push_while_the_key_server_is_down() {
                 passed.load(Ordering::Relaxed) > before + 50
             });
         }
-        stop.store(true, Ordering::Relaxed);
     });
     assert_eq!(server.fetches(), 1, "no config push needs the key server");
 }

@@ -197,6 +197,9 @@ fn every_documented_metric_reaches_prometheus_under_its_labels() {
             }
         }
     }
+    // What an alert watches beside them.
+    let own = "envoy_wasm_edge_claims_vm_reload";
+    prometheus.query_until(own, |found| matches!(found, [one] if one.value == 0.0));
     // Nothing else is there under the filter's name, and nothing under a name with tags left in it.
     let names: BTreeSet<String> = metrics.iter().map(|metric| metric.name.clone()).collect();
     for sample in

@@ -207,3 +207,29 @@ fn hostile_ids_are_never_logged_raw_never_forwarded_and_counted() {
         assert_eq!(line, None, "{needle:?}");
     }
 }
+
+#[test]
+fn other_accepted_headers_carry_no_hostile_id_either() {
+    let world = World::with(
+        |policy| policy["correlation"] = json!({"accept": ["x-first", "x-correlation-id"]}),
+        |setup| setup,
+    );
+    let get = || world.envoy.get("/public/x");
+    let good = world.allowed(get().header("x-first", "good-1"));
+    assert_eq!(good.header("x-first").as_deref(), Some("good-1"));
+    assert_eq!(good.header("x-correlation-id").as_deref(), Some("good-1"));
+    let long = "x".repeat(10_000);
+    for bad in ["not an id", "a\"b", &long] {
+        let request = get()
+            .header("x-first", bad)
+            .header("x-correlation-id", "good-2");
+        let seen = world.allowed(request);
+        assert_eq!(seen.header("x-first"), None);
+        assert_eq!(seen.header("x-correlation-id").as_deref(), Some("good-2"));
+    }
+    let seen = world.allowed(get().header("x-first", "a").header("x-first", "b"));
+    assert!(seen.all("x-first").is_empty(), "{seen:?}");
+    let name = "wasmcustom.edge_claims_correlation_malformed_total";
+    let counted = || (world.envoy.stats().of(name) == 4).then_some(());
+    envoy::wait(name, counted).unwrap();
+}

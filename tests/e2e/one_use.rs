@@ -59,7 +59,7 @@ fn a_token_is_used_up_by_nothing_but_a_request_that_passes() {
             .get("/me")
             .header(CLAIMS, world.token(&json!({"jti": "another"}))),
     );
-    for id in [json!(null), json!(7), json!("")] {
+    for id in [json!(null), json!("")] {
         let token = world.token(&json!({"jti": id}));
         world.denied(
             world.envoy.get("/me").header(CLAIMS, token),

@@ -13,7 +13,9 @@ use edge_claims_harness::tokens::{Key, assemble, claims};
 use edge_claims_harness::{Bad, Envoy, KeyServer, Provider, Setup, Upstream};
 use serde_json::{Value, json};
 
-use crate::support::{CLAIMS, ISSUER, World, fetches, issuer, policy, remote_issuer, until};
+use crate::support::{
+    CLAIMS, ISSUER, SetOnDrop, World, fetches, issuer, policy, remote_issuer, until,
+};
 
 /// Keys of this issuer are fetched when a request needs them, hardly ever by the clock.
 fn rarely() -> Value {
@@ -55,7 +57,7 @@ fn a_fresh_key_is_used_at_once() {
             .body("x".repeat(20_000))
     };
     assert_eq!(post(&keys[0]).send().status, 200);
-    upstream.take();
+    drop(upstream.take());
     for (key, http2) in [(&keys[1], false), (&keys[2], true)] {
         server.publish(&keys.iter().collect::<Vec<_>>()[..if http2 { 3 } else { 2 }]);
         let before = server.fetches();
@@ -127,6 +129,7 @@ fn a_flood_of_made_up_kids_costs_few_fetches_and_nobody_a_401() {
                 }
             });
         }
+        let _stop = SetOnDrop(&stop);
         until("the flood to use the budget up", || server.fetches() >= 4);
         let flooded = || unknown.load(Ordering::Relaxed) + unavailable.load(Ordering::Relaxed);
         let so_far = flooded();
@@ -154,7 +157,6 @@ fn a_flood_of_made_up_kids_costs_few_fetches_and_nobody_a_401() {
             "{grown} kB more for {} made-up kids",
             flooded()
         );
-        stop.store(true, Ordering::Relaxed);
     });
     let fetched = server.fetches();
     println!(
@@ -380,7 +382,7 @@ fn a_withdrawn_key_takes_its_cached_tokens_with_it() {
         response.status != 200
     });
     assert!(withdrawn.elapsed() < Duration::from_secs(5));
-    world.upstream.take();
+    drop(world.upstream.take());
     world.denied(
         world.envoy.get("/me").header(CLAIMS, &token),
         401,
@@ -411,7 +413,7 @@ fn another_key_under_the_same_kid_is_another_key() {
     world.denied(with(&new), 401, "signature_invalid");
     server.publish(&[&second]);
     until("the refresh", || with(&new).send().status == 200);
-    world.upstream.take();
+    drop(world.upstream.take());
     world.denied(with(&old), 401, "signature_invalid");
     world.allowed(with(&new));
 }
@@ -466,6 +468,8 @@ fn a_provider_rotates_under_load() {
                 }
             });
         }
+        // Whatever ends this block ends the threads.
+        let _stop = SetOnDrop(&stop);
         let pause = || thread::sleep(Duration::from_millis(2_500));
         pause();
         for (published, signing, left) in [
@@ -482,7 +486,6 @@ fn a_provider_rotates_under_load() {
         // Signs with a key in the moment that it is published. The filter fetches on demand.
         provider.rotate(&["k4", "k3"]);
         pause();
-        stop.store(true, Ordering::Relaxed);
     });
     let sent = sent.into_inner();
     let kids = kids.into_inner().unwrap();

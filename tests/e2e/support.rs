@@ -1,5 +1,7 @@
 //! What most tests need: an issuer, a policy, and an Envoy that enforces it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use edge_claims_harness::envoy::wait;
 use edge_claims_harness::tokens::{self, Key};
 use edge_claims_harness::{Envoy, Request, Response, Setup, Upstream};
@@ -157,6 +159,15 @@ pub fn fetches(envoy: &Envoy) -> (u64, u64) {
 #[track_caller]
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     wait(what, || holds().then_some(())).unwrap_or_else(|problem| panic!("{problem}"));
+}
+
+/// Sets a flag when its block ends, however it ends: a failed test must not leave its threads running.
+pub struct SetOnDrop<'f>(pub &'f AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A policy with a bit of everything.

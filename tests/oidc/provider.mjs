@@ -10,6 +10,9 @@ import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';
 import Provider from 'oidc-provider';
 
+// The provider's own notices are not part of the conversation.
+console.info = console.error;
+
 const AUDIENCE = 'mesh.example.com';
 const made = new Map();
 let handle;
@@ -30,6 +33,7 @@ function provide(port, kids) {
       client_id: 'alice',
       client_secret: 'a secret of the tests',
       token_endpoint_auth_method: 'client_secret_post',
+      id_token_signed_response_alg: 'ES256',
       grant_types: ['client_credentials'],
       redirect_uris: [],
       response_types: [],

@@ -1,6 +1,7 @@
 //! What a config may hold, what it means where it says nothing, and what is said of one that is wrong.
 
 mod defaults;
+mod docs;
 mod golden;
 mod properties;
 mod rehearsals;

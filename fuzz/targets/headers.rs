@@ -1,0 +1,119 @@
+//! What the host hands over as headers, well-formed or not: no panic, and nobody without a token gets
+//! further than the public route, nor brings identity headers there.
+#![no_main]
+
+use edge_claims::gate::{Gate, Outcome, Patience, Surroundings};
+use edge_claims::headers::Headers;
+use edge_claims::token::Portable;
+use libfuzzer_sys::fuzz_target;
+
+const CONFIG: &str = r#"{
+    "claims": {"issuers": [{"issuer": "i", "any_audience": true, "algorithms": ["HS256"],
+        "keys": {"secrets": [{"env": "S"}]}}]},
+    "rbac": {"cors_preflight": "allow", "routes": [
+        {"name": "public", "path": "/public/{*rest}", "allow": "public"},
+        {"name": "rest", "path": "/{*rest}", "allow": {"any_role": ["x"], "when": {"header": "x-env", "prefix": "p"}}}],
+        "roles": {"claim": "roles"}},
+    "identity": {"headers": {"x-auth-subject": ["sub"]}},
+    "log": {"allow": 1.0}
+}"#;
+
+thread_local! {
+    static GATE: std::cell::RefCell<Gate> = {
+        let config = edge_claims::config::load(CONFIG.as_bytes()).expect("the config is good");
+        std::cell::RefCell::new(Gate::new(config, &|_| None, 1).0)
+    };
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    // The wire format as it is, and as header lines that make a well-formed one.
+    if let Some(headers) = Headers::from_wire(bytes) {
+        decide(&headers);
+    }
+    let lines: Vec<(&[u8], &[u8])> = bytes
+        .split(|byte| *byte == b'\n')
+        .map(|line| {
+            let at = line
+                .iter()
+                .skip(1)
+                .position(|byte| *byte == b':')
+                .map_or(line.len(), |at| at + 1);
+            let (name, value) = line.split_at(at);
+            (name, value.get(1..).unwrap_or_default())
+        })
+        .collect();
+    let wire = wire(&lines);
+    let headers = Headers::from_wire(&wire).expect("it is well-formed");
+    assert!(headers.iter().eq(lines.iter().copied()));
+    decide(&headers);
+});
+
+fn wire(pairs: &[(&[u8], &[u8])]) -> Vec<u8> {
+    let size = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
+    let mut wire = size(pairs.len()).to_vec();
+    for (name, value) in pairs {
+        wire.extend(size(name.len()));
+        wire.extend(size(value.len()));
+    }
+    for part in pairs.iter().flat_map(|(name, value)| [name, value]) {
+        wire.extend_from_slice(part);
+        wire.push(0);
+    }
+    wire
+}
+
+fn decide(headers: &Headers<'_>) {
+    let mut around = Surroundings {
+        now: 1_767_225_600_000,
+        backend: &Portable,
+        random: &mut || [0; 10],
+        peers: &Vec::new,
+        patience: Patience::None,
+    };
+    let decision = GATE.with_borrow_mut(|gate| gate.decide(headers, &mut around));
+    if let Some(record) = &decision.record {
+        assert!(
+            record.bytes().all(|byte| (0x20..=0x7e).contains(&byte)),
+            "{record}"
+        );
+    }
+    let Outcome::Forward(forward) = &decision.outcome else {
+        return;
+    };
+    let method = headers
+        .iter()
+        .filter(|(name, _)| *name == b":method")
+        .last();
+    let path = headers.iter().filter(|(name, _)| *name == b":path").last();
+    let preflight = method.is_some_and(|(_, value)| value == b"OPTIONS");
+    let public = decoded_public(path);
+    assert!(preflight || public, "it went through: {headers:?}");
+    for (name, _) in headers.iter() {
+        let folded: Vec<u8> = name
+            .iter()
+            .map(|byte| {
+                if *byte == b'_' {
+                    b'-'
+                } else {
+                    byte.to_ascii_lowercase()
+                }
+            })
+            .collect();
+        if folded == b"x-auth-subject" || folded == b"x-edge-claims" {
+            let removed = forward
+                .edits()
+                .iter()
+                .any(|edit| *edit.name == *name && edit.value.is_none());
+            assert!(removed, "{:?} went through", String::from_utf8_lossy(name));
+        }
+    }
+}
+
+/// `/%70ublic` and the like.
+fn decoded_public(path: Option<(&[u8], &[u8])>) -> bool {
+    let Some((_, raw)) = path else { return false };
+    let Ok(path) = edge_claims::policy::path::CanonicalPath::parse(raw) else {
+        return false;
+    };
+    path.segments().next() == Some("public")
+}
