@@ -134,7 +134,7 @@ fn an_unknown_cluster_is_tried_again() {
         let edge = Edge::new("k");
         let root = started(vm);
         assert!(calls().is_empty());
-        assert!(host(|host| host.log_text()).contains("no such cluster"));
+        assert!(host(|host| host.log_text()).contains("knows no cluster \"keys\""));
         host(|host| host.clusters.push("keys".to_owned()));
         vm.wait(60_000);
         vm.tick(root);
