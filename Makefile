@@ -55,6 +55,7 @@ doc: ## the documentation, without warnings
 unit: ## unit and property tests of the core, of the command, and of the build's own tools
 	$(call say,unit and property tests)
 	cargo test --features cli
+	cargo test --features proxy --test host
 	cargo test --package xtask
 
 .PHONY: e2e

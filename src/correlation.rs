@@ -76,6 +76,24 @@ impl CorrelationId {
         })
     }
 
+    /// The accepted headers beside [`Settings::header`] that hold no ID, or stand more than once: no log
+    /// and no upstream is to see them.
+    pub fn malformed_headers<'s>(
+        headers: &'s Headers<'_>,
+        settings: &'s Settings,
+    ) -> impl Iterator<Item = &'s str> {
+        let others = settings.accept.iter().map(String::as_str);
+        let others = others.filter(|name| *name != settings.header);
+        others.filter(|name| {
+            let mut values = headers.all(name);
+            match (values.next(), values.next()) {
+                (None, _) => false,
+                (Some(only), None) => well_formed(only).is_none(),
+                (Some(_), Some(_)) => true,
+            }
+        })
+    }
+
     /// A new UUIDv7 from a time in milliseconds since 1970 and ten random bytes.
     #[must_use]
     pub fn generate(milliseconds: u64, random: [u8; 10]) -> Self {
@@ -153,6 +171,20 @@ mod tests {
         }
         assert!(well_formed("a".repeat(128).as_bytes()).is_some());
         assert!(well_formed(b"Az09._:-").is_some());
+    }
+
+    #[test]
+    fn other_accepted_headers_that_hold_no_id_are_named() {
+        let sent = |pairs: &[(&'static str, &'static str)]| {
+            let headers: Headers<'_> = pairs.iter().copied().collect();
+            CorrelationId::malformed_headers(&headers, &settings()).count()
+        };
+        assert_eq!(sent(&[]), 0);
+        assert_eq!(sent(&[("x-request-id", "good")]), 0);
+        assert_eq!(sent(&[("x-request-id", "not good")]), 1);
+        assert_eq!(sent(&[("x-request-id", "a"), ("x-request-id", "a")]), 1);
+        // The correlation header itself is replaced anyway.
+        assert_eq!(sent(&[("x-correlation-id", "not good")]), 0);
     }
 
     #[test]

@@ -71,6 +71,13 @@ impl<'a> FromIterator<(&'a str, &'a str)> for Headers<'a> {
     }
 }
 
+/// Whether the bytes are a token (RFC 9110 §5.6.2), as every method and every header name is.
+#[must_use]
+pub fn is_token(bytes: &[u8]) -> bool {
+    let letter = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !bytes.is_empty() && bytes.iter().all(letter)
+}
+
 fn split_u32(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let (head, rest) = bytes.split_first_chunk::<4>()?;
     Some((usize::try_from(u32::from_le_bytes(*head)).ok()?, rest))

@@ -7,6 +7,7 @@ use super::problem::Fault;
 use super::reader::{Node, Section};
 use super::settings::{claim_name_or_path, settable_header};
 use crate::claims::ClaimPath;
+use crate::json::Json;
 use crate::token::{
     Algorithm, Issuer, KeySet, OneUse, RemoteKeys, RequestBinding, Revoked, Secret,
 };
@@ -280,9 +281,28 @@ fn inline(node: &Node<'_>) -> Option<KeySet> {
             for problem in problems {
                 node.refuse::<()>(Fault::Conflict(problem.to_string()));
             }
+            if let Some((index, was, is)) = spoilt_by_yaml(node.json()) {
+                node.refuse::<()>(Fault::Conflict(format!(
+                    "keys[{index}] has a member \"{is}\": YAML 1.1, which kubectl reads, makes that of a \
+                     bare {was}; write \"{was}\" in quotes"
+                )));
+            }
             None
         }
     }
+}
+
+/// A key whose `y` (of EC) or `n` (of RSA) YAML 1.1 took for a boolean: its index, what the member was
+/// and what it is.
+fn spoilt_by_yaml(jwks: &Json) -> Option<(usize, &'static str, &'static str)> {
+    let keys = jwks.as_object()?.get("keys")?.as_array()?;
+    keys.iter().enumerate().find_map(|(index, key)| {
+        let key = key.as_object()?;
+        [("y", "true"), ("n", "false")]
+            .into_iter()
+            .find(|(_, is)| key.get(is).is_some())
+            .map(|(was, is)| (index, was, is))
+    })
 }
 
 fn remote(node: &Node<'_>) -> Option<RemoteKeys> {

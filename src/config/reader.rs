@@ -300,8 +300,7 @@ impl<'a> Node<'a> {
 /// The lower-case form of a header name (RFC 9110 §5.1), or `None` where it is none.
 #[must_use]
 pub fn header_name(text: &str) -> Option<String> {
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    (!text.is_empty() && text.len() <= 128 && text.bytes().all(token))
+    (text.len() <= 128 && crate::headers::is_token(text.as_bytes()))
         .then(|| text.to_ascii_lowercase())
 }
 

@@ -5,7 +5,7 @@ use super::problem::Fault;
 use super::reader::{Node, Section};
 use crate::claims::Claims;
 use crate::denial::Reason;
-use crate::headers::Headers;
+use crate::headers::{Headers, is_token};
 use crate::json::Json;
 use crate::policy::decision::{Claimant, Pass, Policy, Refused, Situation};
 use crate::policy::host::CanonicalHost;
@@ -111,6 +111,12 @@ fn perform(rehearsal: &Rehearsal<'_>, policy: &Policy) -> (Outcome, Option<Strin
             Some(why),
         )
     };
+    if !is_token(rehearsal.method.as_bytes()) {
+        return denied(
+            Reason::RequestMalformed,
+            "the method is no token".to_owned(),
+        );
+    }
     if rehearsal.method == "CONNECT" {
         return denied(
             Reason::RequestMalformed,

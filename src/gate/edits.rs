@@ -163,7 +163,7 @@ fn identity_values(config: &Config, verified: Option<&Verified>) -> Option<Rc<Id
     }))
 }
 
-fn remove(name: Rc<[u8]>) -> Edit {
+pub(super) fn remove(name: Rc<[u8]>) -> Edit {
     set(name, None)
 }
 

@@ -4,7 +4,7 @@ use super::scan::{Scan, TokenHeader};
 use super::{Gate, Patience, Surroundings};
 use crate::config::Mode;
 use crate::denial::Reason;
-use crate::headers::Headers;
+use crate::headers::{Headers, is_token};
 use crate::identity::OnSpoof;
 use crate::policy::decision::{Claimant, Refused, Situation};
 use crate::policy::host::CanonicalHost;
@@ -129,8 +129,8 @@ impl Gate {
             return Judgement::denied(Reason::ClaimsRepeated);
         }
         // A plain CONNECT asks for a tunnel, which no route describes. An extended one (RFC 8441)
-        // arrives as GET.
-        if scan.method.is_empty() || scan.method == b"CONNECT" {
+        // arrives as GET. What is no token (RFC 9110 §9.1) some backend may read as another method.
+        if !is_token(scan.method) || scan.method == b"CONNECT" {
             return Judgement::denied(Reason::RequestMalformed);
         }
         let host = match CanonicalHost::parse(scan.authority) {
@@ -206,7 +206,11 @@ impl Gate {
             Err(TokenRefusal::Denied(reason)) => Credentials::Refused(reason),
             Err(ref absent @ TokenRefusal::KeysAbsent { issuer, .. }) => Credentials::Undecided {
                 issuer,
-                reason: absent.reason(),
+                reason: match around.patience {
+                    Patience::Fetched => absent.reason(),
+                    // The key may exist: 503, and never 401.
+                    Patience::Wait | Patience::None => absent.reason_without_fetch(),
+                },
             },
         }
     }

@@ -212,10 +212,18 @@ impl Gate {
             counters::add_one(Some(&mut self.counters.spoofed));
         }
         let mut logged_as = Vec::new();
+        let hostile: Vec<Edit> =
+            CorrelationId::malformed_headers(headers, &self.config.correlation)
+                .map(|name| edits::remove(Rc::from(name.as_bytes())))
+                .collect();
+        let id = scan.correlation.and_then(crate::correlation::well_formed);
+        if !hostile.is_empty() || (scan.correlation_present && id.is_none()) {
+            counters::add_one(Some(&mut self.counters.correlation_malformed));
+        }
         let outcome = match judgement.ruling {
             Ruling::Pass { permit, .. } => {
                 let dropped = judgement.token_dropped;
-                let edits = edits::compile(
+                let mut edits = edits::compile(
                     &self.config,
                     &self.names,
                     scan,
@@ -224,9 +232,11 @@ impl Gate {
                     correlation,
                     judgement.new_path,
                 );
+                edits.extend(hostile);
                 Outcome::Forward(Forward::new(permit, edits))
             }
             Ruling::Deny { ref refusal } => {
+                logged_as.extend(hostile);
                 edits::correlate(&mut logged_as, &self.names, scan, correlation);
                 let route = route.and_then(|id| self.config.rbac.routes.get(id));
                 Outcome::Reply(Reply::new(
@@ -262,14 +272,6 @@ impl Gate {
         around: &mut Surroundings<'_>,
     ) -> CorrelationId {
         let settings = &self.config.correlation;
-        if scan.correlation_present
-            && scan
-                .correlation
-                .and_then(crate::correlation::well_formed)
-                .is_none()
-        {
-            counters::add_one(Some(&mut self.counters.correlation_malformed));
-        }
         let signed = settings
             .claim
             .as_ref()

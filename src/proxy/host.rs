@@ -34,6 +34,7 @@ impl Failed {
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
+    fn proxy_log(level: u32, message: *const u8, size: usize) -> u32;
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32;
     fn proxy_replace_header_map_value(
@@ -120,6 +121,13 @@ fn done(status: u32) -> Result<(), Failed> {
     } else {
         Err(Failed(status))
     }
+}
+
+/// Writes a line to the host's log; level 0 is trace, 2 info, 4 error, 5 critical. Where the host does
+/// not take it, it is lost.
+pub fn log(level: u32, line: &str) {
+    // SAFETY: the slice outlives the call.
+    let _ = unsafe { proxy_log(level, line.as_ptr(), line.len()) };
 }
 
 /// All headers of a map, serialised; [`crate::headers::Headers::from_wire`] reads them.

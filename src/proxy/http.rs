@@ -10,6 +10,7 @@ use super::host::{self, Map};
 use super::waiting::ResponseHeader;
 use crate::denial::Reason;
 use crate::gate::{Decision, Outcome, Patience};
+use crate::record::{AccessField, Verdict};
 use crate::reply::{Denied, Detail, Reply, Settings};
 
 /// One HTTP stream.
@@ -81,7 +82,7 @@ impl Drop for Stream {
 /// Does to the current stream what was decided; `None` is answered with 503.
 pub(super) fn apply(decision: Option<Decision>, response_header: &ResponseHeader) -> Applied {
     let Some(decision) = decision else {
-        return answer(&undecided());
+        return undecided();
     };
     if let Ok(mut header) = response_header.try_borrow_mut() {
         *header = decision.response_header;
@@ -102,7 +103,7 @@ pub(super) fn apply(decision: Option<Decision>, response_header: &ResponseHeader
                 };
                 // A header that could not be taken away would be believed by the upstream.
                 if done.is_err() {
-                    return answer(&undecided());
+                    return undecided();
                 }
             }
             Applied::Continue
@@ -128,14 +129,17 @@ fn answer(reply: &Reply) -> Applied {
     Applied::Replied
 }
 
-/// The answer where nothing can be decided: no config, or no headers to be had.
-fn undecided() -> Reply {
+/// Denies where nothing can be decided or done: no config, no headers to be had or to be changed. The
+/// verdict replaces one that came to nothing.
+fn undecided() -> Applied {
+    let verdict = Verdict::Deny(Reason::Internal).text(None);
+    let _ = host::set_filter_state(AccessField::Verdict.filter_state(), &verdict);
     let settings = Settings {
         detail: Detail::Code,
         realm: "mesh".to_owned(),
         docs_url: None,
     };
-    Reply::new(
+    answer(&Reply::new(
         &Denied {
             reason: Reason::Internal,
             status: None,
@@ -146,5 +150,5 @@ fn undecided() -> Reply {
             grpc: false,
         },
         &settings,
-    )
+    ))
 }

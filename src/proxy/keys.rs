@@ -6,9 +6,11 @@
 
 use std::time::Duration;
 
+use proxy_wasm::types::Status;
+
 use crate::gate::Gate;
 use crate::token::jwks::MAX_BYTES;
-use crate::token::refresh::{Cause, Fetched, Plan, due_at};
+use crate::token::refresh::{Cause, Due, Fetched, Plan};
 use crate::token::{Issuer, KeySet, RemoteKeys};
 
 use super::host::{self, Buffer, Failed, Map};
@@ -18,20 +20,33 @@ use crate::headers::Headers;
 #[derive(Default)]
 pub(super) struct Sources(Vec<Source>);
 
+/// How long a request waits for keys beyond the fetch's own timeout, in milliseconds.
+const PATIENCE: u64 = 1_500;
+
+/// How far in the future a shared set may have been fetched, in milliseconds: beyond that the clock was
+/// set back, and the set would stay fresh for too long.
+const CLOCK_STEP: u64 = 60_000;
+
+/// How often a plan is changed again when another worker was faster.
+const ATTEMPTS: usize = 8;
+
 /// One remote key set and what this worker knows of it.
 struct Source {
     /// The issuer's index in the config.
     issuer: usize,
     remote: RemoteKeys,
     set_key: String,
-    mark_key: String,
     plan_key: String,
-    /// The shared set that this worker has installed: when its fetch began.
+    /// The shared set that this worker has looked at, by when its fetch began; 0 for none.
+    seen: u64,
+    /// When the fetch of the installed set began.
     installed: Option<u64>,
     /// When the installed set is to be fetched anew.
-    due_at: u64,
+    due: Due,
     /// A request waits for a key ID that the installed set lacks.
     wanted: bool,
+    /// Whether those who wait may hope for a fetch, as of the last tick.
+    hopeful: bool,
     /// The call under way: its token, and when it began.
     call: Option<(u32, u64)>,
 }
@@ -43,22 +58,21 @@ pub(super) struct Fetches {
     pub(super) failed: u64,
 }
 
+/// What a worker does about keys apart from requests: on a tick, or when a call is answered.
+pub(super) struct Turn<'t> {
+    pub(super) gate: &'t mut Gate,
+    pub(super) fetches: &'t mut Fetches,
+    /// Milliseconds since 1970.
+    pub(super) now: u64,
+    /// For the jitter.
+    pub(super) random: u8,
+}
+
 impl Sources {
     pub(super) fn new(issuers: &[Issuer]) -> Self {
         let source = |(index, issuer): (usize, &Issuer)| {
             let remote = issuer.remote.clone()?;
-            let name = fingerprint(&[&issuer.name, &remote.url, &remote.cluster]);
-            Some(Source {
-                issuer: index,
-                remote,
-                set_key: format!("edge_claims.keys.{name}.set"),
-                mark_key: format!("edge_claims.keys.{name}.mark"),
-                plan_key: format!("edge_claims.keys.{name}.plan"),
-                installed: None,
-                due_at: 0,
-                wanted: false,
-                call: None,
-            })
+            Some(Source::new(index, &issuer.name, remote))
         };
         Self(issuers.iter().enumerate().filter_map(source).collect())
     }
@@ -67,146 +81,195 @@ impl Sources {
         self.0.is_empty()
     }
 
-    /// Installs what other workers fetched, and starts the fetches that are due.
-    pub(super) fn tick(&mut self, gate: &mut Gate, now: u64, random: u8, fetches: &mut Fetches) {
+    /// Installs what other workers, or an earlier config, have fetched. It makes no call, so that it can
+    /// run while a config is tried out on a VM that is thrown away.
+    pub(super) fn install_shared(&mut self, turn: &mut Turn<'_>) {
         for source in &mut self.0 {
-            source.install_shared(gate, now, random);
-            source.fetch_if_due(now, fetches);
+            source.install_shared(&source.plan().0, turn);
         }
     }
 
-    /// A request needs a key that is not here. Whether it may wait: a fetch is allowed or under way.
+    /// Installs what others have fetched, and starts the fetches that are due.
+    pub(super) fn tick(&mut self, turn: &mut Turn<'_>) {
+        for source in &mut self.0 {
+            source.tick(turn);
+        }
+    }
+
+    /// A request needs a key that is not here. Whether it may hope for it: a fetch is allowed or under
+    /// way.
     pub(super) fn want(&mut self, issuer: usize, now: u64) -> bool {
         let Some(source) = self.0.iter_mut().find(|source| source.issuer == issuer) else {
             return false;
         };
         source.wanted = true;
-        let plan = source.plan().0;
-        source.installed.is_none() || now < plan.lease_until || plan.allows_unknown_kid(now)
+        source.is_hopeful(&source.plan().0, now)
     }
 
-    /// How long a fetch of that issuer's keys may take, in milliseconds.
-    pub(super) fn timeout(&self, issuer: usize) -> Option<u64> {
-        Some(
-            self.0
-                .iter()
-                .find(|source| source.issuer == issuer)?
-                .remote
-                .timeout,
-        )
+    /// How long a request may wait for that issuer's keys, in milliseconds.
+    pub(super) fn patience(&self, issuer: usize) -> u64 {
+        self.find(issuer).map_or(0, Source::patience)
+    }
+
+    /// Whether those who wait for that issuer's keys may still hope, as of the last tick.
+    pub(super) fn hopeful(&self, issuer: usize) -> bool {
+        self.find(issuer).is_some_and(|source| source.hopeful)
     }
 
     /// When the fetch of the installed set began, in milliseconds since 1970.
     pub(super) fn installed(&self, issuer: usize) -> Option<u64> {
-        self.0
-            .iter()
-            .find(|source| source.issuer == issuer)?
-            .installed
+        self.find(issuer)?.installed
     }
 
     /// The answer to a call, if it is one of ours.
-    pub(super) fn answered(
-        &mut self,
-        call: u32,
-        gate: &mut Gate,
-        now: u64,
-        random: u8,
-        fetches: &mut Fetches,
-    ) {
+    pub(super) fn answered(&mut self, call: u32, turn: &mut Turn<'_>) {
         for source in &mut self.0 {
             if source.call.is_some_and(|(token, _)| token == call) {
-                source.answered(gate, now, random, fetches);
+                source.answered(turn);
             }
         }
+    }
+
+    fn find(&self, issuer: usize) -> Option<&Source> {
+        self.0.iter().find(|source| source.issuer == issuer)
     }
 }
 
 impl Source {
+    fn new(issuer: usize, name: &str, remote: RemoteKeys) -> Self {
+        let name = fingerprint(&[name, &remote.url, &remote.cluster]);
+        Self {
+            issuer,
+            remote,
+            set_key: format!("edge_claims.keys.1.{name}.set"),
+            plan_key: format!("edge_claims.keys.1.{name}.plan"),
+            seen: 0,
+            installed: None,
+            due: Due::default(),
+            wanted: false,
+            hopeful: true,
+            call: None,
+        }
+    }
+
+    fn tick(&mut self, turn: &mut Turn<'_>) {
+        let mut plan = self.plan().0;
+        self.install_shared(&plan, turn);
+        if self.fetch_if_due(turn) {
+            plan = self.plan().0;
+        }
+        self.hopeful = self.is_hopeful(&plan, turn.now);
+    }
+
+    fn patience(&self) -> u64 {
+        self.remote.timeout.saturating_add(PATIENCE)
+    }
+
+    fn is_hopeful(&self, plan: &Plan, now: u64) -> bool {
+        let cause = self.cause(now).unwrap_or(Cause::UnknownKid);
+        plan.fetched != self.seen || plan.hopeful(cause, now, self.remote.timeout, self.patience())
+    }
+
+    /// Why to fetch now, if at all.
+    fn cause(&self, now: u64) -> Option<Cause> {
+        if self.due.has_come(now) {
+            Some(Cause::Due)
+        } else if self.wanted {
+            Some(Cause::UnknownKid)
+        } else {
+            None
+        }
+    }
+
     fn plan(&self) -> (Plan, u32) {
         match host::shared(&self.plan_key) {
-            Ok((bytes, cas)) => (Plan::decode(&bytes), cas),
+            Ok((bytes, version)) => (Plan::decode(&bytes), version),
             // Nobody has a plan yet: with this version the first to write wins.
             Err(_) => (Plan::default(), u32::MAX),
         }
     }
 
-    /// Changes the plan, unless somebody else does so at the same time.
-    fn replan(&self, change: impl FnOnce(&mut Plan) -> bool) -> bool {
-        let (mut plan, cas) = self.plan();
-        change(&mut plan) && host::set_shared(&self.plan_key, &plan.encode(), cas).is_ok()
+    /// Changes the plan, as often as another worker changes it at the same time; whether `change`
+    /// wanted to, in the end.
+    fn replan(&self, mut change: impl FnMut(&mut Plan) -> bool) -> bool {
+        (0..ATTEMPTS)
+            .find_map(|_| {
+                let (mut plan, version) = self.plan();
+                if !change(&mut plan) {
+                    return Some(false);
+                }
+                match host::set_shared(&self.plan_key, &plan.encode(), version) {
+                    Err(Failed::CAS_MISMATCH) => None,
+                    result => Some(result.is_ok()),
+                }
+            })
+            .unwrap_or(false)
     }
 
-    fn install_shared(&mut self, gate: &mut Gate, now: u64, random: u8) {
-        let Ok((mark, _)) = host::shared(&self.mark_key) else {
-            return;
-        };
-        let mark = mark.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
-        if mark.is_none() || mark == self.installed {
+    /// Installs the shared set, if it is another than the one that this worker has seen.
+    fn install_shared(&mut self, plan: &Plan, turn: &mut Turn<'_>) {
+        if plan.fetched == self.seen {
             return;
         }
-        let Ok((bytes, _)) = host::shared(&self.set_key) else {
+        // It is looked at once, good or not: where it is not, the next fetch is due.
+        self.seen = plan.fetched;
+        self.due = Due::default();
+        let shared = host::shared(&self.set_key).ok();
+        let Some(fetched) = shared.and_then(|(bytes, _)| Fetched::decode(&bytes)) else {
             return;
         };
-        let Some(fetched) = Fetched::decode(&bytes) else {
-            return;
-        };
-        // A clock that was set back must not keep an old set fresh for ever.
-        if fetched.fetched_at > now.saturating_add(60_000) {
+        if fetched.fetched_at > turn.now.saturating_add(CLOCK_STEP) {
             return;
         }
         if let Ok((keys, _)) = KeySet::fetched(&fetched.body) {
-            self.install(gate, keys, &fetched, random);
+            self.install(keys, fetched.started_at, fetched.fetched_at, turn);
         }
     }
 
-    fn install(&mut self, gate: &mut Gate, keys: KeySet, fetched: &Fetched, random: u8) {
-        let seconds = fetched.fetched_at.checked_div(1_000).unwrap_or_default();
-        gate.verifier().set_keys(self.issuer, keys, seconds);
-        self.installed = Some(fetched.started_at);
+    fn install(&mut self, keys: KeySet, started_at: u64, fetched_at: u64, turn: &mut Turn<'_>) {
+        let seconds = fetched_at.checked_div(1_000).unwrap_or_default();
+        turn.gate.verifier().set_keys(self.issuer, keys, seconds);
+        self.installed = Some(started_at);
+        // Those who wait on ask again.
         self.wanted = false;
         let refresh = self.remote.refresh.saturating_mul(1_000);
-        self.due_at = due_at(fetched.fetched_at, refresh, random);
+        self.due = Due::after(fetched_at, refresh, turn.random);
     }
 
-    fn fetch_if_due(&mut self, now: u64, fetches: &mut Fetches) {
+    /// Starts a fetch, if it is time and no other worker does; whether the plan was changed.
+    fn fetch_if_due(&mut self, turn: &mut Turn<'_>) -> bool {
+        let now = turn.now;
+        let timeout = self.remote.timeout;
         // A call whose answer never comes is given up with its lease.
-        let gone =
-            |began: u64| now.saturating_sub(began) > self.remote.timeout.saturating_add(1_000);
+        let gone = |began: u64| now.abs_diff(began) > timeout.saturating_add(1_000);
         if self.call.is_some_and(|(_, began)| gone(began)) {
             self.call = None;
         }
-        let cause = if now >= self.due_at {
-            Cause::Due
-        } else if self.wanted {
-            Cause::UnknownKid
-        } else {
-            return;
+        let Some(cause) = self.cause(now).filter(|_| self.call.is_none()) else {
+            return false;
         };
-        if self.call.is_some() || !self.replan(|plan| plan.start(cause, now, self.remote.timeout)) {
-            return;
+        if !self.replan(|plan| plan.start(cause, self.seen, now, timeout)) {
+            return false;
         }
-        self.wanted = false;
         match self.dispatch() {
             Ok(token) => self.call = Some((token, now)),
-            Err(()) => {
-                fetches.failed = fetches.failed.saturating_add(1);
-                log::warn!(
-                    "edge-claims: keys of {} can't be fetched: Envoy knows no cluster {:?}; retried",
-                    self.remote.url,
-                    self.remote.cluster
-                );
-                self.replan(|plan| {
-                    plan.failed(now);
-                    true
-                });
+            Err(Status::BadArgument) => {
+                let why = format!("Envoy knows no cluster {:?}", self.remote.cluster);
+                self.failed(&why, turn);
             }
+            Err(_) => self.failed("Envoy did not make the call", turn),
         }
+        true
     }
 
-    fn dispatch(&self) -> Result<u32, ()> {
-        let (scheme, rest) = self.remote.url.split_once("://").ok_or(())?;
+    fn dispatch(&self) -> Result<u32, Status> {
+        let (scheme, rest) = self
+            .remote
+            .url
+            .split_once("://")
+            .ok_or(Status::InternalFailure)?;
         let at = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (authority, path) = rest.split_at_checked(at).ok_or(())?;
+        let (authority, path) = rest.split_at_checked(at).ok_or(Status::InternalFailure)?;
         let path = if path.starts_with('/') {
             path.to_owned()
         } else {
@@ -229,10 +292,9 @@ impl Source {
             Vec::new(),
             Duration::from_millis(self.remote.timeout),
         )
-        .map_err(|_| ())
     }
 
-    fn answered(&mut self, gate: &mut Gate, now: u64, random: u8, fetches: &mut Fetches) {
+    fn answered(&mut self, turn: &mut Turn<'_>) {
         let Some((_, started_at)) = self.call.take() else {
             return;
         };
@@ -240,45 +302,58 @@ impl Source {
             Ok((keys, skipped)) => Ok((keys, skipped, body)),
             Err(error) => Err(format!("its answer is no key set: {error}")),
         });
-        match result {
-            Ok((keys, skipped, body)) => {
-                for problem in skipped {
-                    log::warn!(
-                        "edge-claims: key of {} left out: {problem}",
-                        self.remote.url
-                    );
-                }
-                let fetched = Fetched {
-                    started_at,
-                    fetched_at: now,
-                    body,
-                };
-                // The set before its mark: whoever sees the mark finds the set.
-                let shared = host::set_shared(&self.set_key, &fetched.encode(), 0)
-                    .and_then(|()| host::set_shared(&self.mark_key, &started_at.to_le_bytes(), 0));
-                if shared.is_err() {
-                    log::warn!(
-                        "edge-claims: the host shares no data; each worker fetches keys itself"
-                    );
-                }
-                self.install(gate, keys, &fetched, random);
-                fetches.succeeded = fetches.succeeded.saturating_add(1);
-                self.replan(|plan| {
-                    plan.succeeded();
-                    true
-                });
-            }
-            Err(why) => {
-                fetches.failed = fetches.failed.saturating_add(1);
-                log::warn!(
-                    "edge-claims: keys of {} could not be fetched: {why}",
-                    self.remote.url
-                );
-                self.replan(|plan| {
-                    plan.failed(now);
-                    true
-                });
-            }
+        let (keys, skipped, body) = match result {
+            Ok(good) => good,
+            Err(why) => return self.failed(&why, turn),
+        };
+        for problem in skipped {
+            log::warn!(
+                "edge-claims: a key of {} is left out: {problem}",
+                self.remote.url
+            );
+        }
+        turn.fetches.succeeded = turn.fetches.succeeded.saturating_add(1);
+        let now = turn.now;
+        let fetched = Fetched {
+            started_at,
+            fetched_at: now,
+            body,
+        };
+        let newest = self.plan().0.fetched;
+        if newest > started_at && newest <= now {
+            // This answer took longer than its lease, and another worker has fetched meanwhile.
+            return;
+        }
+        // The set before the plan that names it: who sees the plan finds the set.
+        let shared = host::set_shared(&self.set_key, &fetched.encode(), 0).is_ok()
+            && self.replan(|plan| plan.succeeded(started_at, now));
+        if shared {
+            self.seen = started_at;
+        }
+        self.install(keys, started_at, now, turn);
+    }
+
+    fn failed(&self, why: &str, turn: &mut Turn<'_>) {
+        turn.fetches.failed = turn.fetches.failed.saturating_add(1);
+        log::warn!(
+            "edge-claims: keys of {} could not be fetched: {why}; the old ones stay, it is tried again",
+            self.remote.url,
+        );
+        self.replan(|plan| {
+            plan.failed(turn.now);
+            true
+        });
+    }
+}
+
+impl Drop for Source {
+    /// The host cancels the calls of a config that goes out of force.
+    fn drop(&mut self) {
+        if self.call.is_some() {
+            self.replan(|plan| {
+                plan.abandoned();
+                true
+            });
         }
     }
 }

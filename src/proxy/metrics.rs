@@ -140,21 +140,18 @@ impl Metrics {
         self.told = stats;
         let (cached, _) = gate.verifier().cached();
         self.cached(u64::try_from(cached).unwrap_or_default());
-        let issuers: Vec<Issuer> = gate
+        let issuers: Vec<(usize, Issuer)> = gate
             .config()
             .claims
             .issuers
             .iter()
-            .filter(|issuer| issuer.remote.is_some() || issuer.not_after.is_some())
             .cloned()
+            .enumerate()
+            .filter(|(_, issuer)| issuer.remote.is_some() || issuer.not_after.is_some())
             .collect();
-        for (index, issuer) in issuers.iter().enumerate() {
-            self.issuer(
-                gate,
-                index,
-                issuer,
-                now.checked_div(1_000).unwrap_or_default(),
-            );
+        let seconds = now.checked_div(1_000).unwrap_or_default();
+        for (index, issuer) in &issuers {
+            self.issuer(gate, *index, issuer, seconds);
         }
     }
 

@@ -7,9 +7,11 @@ pub mod entropy;
 pub mod host;
 mod http;
 mod keys;
+mod logger;
 mod metrics;
 mod replay;
 mod root;
+mod said;
 mod signature;
 mod waiting;
 
@@ -17,12 +19,11 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use proxy_wasm::traits::RootContext;
-use proxy_wasm::types::LogLevel;
 
 use self::entropy::Entropy;
 use self::host::Map;
 use self::http::{Applied, apply};
-use self::keys::{Fetches, Sources};
+use self::keys::{Sources, Turn};
 use self::metrics::Metrics;
 pub use self::root::Root;
 use self::signature::HostBackend;
@@ -30,7 +31,6 @@ use self::waiting::{ResponseHeader, Waiter, Waiting};
 use crate::gate::{Decision, Gate, Patience, Surroundings};
 use crate::headers::Headers;
 use crate::policy::peer::PeerValidation;
-use crate::token::{Portable, SignatureBackend};
 
 /// What a root context and its requests share.
 #[derive(Default)]
@@ -42,22 +42,24 @@ struct Shared {
     sources: RefCell<Sources>,
     waiting: RefCell<Waiting>,
     metrics: RefCell<Metrics>,
+    /// The tick's period in milliseconds, as the host was told; 0 before.
+    pace: Cell<u32>,
+    /// When the metrics were told to the host.
+    flushed_at: Cell<u64>,
     /// Whether it was said that a certificate came which Envoy does not vouch for.
     doubts: Cell<bool>,
 }
 
-/// How long a request waits for keys beyond the fetch's own timeout, in milliseconds.
-const PATIENCE: u64 = 1_500;
-
 /// How often a worker does what is not part of a request, in milliseconds.
 const TICK: u32 = 1_000;
 
-/// The same while a request waits.
+/// The same while a request waits, and until the first tick.
 const SHORT_TICK: u32 = 25;
 
 impl Shared {
-    /// Puts a config into force.
-    fn install(&self, root: u32, mut gate: Gate) {
+    /// Puts a config into force. It dispatches no call: the host tries a config out on a VM that it
+    /// then throws away, and a fetch begun there would only keep the others waiting.
+    fn install(&self, mut gate: Gate) {
         if !gate.config().claims.portable {
             let trusted = self.host_backend.self_test();
             let shown = if trusted.is_empty() {
@@ -65,20 +67,30 @@ impl Shared {
             } else {
                 trusted.join(", ")
             };
-            log::info!("edge-claims: the host verifies {shown}");
+            said::info(&format!("edge-claims: the host verifies {shown}"));
         }
+        self.retire();
         replay::share(&mut gate);
         self.metrics
             .replace(Metrics::define(gate.config(), &self.host_backend));
         self.sources
             .replace(Sources::new(&gate.config().claims.issuers));
         self.gate.replace(Some(gate));
-        if host::set_tick_period(TICK).is_err() {
+        self.with_keys(Sources::install_shared);
+        self.pace(SHORT_TICK);
+        if self.pace.get() == 0 {
             log::warn!(
                 "edge-claims: the host gives no tick: keys are not fetched, metrics stay at 0"
             );
         }
-        self.tick(root);
+    }
+
+    /// Sets the tick's period. Only where it changes: each setting starts the period anew, so that a
+    /// stream of requests that set it would put the tick off for ever.
+    fn pace(&self, milliseconds: u32) {
+        if self.pace.get() != milliseconds && host::set_tick_period(milliseconds).is_ok() {
+            self.pace.set(milliseconds);
+        }
     }
 
     /// A random number for the hash of the caches.
@@ -100,15 +112,11 @@ impl Shared {
         let mut entropy = self.entropy.try_borrow_mut().ok()?;
         let mut gate = self.gate.try_borrow_mut().ok()?;
         let gate = gate.as_mut()?;
-        let backend: &dyn SignatureBackend = if gate.config().claims.portable {
-            &Portable
-        } else {
-            &self.host_backend
-        };
         let validation = gate.config().rbac.peer_validation;
         let mut around = Surroundings {
             now,
-            backend,
+            // With `verification: portable` it was put to no test, and so computes nothing.
+            backend: &self.host_backend,
             random: &mut || entropy.ten(),
             peers: &|| peers(validation, &self.doubts),
             patience,
@@ -116,36 +124,28 @@ impl Shared {
         Some(gate.decide(&headers, &mut around))
     }
 
-    /// Lets a stream wait for an issuer's keys; `false` where it can't.
+    /// Lets a stream wait for an issuer's keys; `false` where there is nothing to hope for, or no room.
     fn wait(&self, stream: u32, issuer: usize, response_header: &ResponseHeader) -> bool {
-        let waits = || {
-            let now = host::now_milliseconds()?;
-            let mut sources = self.sources.try_borrow_mut().ok()?;
-            if !sources.want(issuer, now) {
-                return None;
-            }
-            let until = now
-                .saturating_add(sources.timeout(issuer)?)
-                .saturating_add(PATIENCE);
-            let waiter = Waiter {
-                stream,
-                issuer,
-                arrived: now,
-                until,
-                response_header: Rc::clone(response_header),
-            };
-            self.waiting
-                .try_borrow_mut()
-                .ok()?
-                .add(waiter)
-                .then_some(())
+        let (Some(now), Ok(mut sources), Ok(mut waiting)) = (
+            host::now_milliseconds(),
+            self.sources.try_borrow_mut(),
+            self.waiting.try_borrow_mut(),
+        ) else {
+            return false;
         };
-        let waits = waits().is_some();
-        if waits {
-            // Should the host refuse, the next ordinary tick serves as well.
-            let _ = host::set_tick_period(SHORT_TICK);
+        if !sources.want(issuer, now) || !waiting.has_room(issuer) {
+            return false;
         }
-        waits
+        waiting.add(Waiter {
+            stream,
+            issuer,
+            arrived: now,
+            until: now.saturating_add(sources.patience(issuer)),
+            asked: sources.installed(issuer),
+            response_header: Rc::clone(response_header),
+        });
+        self.pace(SHORT_TICK);
+        true
     }
 
     /// A stream that waited is gone.
@@ -160,12 +160,21 @@ impl Shared {
         let Some(now) = host::now_milliseconds() else {
             return;
         };
-        self.with_keys(|sources, gate, random, fetches| sources.tick(gate, now, random, fetches));
+        self.with_keys(Sources::tick);
         self.wake(root, now);
+        if now
+            .abs_diff(self.flushed_at.get())
+            .saturating_add(u64::from(SHORT_TICK))
+            < u64::from(TICK)
+        {
+            return;
+        }
+        self.flushed_at.set(now);
         if let (Ok(mut gate), Ok(mut metrics)) =
             (self.gate.try_borrow_mut(), self.metrics.try_borrow_mut())
             && let Some(gate) = gate.as_mut()
         {
+            said::break_glass(&gate.config().claims.issuers, now);
             metrics.flush(gate, now);
         }
     }
@@ -187,14 +196,13 @@ impl Shared {
         let Some(now) = host::now_milliseconds() else {
             return;
         };
-        self.with_keys(|sources, gate, random, fetches| {
-            sources.answered(call, gate, now, random, fetches);
-        });
+        self.with_keys(|sources, turn| sources.answered(call, turn));
         self.wake(root, now);
     }
 
-    fn with_keys(&self, act: impl FnOnce(&mut Sources, &mut Gate, u8, &mut Fetches)) {
-        let (Ok(mut sources), Ok(mut gate), Ok(mut metrics), Ok(mut entropy)) = (
+    fn with_keys(&self, act: impl FnOnce(&mut Sources, &mut Turn<'_>)) {
+        let (Some(now), Ok(mut sources), Ok(mut gate), Ok(mut metrics), Ok(mut entropy)) = (
+            host::now_milliseconds(),
             self.sources.try_borrow_mut(),
             self.gate.try_borrow_mut(),
             self.metrics.try_borrow_mut(),
@@ -204,11 +212,21 @@ impl Shared {
         };
         if let (Some(gate), false) = (gate.as_mut(), sources.is_empty()) {
             let [random, ..] = entropy.ten();
-            act(&mut sources, gate, random, &mut metrics.fetches);
+            let fetches = &mut metrics.fetches;
+            act(
+                &mut sources,
+                &mut Turn {
+                    gate,
+                    fetches,
+                    now,
+                    random,
+                },
+            );
         }
     }
 
-    /// Decides about those who waited long enough, or whose keys were fetched since they came.
+    /// Decides again about those for whom something has changed: a new key set is there, no fetch can
+    /// come in time any more, or they waited long enough.
     fn wake(&self, root: u32, now: u64) {
         let ready = {
             let (Ok(mut waiting), Ok(sources)) =
@@ -216,41 +234,57 @@ impl Shared {
             else {
                 return;
             };
-            if waiting.is_empty() {
-                return;
-            }
-            let fetched = |it: &Waiter| {
-                sources
-                    .installed(it.issuer)
-                    .is_some_and(|at| at >= it.arrived)
-            };
-            let ready: Vec<(Waiter, bool)> = waiting
-                .take(|it| fetched(it) || now >= it.until)
-                .into_iter()
-                .map(|it| {
-                    let fetched = fetched(&it);
-                    (it, fetched)
-                })
-                .collect();
-            if waiting.is_empty() {
-                let _ = host::set_tick_period(TICK);
-            }
-            ready
+            waiting.take(|it| {
+                sources.installed(it.issuer) != it.asked
+                    || !sources.hopeful(it.issuer)
+                    || now >= it.until
+            })
         };
-        for (waiter, fetched) in ready {
+        for waiter in ready {
             // A stream that is gone needs no answer.
             if host::set_effective_context(waiter.stream).is_ok() {
-                let patience = if fetched {
-                    Patience::Fetched
-                } else {
-                    Patience::None
-                };
-                if apply(self.decide(patience), &waiter.response_header) == Applied::Continue {
-                    let _ = host::continue_request();
-                }
+                self.decide_again(waiter, now);
             }
         }
         let _ = host::set_effective_context(root);
+        let nobody_waits = |waiting: &RefCell<Waiting>| {
+            waiting.try_borrow().is_ok_and(|waiting| waiting.is_empty())
+        };
+        if nobody_waits(&self.waiting) {
+            self.pace(TICK);
+        }
+    }
+
+    /// Decides again about a request that waited. It waits on where a key set that was fetched after it
+    /// came can still bring its key.
+    fn decide_again(&self, mut waiter: Waiter, now: u64) {
+        let installed = self
+            .sources
+            .try_borrow()
+            .ok()
+            .and_then(|sources| sources.installed(waiter.issuer));
+        let patience = if installed.is_some_and(|at| at >= waiter.arrived) {
+            Patience::Fetched
+        } else if now < waiter.until {
+            Patience::Wait
+        } else {
+            Patience::None
+        };
+        let mut applied = apply(self.decide(patience), &waiter.response_header);
+        if let Applied::Wait(issuer) = applied {
+            if let (Ok(mut sources), Ok(mut waiting)) =
+                (self.sources.try_borrow_mut(), self.waiting.try_borrow_mut())
+                && sources.want(issuer, now)
+            {
+                waiter.asked = installed;
+                waiting.add(waiter);
+                return;
+            }
+            applied = apply(self.decide(Patience::None), &waiter.response_header);
+        }
+        if applied == Applied::Continue {
+            let _ = host::continue_request();
+        }
     }
 }
 
@@ -287,7 +321,7 @@ fn peers(validation: PeerValidation, doubts: &Cell<bool>) -> Vec<String> {
 /// Registers the filter with the SDK. It makes no host call, since the host traps on any but a log
 /// before the VM has started.
 pub fn register() {
-    proxy_wasm::set_log_level(LogLevel::Info);
+    logger::install();
     proxy_wasm::set_root_context(|id| -> Box<dyn RootContext> { Box::new(Root::new(id)) });
 }
 

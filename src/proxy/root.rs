@@ -9,7 +9,8 @@ use super::Shared;
 use super::host::{self, Buffer};
 use super::http::Stream;
 use super::metrics::Metrics;
-use crate::config::{self, Config};
+use super::said;
+use crate::config::{self, Config, Mode};
 use crate::gate::Gate;
 
 /// Loads the config and makes a context for each request.
@@ -55,12 +56,18 @@ impl Root {
     }
 
     fn start(&self, config: Config) {
+        if config.mode == Mode::Shadow {
+            log::warn!("edge-claims: mode is shadow: nothing is denied but malformed requests");
+        }
         let env = |name: &str| std::env::var(name).ok().map(String::into_bytes);
         let (gate, warnings) = Gate::new(config, &env, self.shared.seed());
         for warning in warnings {
-            log::warn!("edge-claims: {warning}");
+            said::warn(&format!("edge-claims: {warning}"));
         }
-        self.shared.install(self.id, gate);
+        if let Some(now) = host::now_milliseconds() {
+            said::break_glass(&gate.config().claims.issuers, now);
+        }
+        self.shared.install(gate);
     }
 }
 

@@ -1,9 +1,12 @@
 //! When to fetch an issuer's keys, decided by all workers together.
 //!
 //! The workers share two records for each issuer: the key set that was fetched last, and this plan,
-//! which says who may fetch next and when. A worker reads the plan, changes it, and writes it back
-//! only if nobody was faster (compare and swap), so N workers make one fetch. Pure: the proxy moves
-//! the bytes.
+//! which says which set that is, who may fetch next, and when. A worker reads the plan, changes it, and
+//! writes it back only if nobody was faster (compare and swap), so N workers make one fetch. Pure: the
+//! proxy moves the bytes.
+//!
+//! A wall clock can be set back. So no time of the plan counts that lies further ahead than it could
+//! have been put.
 
 /// Fetches that unknown key IDs may cause at once.
 const BURST: u32 = 3;
@@ -29,6 +32,8 @@ pub enum Cause {
 /// What the workers agree on about the fetches of one issuer. Times are milliseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Plan {
+    /// When the fetch of the shared key set began; 0 where there is none yet.
+    pub fetched: u64,
     /// Nobody else fetches before.
     pub lease_until: u64,
     /// No fetch before, since the last ones failed.
@@ -54,10 +59,11 @@ pub struct Fetched {
 }
 
 impl Plan {
-    /// Takes the lease for a fetch, if one may start now. The caller shares the changed plan, and
-    /// fetches if nobody was faster.
-    pub fn start(&mut self, cause: Cause, now: u64, timeout: u64) -> bool {
-        if now < self.lease_until || now < self.not_before {
+    /// Takes the lease for a fetch, if one may start now. `known` is the shared set that the caller
+    /// has seen: where there is a newer one, it is to look at that first. The caller shares the changed
+    /// plan, and fetches if nobody was faster.
+    pub fn start(&mut self, cause: Cause, known: u64, now: u64, timeout: u64) -> bool {
+        if self.fetched != known || self.leased(now, timeout) || self.pause(now) > 0 {
             return false;
         }
         if cause == Cause::UnknownKid {
@@ -71,20 +77,27 @@ impl Plan {
         true
     }
 
-    /// Whether a request that needs a fetch for an unknown key ID would get one: the budget allows it,
-    /// or one is under way whose result will tell.
+    /// Whether a request that waits for `patience` milliseconds may hope for a fetch: one is under way,
+    /// or could start in that time.
     #[must_use]
-    pub fn allows_unknown_kid(&self, now: u64) -> bool {
+    pub fn hopeful(&self, cause: Cause, now: u64, timeout: u64, patience: u64) -> bool {
         let mut plan = *self;
         plan.refill(now);
-        now >= plan.not_before && plan.spent < BURST
+        let allowed = cause == Cause::Due || plan.spent < BURST;
+        self.leased(now, timeout) || (allowed && self.pause(now) < patience)
     }
 
-    /// A fetch brought a key set.
-    pub fn succeeded(&mut self) {
+    /// A fetch that began then brought a key set. `false`: another one has brought a newer set
+    /// meanwhile, and that one stays.
+    pub fn succeeded(&mut self, started_at: u64, now: u64) -> bool {
+        if self.fetched > started_at && self.fetched <= now {
+            return false;
+        }
+        self.fetched = started_at;
         self.lease_until = 0;
         self.not_before = 0;
         self.failures = 0;
+        true
     }
 
     /// A fetch brought none: the next one waits, twice as long each time.
@@ -95,6 +108,20 @@ impl Plan {
             .unwrap_or(MAX_BACKOFF);
         self.not_before = now.saturating_add(pause.min(MAX_BACKOFF));
         self.failures = self.failures.saturating_add(1);
+    }
+
+    /// The fetch under way will not end: its worker gives it up.
+    pub fn abandoned(&mut self) {
+        self.lease_until = 0;
+    }
+
+    fn leased(&self, now: u64, timeout: u64) -> bool {
+        ahead(self.lease_until, now, timeout.saturating_add(GRACE)) > 0
+    }
+
+    /// Milliseconds until a fetch may start again after one that failed.
+    fn pause(&self, now: u64) -> u64 {
+        ahead(self.not_before, now, MAX_BACKOFF)
     }
 
     fn refill(&mut self, now: u64) {
@@ -112,8 +139,13 @@ impl Plan {
     /// The plan as shared bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(32);
-        for time in [self.lease_until, self.not_before, self.refilled_at] {
+        let mut bytes = Vec::with_capacity(40);
+        for time in [
+            self.fetched,
+            self.lease_until,
+            self.not_before,
+            self.refilled_at,
+        ] {
             bytes.extend_from_slice(&time.to_le_bytes());
         }
         for count in [self.failures, self.spent] {
@@ -126,12 +158,14 @@ impl Plan {
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Self {
         let read = || {
-            let (lease_until, rest) = split_u64(bytes)?;
+            let (fetched, rest) = split_u64(bytes)?;
+            let (lease_until, rest) = split_u64(rest)?;
             let (not_before, rest) = split_u64(rest)?;
             let (refilled_at, rest) = split_u64(rest)?;
             let (failures, rest) = rest.split_first_chunk::<4>()?;
             let (spent, _) = rest.split_first_chunk::<4>()?;
             Some(Self {
+                fetched,
                 lease_until,
                 not_before,
                 refilled_at,
@@ -167,15 +201,37 @@ impl Fetched {
     }
 }
 
-/// When a set is to be fetched anew, in milliseconds since 1970: up to a tenth of the refresh time
-/// early, by a random share of 256, so that many proxies do not come at once.
-#[must_use]
-pub fn due_at(fetched_at: u64, refresh: u64, random: u8) -> u64 {
-    let early = refresh
-        .saturating_mul(u64::from(random))
-        .checked_div(2_560)
-        .unwrap_or_default();
-    fetched_at.saturating_add(refresh).saturating_sub(early)
+/// When a set is to be fetched anew; at once, where there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Due {
+    at: u64,
+    refresh: u64,
+}
+
+impl Due {
+    /// `refresh` milliseconds after `fetched_at` (milliseconds since 1970), and up to a tenth of that
+    /// earlier, by a random share of 256, so that many proxies do not come at once.
+    #[must_use]
+    pub fn after(fetched_at: u64, refresh: u64, random: u8) -> Self {
+        let early = refresh
+            .saturating_mul(u64::from(random))
+            .checked_div(2_560)
+            .unwrap_or_default();
+        let at = fetched_at.saturating_add(refresh).saturating_sub(early);
+        Self { at, refresh }
+    }
+
+    /// Whether it is time.
+    #[must_use]
+    pub fn has_come(&self, now: u64) -> bool {
+        ahead(self.at, now, self.refresh) == 0
+    }
+}
+
+/// How far a time lies ahead, in milliseconds; 0 where that is further than it could have been put.
+fn ahead(time: u64, now: u64, furthest: u64) -> u64 {
+    let ahead = time.saturating_sub(now);
+    if ahead <= furthest { ahead } else { 0 }
 }
 
 fn split_u64(bytes: &[u8]) -> Option<(u64, &[u8])> {
@@ -190,11 +246,36 @@ mod tests {
     #[test]
     fn a_lease_keeps_others_out_until_it_expires() {
         let mut plan = Plan::default();
-        assert!(plan.start(Cause::Due, 1_000, 2_000));
-        assert!(!plan.start(Cause::Due, 3_999, 2_000));
-        assert!(!plan.start(Cause::UnknownKid, 3_999, 2_000));
+        assert!(plan.start(Cause::Due, 0, 1_000, 2_000));
+        assert!(!plan.start(Cause::Due, 0, 3_999, 2_000));
+        assert!(!plan.start(Cause::UnknownKid, 0, 3_999, 2_000));
         // Its holder never came back.
-        assert!(plan.start(Cause::Due, 4_000, 2_000));
+        assert!(plan.start(Cause::Due, 0, 4_000, 2_000));
+        // Its holder said so.
+        plan.abandoned();
+        assert!(plan.start(Cause::Due, 0, 4_001, 2_000));
+    }
+
+    #[test]
+    fn who_has_not_seen_the_newest_set_looks_at_it_first() {
+        let mut plan = Plan::default();
+        assert!(plan.start(Cause::Due, 0, 1_000, 2_000));
+        assert!(plan.succeeded(1_000, 1_010));
+        assert!(!plan.start(Cause::Due, 0, 1_020, 2_000));
+        assert!(plan.start(Cause::Due, 1_000, 1_020, 2_000));
+    }
+
+    #[test]
+    fn a_slow_answer_does_not_replace_a_newer_set() {
+        let mut plan = Plan::default();
+        assert!(plan.start(Cause::Due, 0, 1_000, 100));
+        assert!(plan.start(Cause::Due, 0, 2_100, 100));
+        assert!(plan.succeeded(2_100, 2_110));
+        assert!(!plan.succeeded(1_000, 2_120));
+        assert_eq!(plan.fetched, 2_100);
+        // Unless the newer one is of a time that has not come: the clock was set back.
+        assert!(plan.succeeded(1_000, 1_050));
+        assert_eq!(plan.fetched, 1_000);
     }
 
     #[test]
@@ -202,21 +283,39 @@ mod tests {
         let mut plan = Plan::default();
         let mut fetches = 0;
         for now in (100_000..160_000).step_by(10) {
-            if plan.start(Cause::UnknownKid, now, 0) {
+            if plan.start(Cause::UnknownKid, plan.fetched, now, 0) {
                 fetches += 1;
-                plan.succeeded();
+                assert!(plan.succeeded(now, now));
             }
         }
         assert_eq!(fetches, 3 + 5);
-        assert!(!plan.allows_unknown_kid(159_999));
+        assert!(!plan.hopeful(Cause::UnknownKid, 159_999, 0, 1_000));
         assert!(
-            plan.start(Cause::Due, 160_000, 0),
+            plan.start(Cause::Due, plan.fetched, 160_000, 0),
             "the regular refresh has no part in that budget"
         );
-        plan.succeeded();
-        assert!(plan.allows_unknown_kid(500_000));
+        assert!(plan.succeeded(160_000, 160_000));
+        assert!(plan.hopeful(Cause::UnknownKid, 500_000, 0, 1_000));
         plan.refill(500_000);
         assert_eq!(plan.spent, 0);
+    }
+
+    #[test]
+    fn who_waits_hopes_for_a_fetch_that_can_start_in_time() {
+        let mut plan = Plan::default();
+        assert!(plan.hopeful(Cause::Due, 1_000, 100, 2_000));
+        assert!(plan.start(Cause::UnknownKid, 0, 1_000, 100));
+        plan.spent = BURST;
+        // The one under way may bring the key.
+        assert!(plan.hopeful(Cause::UnknownKid, 1_050, 100, 2_000));
+        assert!(plan.succeeded(1_000, 1_060));
+        assert!(!plan.hopeful(Cause::UnknownKid, 1_070, 100, 2_000));
+        for _ in 0..4 {
+            plan.failed(1_100);
+        }
+        // A pause of 4 s.
+        assert!(!plan.hopeful(Cause::Due, 1_200, 100, 2_000));
+        assert!(plan.hopeful(Cause::Due, 3_200, 100, 2_000));
     }
 
     #[test]
@@ -225,10 +324,10 @@ mod tests {
         let mut now = 0;
         let mut pauses = Vec::new();
         for _ in 0..9 {
-            assert!(plan.start(Cause::Due, now, 100));
+            assert!(plan.start(Cause::Due, 0, now, 100));
             plan.failed(now);
             pauses.push(plan.not_before - now);
-            assert!(!plan.start(Cause::Due, plan.not_before - 1, 100));
+            assert!(!plan.start(Cause::Due, 0, plan.not_before - 1, 100));
             now = plan.not_before;
         }
         assert_eq!(
@@ -237,13 +336,26 @@ mod tests {
                 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000
             ]
         );
-        plan.succeeded();
+        assert!(plan.succeeded(now, now));
         assert_eq!(plan.failures, 0);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_stops_nothing() {
+        let mut plan = Plan::default();
+        assert!(plan.start(Cause::Due, 0, 10_000_000, 2_000));
+        assert!(plan.start(Cause::Due, 0, 9_000_000, 2_000));
+        plan.failed(10_000_000);
+        assert!(plan.start(Cause::Due, 0, 9_000_000, 2_000));
+        let due = Due::after(10_000_000, 300_000, 0);
+        assert!(!due.has_come(10_000_000) && due.has_come(10_300_000));
+        assert!(due.has_come(9_000_000));
     }
 
     #[test]
     fn what_is_shared_comes_back_as_it_was() {
         let plan = Plan {
+            fetched: 5,
             lease_until: 1,
             not_before: 2,
             failures: 3,
@@ -263,8 +375,12 @@ mod tests {
 
     #[test]
     fn a_refresh_comes_up_to_a_tenth_early() {
-        assert_eq!(due_at(1_000, 1_000, 0), 2_000);
-        assert_eq!(due_at(1_000, 1_000, 255), 1_901);
-        assert_eq!(due_at(u64::MAX, u64::MAX, 255), u64::MAX - u64::MAX / 2_560);
+        assert_eq!(Due::after(1_000, 1_000, 0).at, 2_000);
+        assert_eq!(Due::after(1_000, 1_000, 255).at, 1_901);
+        assert_eq!(
+            Due::after(u64::MAX, u64::MAX, 255).at,
+            u64::MAX - u64::MAX / 2_560
+        );
+        assert!(Due::default().has_come(1));
     }
 }

@@ -13,7 +13,7 @@ pub const SECRET: (&str, &str) = ("TEST_SECRET", "a-shared-secret-of-more-than-3
 /// An Envoy with that policy. Every token that was ever made for it is kept.
 pub struct Reasons {
     pub envoy: Envoy,
-    pub upstream: Upstream,
+    _upstream: Upstream,
     key: Key,
     stranger: Key,
     shared: Key,
@@ -35,7 +35,7 @@ impl Reasons {
             .environment(SECRET.0, SECRET.1);
         Self {
             envoy: setup.plugin(&policy).start(),
-            upstream,
+            _upstream: upstream,
             key,
             stranger: Key::generate("ES384", "k1"),
             shared,

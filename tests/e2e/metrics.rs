@@ -106,7 +106,7 @@ fn every_documented_metric_reaches_prometheus_under_its_labels() {
     let exact = [
         (
             r#"edge_claims_requests_total{decision="allow",reason="none"}"#,
-            8.0,
+            9.0,
         ),
         (
             r#"edge_claims_requests_total{decision="deny",reason="claims_missing"}"#,
@@ -134,6 +134,10 @@ fn every_documented_metric_reaches_prometheus_under_its_labels() {
             1.0,
         ),
         ("edge_claims_config_refused_total", 1.0),
+        (
+            r#"edge_claims_edge_delay_seconds_count - ignoring(le) edge_claims_edge_delay_seconds_bucket{le="25"}"#,
+            1.0,
+        ),
         ("edge_claims_shadow_mode", 0.0),
         ("edge_claims_shadow_routes", 1.0),
         (
@@ -158,6 +162,8 @@ fn every_documented_metric_reaches_prometheus_under_its_labels() {
         );
     }
 
+    // Rates want a second event after the first was scraped.
+    mixed_traffic(&world, &remote);
     every_panel_shows_something(&prometheus);
     let metrics = documented();
     let types = world.envoy.admin("/stats/prometheus");
@@ -191,9 +197,14 @@ fn every_documented_metric_reaches_prometheus_under_its_labels() {
             }
         }
     }
+    // What an alert watches beside them.
+    let own = "envoy_wasm_edge_claims_vm_reload";
+    prometheus.query_until(own, |found| matches!(found, [one] if one.value == 0.0));
     // Nothing else is there under the filter's name, and nothing under a name with tags left in it.
     let names: BTreeSet<String> = metrics.iter().map(|metric| metric.name.clone()).collect();
-    for sample in prometheus.query(r#"{__name__=~".*(edge_claims|wasmcustom).*"}"#) {
+    for sample in
+        prometheus.query(r#"{__name__=~"edge_claims.*|.*(wasmcustom|_edge_claims_.*_total).*"}"#)
+    {
         let name = sample.label("__name__").unwrap();
         let base = ["_bucket", "_sum", "_count"]
             .iter()
@@ -233,7 +244,9 @@ fn mixed_traffic(world: &World, remote: &Key) {
     let reader = world.token_of(&["reader"]);
     let get = |path: &str| world.envoy.get(path);
     let status = |request: edge_claims_harness::Request| request.send().status;
-    // Eight that are allowed.
+    // Nine that are allowed.
+    let old = world.token(&json!({"iat": tokens::now() - 30}));
+    assert_eq!(status(get("/me").header(CLAIMS, &old)), 200);
     for _ in 0..3 {
         assert_eq!(status(get("/me").header(CLAIMS, &reader)), 200);
     }
@@ -350,11 +363,14 @@ fn routes_and_keys_beyond_their_bounds_are_counted_together() {
         r#"edge_claims_requests_total{decision="allow",reason="none"}"#,
         80.0,
     );
-    let all = page(&envoy);
     let of = |name: &str| -> Vec<f64> {
-        let named = all.iter().filter(|(series, _)| series.starts_with(name));
-        named.map(|(_, value)| *value).collect()
+        let named = page(&envoy).into_iter();
+        let named = named.filter(|(series, _)| series.starts_with(name));
+        named.map(|(_, value)| value).collect()
     };
+    // The page may show a flush half done.
+    let told = || (of("edge_claims_tokens_total{").iter().sum::<f64>() >= 80.0).then_some(());
+    envoy::wait("all tokens", told).unwrap();
     let tokens = of("edge_claims_tokens_total{");
     assert_eq!((tokens.len(), tokens.iter().sum::<f64>()), (65, 80.0));
     let routes = of("edge_claims_route_requests_total{");
@@ -378,7 +394,8 @@ fn a_config_push_loses_no_count_and_leaves_no_entry() {
             200
         );
     }
-    let config = policy(&[issuer(ISSUER, &[&world.key])]);
+    let mut config = policy(&[issuer(ISSUER, &[&world.key])]);
+    config["log"] = json!({"deny": 0.5});
     let result = world
         .envoy
         .reload(|setup| setup.without_filters().plugin(&config));
@@ -407,6 +424,7 @@ fn odd_names_keep_their_place() {
     let found = prometheus.query_until("edge_claims_tokens_total", |found| !found.is_empty());
     let kids: Vec<Option<&str>> = found.iter().map(|sample| sample.label("kid")).collect();
     assert_eq!(kids, [Some("a_._route_._x_.__\"\\__")]);
+    let _ = envoy.wait_for_log("mode is shadow: nothing is denied");
     let shadow = r#"edge_claims_requests_total{decision="shadow",reason="claims_missing"}"#;
     prometheus.query_until(shadow, |found| matches!(found, [one] if one.value == 1.0));
     prometheus.query_until(

@@ -7,11 +7,12 @@ use crate::every_reason::{LOG_KEY, Reasons, SECRET};
 use crate::support::{CLAIMS, World};
 
 /// With the filter's component of Envoy's log, and the filter itself, as loud as they get. Components
-/// that dump every header (`http`, `router`, `conn_handler`, `http2`) stay at `info`: what they print at
-/// trace level is Envoy's own, with or without the filter.
+/// that dump every header (`http`, `router`, `conn_handler`, `http2`) or every config (`config`, with
+/// what `key_values` puts into the VM's environment) stay at `info`: what they print at trace level is
+/// Envoy's own, with or without the filter.
 #[test]
 fn no_token_and_no_secret_is_ever_written() {
-    let loud = "wasm:trace,config:trace,filter:trace,jwt:trace,misc:trace";
+    let loud = "wasm:trace,filter:trace,jwt:trace,misc:trace";
     let mut world = Reasons::start(|_| {}, |setup| setup.component_log_level(loud));
     let mut answers = String::new();
     for (n, (reason, request)) in world.requests().into_iter().enumerate() {
@@ -165,7 +166,7 @@ fn hostile_ids_are_never_logged_raw_never_forwarded_and_counted() {
             .send();
         let id = response.header("x-correlation-id");
         assert!(
-            id.is_none() || id.as_deref() == Some("good"),
+            id.is_none_or(|id| id == "good" || id == "goodbad"),
             "{response:?}"
         );
     }
@@ -205,4 +206,30 @@ fn hostile_ids_are_never_logged_raw_never_forwarded_and_counted() {
         let line = log.lines().find(|line| line.contains(needle));
         assert_eq!(line, None, "{needle:?}");
     }
+}
+
+#[test]
+fn other_accepted_headers_carry_no_hostile_id_either() {
+    let world = World::with(
+        |policy| policy["correlation"] = json!({"accept": ["x-first", "x-correlation-id"]}),
+        |setup| setup,
+    );
+    let get = || world.envoy.get("/public/x");
+    let good = world.allowed(get().header("x-first", "good-1"));
+    assert_eq!(good.header("x-first").as_deref(), Some("good-1"));
+    assert_eq!(good.header("x-correlation-id").as_deref(), Some("good-1"));
+    let long = "x".repeat(10_000);
+    for bad in ["not an id", "a\"b", &long] {
+        let request = get()
+            .header("x-first", bad)
+            .header("x-correlation-id", "good-2");
+        let seen = world.allowed(request);
+        assert_eq!(seen.header("x-first"), None);
+        assert_eq!(seen.header("x-correlation-id").as_deref(), Some("good-2"));
+    }
+    let seen = world.allowed(get().header("x-first", "a").header("x-first", "b"));
+    assert!(seen.all("x-first").is_empty(), "{seen:?}");
+    let name = "wasmcustom.edge_claims_correlation_malformed_total";
+    let counted = || (world.envoy.stats().of(name) == 4).then_some(());
+    envoy::wait(name, counted).unwrap();
 }

@@ -5,19 +5,25 @@
 
 mod ambiguous;
 mod authorize;
+mod binding;
+mod chain;
 mod correlate;
 mod cors;
 mod every_reason;
 mod headers;
+mod keys;
 mod metrics;
 mod module;
 mod never_logged;
+mod one_use;
+mod oracle;
 mod paths;
 mod peers;
 mod policy;
 mod protocols;
 mod record;
 mod reload;
+mod rotation;
 mod scale;
 mod shadow;
 mod support;

@@ -1,5 +1,8 @@
 //! What most tests need: an issuer, a policy, and an Envoy that enforces it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use edge_claims_harness::envoy::wait;
 use edge_claims_harness::tokens::{self, Key};
 use edge_claims_harness::{Envoy, Request, Response, Setup, Upstream};
 use serde_json::{Value, json};
@@ -120,6 +123,51 @@ pub fn issuer(name: &str, keys: &[&Key]) -> Value {
         "algorithms": algorithms,
         "keys": {"inline": tokens::jwks(keys)},
     })
+}
+
+/// An issuer whose keys come from that cluster, fetched every second; with changes to `keys.remote`.
+pub fn remote_issuer(name: &str, cluster: &str, changes: &Value) -> Value {
+    let mut remote = json!({
+        "url": "http://keys.example.com/jwks.json",
+        "cluster": cluster,
+        "refresh": "1s",
+        "timeout": "500ms",
+    });
+    for (name, value) in changes.as_object().expect("changes are an object") {
+        remote[name] = value.clone();
+    }
+    json!({
+        "issuer": name,
+        "audiences": ["mesh.example.com"],
+        "algorithms": ["ES256"],
+        "keys": {"remote": remote},
+    })
+}
+
+/// How often keys were fetched, and how often in vain.
+pub fn fetches(envoy: &Envoy) -> (u64, u64) {
+    let stats = envoy.stats();
+    let of = |result: &str| {
+        stats.of(&format!(
+            "wasmcustom.result=.={result};.;edge_claims_key_fetches_total"
+        ))
+    };
+    (of("ok"), of("failed"))
+}
+
+/// Waits until something holds.
+#[track_caller]
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    wait(what, || holds().then_some(())).unwrap_or_else(|problem| panic!("{problem}"));
+}
+
+/// Sets a flag when its block ends, however it ends: a failed test must not leave its threads running.
+pub struct SetOnDrop<'f>(pub &'f AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A policy with a bit of everything.

@@ -141,6 +141,7 @@ fn claims_of_the_wrong_type_are_refused() {
         format!(r#"{{{base},"exp":Infinity}}"#),
         format!(r#"{{{base},"exp":1e400}}"#),
         format!(r#"{{{base},"exp":-1}}"#),
+        format!(r#"{{{base},"exp":99999999999999999999}}"#),
         format!(r#"{{{base},"exp":true}}"#),
         format!(r#"{{{base},"exp":[9999999999]}}"#),
         format!(r#"{{{base},"exp":null}}"#),
@@ -172,7 +173,6 @@ fn claims_of_the_wrong_type_are_refused() {
         .iter()
         .map(|payload| Order::raw(&world.key, &header, payload))
         .collect();
-    // Bytes that are not UTF-8, and huge numbers that are.
     let not_utf8 = [
         b"{\"iss\":\"https://edge.example.com\xff\",\"exp\":9999999999}".as_slice(),
         b"\xff\xfe",
@@ -181,16 +181,9 @@ fn claims_of_the_wrong_type_are_refused() {
     for (index, token) in mint(&orders).into_iter().enumerate() {
         let response = world.envoy.get("/me").header(CLAIMS, &token).send();
         let what = payloads.get(index).map_or("not UTF-8", String::as_str);
-        let sub_is_a_number = what.contains("\"sub\":7");
-        if !sub_is_a_number {
-            assert_eq!(response.status, 401, "{what:.200}: {response:?}");
-            assert_eq!(world.upstream.take(), [], "{what:.200} got through");
-        }
+        assert_eq!(response.status, 401, "{what:.200}: {response:?}");
+        assert_eq!(world.upstream.take(), [], "{what:.200} got through");
     }
-    let far = format!(r#"{{{base},"exp":99999999999999999999}}"#);
-    let far = mint(&[Order::raw(&world.key, &header, far)]).remove(0);
-    let response = world.envoy.get("/me").header(CLAIMS, far).send();
-    assert!([200, 401].contains(&response.status), "{response:?}");
 }
 
 #[test]
@@ -507,13 +500,14 @@ fn without_its_secret_an_issuer_loads_and_denies() {
     let envoy = Setup::new(&upstream).plugin(&policy(&[issuer])).start();
     let token = secret.sign(&tokens::claims(&json!({})));
     let response = envoy.get("/me").header(CLAIMS, token).send();
-    assert!([401, 503].contains(&response.status), "{response:?}");
+    assert_eq!(response.status, 503, "{response:?}");
+    assert_eq!(response.json()["code"], "keys_unavailable");
     // A secret that is not there must not be the empty one.
     let empty = Key::secret("HS256", "k1", b"");
     let payload = tokens::claims(&json!({})).to_string();
     let empty = mint(&[Order::raw(&empty, r#"{"alg":"HS256","kid":"k1"}"#, payload)]);
     let response = envoy.get("/me").header(CLAIMS, &empty[0]).send();
-    assert!([401, 503].contains(&response.status), "{response:?}");
+    assert_eq!(response.status, 503, "{response:?}");
     assert_eq!(upstream.count(), 0);
     assert_eq!(envoy.get("/public/x").send().status, 200);
     let _ = envoy.wait_for_log("NOT_THERE");

@@ -244,7 +244,12 @@ fn grpc_goes_all_the_way_and_is_denied_in_its_own_way() {
     assert_eq!(chain.mesh.record(&id)["protocol"], "HTTP/2");
     assert_eq!(chain.upstream.take().len(), 1);
 
-    let denied = call("/shop.Admin/Delete");
+    // Envoy denies before the request has ended, and resets the rest of it. Viceroy 0.22 (h2 0.3) hands
+    // that reset on, and now and then loses the answer before it: so once more, where it did.
+    let denied = (0..10)
+        .map(|_| call("/shop.Admin/Delete"))
+        .find(|response| response.status != 0)
+        .expect("an answer in ten calls");
     assert_eq!(
         denied.trailer("grpc-status").as_deref(),
         Some("7"),

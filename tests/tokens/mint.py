@@ -1,10 +1,11 @@
 """Signs tokens with libraries that have nothing to do with the filter's own.
 
-Reads one JSON object from standard input and writes a JSON list to standard output:
+Reads one JSON object from standard input and writes JSON to standard output:
 
   {"mint": [{"library": "pyjwt" | "joserfc" | "raw", "alg": "ES256", "key": JWK,
              "header": …, "payload": …}, …]}            -> tokens
   {"generate_rsa": 2}                                    -> private JWKs
+  {"generate_ec": "P-521"}                               -> a private JWK
 
 With "raw", header and payload are the encoded parts, and what stands in them is not looked at: the
 signature over them is good.
@@ -74,6 +75,8 @@ def main():
     request = json.load(sys.stdin)
     if "generate_rsa" in request:
         answer = [generate_rsa() for _ in range(request["generate_rsa"])]
+    elif "generate_ec" in request:
+        answer = joserfc.jwk.ECKey.generate_key(request["generate_ec"]).as_dict(private=True)
     else:
         libraries = {"pyjwt": pyjwt, "joserfc": rfc, "raw": raw}
         answer = [libraries[order["library"]](order) for order in request["mint"]]

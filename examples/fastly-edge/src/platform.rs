@@ -2,12 +2,13 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use fastly::http::Version;
 use fastly::log::Endpoint;
 use fastly::{ConfigStore, Request, Response, SecretStore};
 
 use fastly_edge::edge::{self, DEFAULT_CORRELATION_HEADER, Decision, Edge, Edits, Fresh};
 use fastly_edge::record::Record;
-use fastly_edge::reply::Reply;
+use fastly_edge::reply::{Form, Reply};
 
 /// The backends: gRPC needs one of its own, because Fastly speaks HTTP/2 to a backend only if asked.
 const BACKEND: &str = "mesh";
@@ -68,10 +69,12 @@ pub(crate) fn serve() {
         Decision::Reply(reply) => own(reply),
         Decision::Forward(edits) => {
             apply(&mut client, edits);
-            let backend = match request.form() {
-                fastly_edge::reply::Form::Grpc => GRPC_BACKEND,
-                fastly_edge::reply::Form::Problem => BACKEND,
+            // The hop to the mesh has a protocol of its own, whatever the client speaks.
+            let (backend, version) = match request.form() {
+                Form::Grpc => (GRPC_BACKEND, Version::HTTP_2),
+                Form::Problem => (BACKEND, Version::HTTP_11),
             };
+            client.set_version(version);
             match client.send(backend) {
                 Ok(response) => response,
                 Err(error) => {

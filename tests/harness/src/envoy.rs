@@ -318,7 +318,9 @@ impl Envoy {
             signs.push(format!("Envoy ended: {status}"));
         } else {
             for (name, value) in self.stats().0 {
+                // What begins with `wasmcustom.` are the filter's own metrics.
                 let failure = name.contains("wasm")
+                    && !name.starts_with("wasmcustom.")
                     && (name.contains("fail") || name.contains("crash") || name.contains("reload"));
                 if failure && value > 0 {
                     signs.push(format!("{name}: {value}"));

@@ -17,6 +17,8 @@
 //! | [`setup`] | the configuration of an Envoy: listener, filters, upstreams, TLS |
 //! | [`envoy`] | a running Envoy: requests, reloads, logs, statistics, and the check at its end |
 //! | [`upstream`] | the server behind it, which records and echoes every byte |
+//! | [`keyserver`] | a server of key sets that counts its callers, and can answer badly |
+//! | [`provider`] | a real OpenID provider whose keys rotate |
 //! | [`client`] | requests over HTTP/1.1, HTTP/2 and gRPC, well-formed or not |
 //! | [`tokens`] | tokens by jwt-simple and by independent libraries, well-formed or not |
 //! | [`prometheus`] | a Prometheus that scrapes an Envoy, and `promtool` |
@@ -29,7 +31,9 @@ pub mod client;
 pub mod envoy;
 mod h1;
 mod h2;
+pub mod keyserver;
 pub mod prometheus;
+pub mod provider;
 pub mod setup;
 pub mod tls;
 pub mod tokens;
@@ -38,7 +42,9 @@ pub mod upstream;
 
 pub use client::{Client, Request, Response};
 pub use envoy::{Envoy, Reload};
+pub use keyserver::{Bad, KeyServer};
 pub use prometheus::Prometheus;
+pub use provider::Provider;
 pub use setup::Setup;
 pub use upstream::{Seen, Upstream};
 

@@ -54,6 +54,12 @@ impl Setup {
         Self::empty().cluster(cluster(UPSTREAM, upstream.port()))
     }
 
+    /// A listener in front of another Envoy: the next hop of a chain.
+    #[must_use]
+    pub fn before(next: &Envoy) -> Self {
+        Self::empty().cluster(cluster(UPSTREAM, next.port()))
+    }
+
     pub(crate) fn empty() -> Self {
         Self {
             filters: Vec::new(),

@@ -92,6 +92,25 @@ pub fn python() -> &'static Path {
     })
 }
 
+/// The folder that has the packages of `tests/oidc/package-lock.json`.
+#[must_use]
+pub fn oidc() -> &'static Path {
+    static OIDC: OnceLock<PathBuf> = OnceLock::new();
+    OIDC.get_or_init(|| {
+        let path = installed("oidc");
+        let works = Command::new("node")
+            .args(["--input-type=module", "--eval", "import 'oidc-provider'"])
+            .current_dir(&path)
+            .output();
+        assert!(
+            works.is_ok_and(|output| output.status.success()),
+            "there is no OpenID provider at {}, or no Node 20: run `make setup`",
+            path.display()
+        );
+        path
+    })
+}
+
 /// Asks the set-up, which alone knows its places.
 fn installed(name: &str) -> PathBuf {
     let output = Command::new(root().join("scripts/setup"))

@@ -1,0 +1,239 @@
+//! The Istio manifests: against the schemas of the CRDs, and each plugin config as istiod sends it.
+
+use serde_json::{Map, Value, json};
+
+use crate::{loads, path, read, yaml};
+
+const MANIFESTS: [(&str, &str, &str); 4] = [
+    (
+        "gateway-wasmplugin",
+        "WasmPlugin",
+        "examples/gateway/per-session.yaml",
+    ),
+    (
+        "gateway-trafficextension",
+        "TrafficExtension",
+        "examples/gateway/per-session.yaml",
+    ),
+    (
+        "sidecar-wasmplugin",
+        "WasmPlugin",
+        "examples/sidecar/orders.yaml",
+    ),
+    (
+        "sidecar-trafficextension",
+        "TrafficExtension",
+        "examples/sidecar/orders.yaml",
+    ),
+];
+
+/// Whether kubectl (YAML 1.1) takes a bare scalar for a boolean.
+pub fn is_yaml_1_1_boolean(text: &str) -> bool {
+    let words = ["y", "n", "yes", "no", "on", "off", "true", "false"];
+    words.contains(&text.to_ascii_lowercase().as_str())
+}
+
+fn manifest(name: &str) -> Value {
+    yaml(name, &read(&format!("istio/{name}.yaml")))
+}
+
+/// The part with the module: of a WasmPlugin the whole `spec`.
+fn wasm(manifest: &Value) -> &Value {
+    let spec = &manifest["spec"];
+    spec.get("wasm").unwrap_or(spec)
+}
+
+/// The schema of a CRD as the API server applies it to what kubectl sends: a field that it does not
+/// know is an error (`kubectl apply --validate=strict`, the default).
+fn validator(kind: &str) -> jsonschema::Validator {
+    fn strict(schema: &mut Value) {
+        match schema {
+            Value::Object(members) => {
+                members.values_mut().for_each(strict);
+                let open = members.contains_key("additionalProperties")
+                    || members.contains_key("x-kubernetes-preserve-unknown-fields");
+                if members.get("properties").is_some_and(Value::is_object)
+                    && members.get("type") == Some(&json!("object"))
+                    && !open
+                {
+                    members.insert("additionalProperties".into(), json!(false));
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(strict),
+            _ => {}
+        }
+    }
+    let file = format!("istio/testdata/{}.schema.json", kind.to_lowercase());
+    let mut schema: Value = serde_json::from_str(&read(&file)).unwrap();
+    for always in ["apiVersion", "kind", "metadata"] {
+        schema["properties"][always] = json!({});
+    }
+    strict(&mut schema);
+    jsonschema::validator_for(&schema).unwrap()
+}
+
+#[test]
+fn the_manifests_fit_the_crds() {
+    for (name, kind, _) in MANIFESTS {
+        let manifest = manifest(name);
+        assert_eq!(manifest["kind"], kind);
+        assert_eq!(manifest["apiVersion"], "extensions.istio.io/v1alpha1");
+        let errors: Vec<String> = validator(kind)
+            .iter_errors(&manifest)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        assert_eq!(errors, Vec::<String>::new(), "{name}");
+    }
+}
+
+/// The schemas do find mistakes.
+#[test]
+fn the_crds_refuse_what_is_wrong() {
+    for (name, kind, _) in MANIFESTS {
+        let changes: [fn(&mut Value); 4] = [
+            |wasm| wasm["failStrategy"] = json!("FAIL_CLOSED"),
+            |wasm| wasm["pluginConfig"] = json!("text"),
+            |wasm| wasm["pluginConfiguration"] = json!({}),
+            |wasm| wasm["sha256"] = json!("sha256:00"),
+        ];
+        for change in changes {
+            let mut manifest = manifest(name);
+            let spec = &mut manifest["spec"];
+            let at = if spec.get("wasm").is_some() {
+                &mut spec["wasm"]
+            } else {
+                spec
+            };
+            change(at);
+            assert!(!validator(kind).is_valid(&manifest), "{name}: {manifest}");
+        }
+    }
+}
+
+#[test]
+fn the_manifests_avoid_the_traps() {
+    for (name, _, example) in MANIFESTS {
+        let manifest = manifest(name);
+        let wasm = wasm(&manifest);
+        assert_eq!(wasm["failStrategy"], "FAIL_RELOAD", "{name}");
+        assert_eq!(manifest["spec"]["phase"], "AUTHN", "{name}");
+        let modes: Vec<&Value> = manifest["spec"]["match"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|entry| &entry["mode"])
+            .collect();
+        if name.starts_with("gateway") {
+            assert!(modes.is_empty(), "{name}: a gateway counts as CLIENT");
+        } else {
+            assert_eq!(modes, [&json!("SERVER")], "{name}");
+        }
+        assert_eq!(
+            wasm["pluginConfig"],
+            yaml(example, &read(example)),
+            "{name} has drifted"
+        );
+    }
+}
+
+/// What kubectl (YAML 1.1 keys, no null), the Struct (doubles) and istiod (sorted keys, compact, with
+/// `<>&` escaped) make of a config that was written as YAML.
+fn as_istiod_sends_it(config: &Value) -> String {
+    fn convert(value: &Value) -> Value {
+        match value {
+            Value::Object(members) => {
+                let mut names: Vec<&String> = members.keys().collect();
+                names.sort();
+                let mut sorted = Map::new();
+                for name in names {
+                    let member = &members[name];
+                    let key = match name.to_ascii_lowercase().as_str() {
+                        "y" | "yes" | "on" => "true".to_owned(),
+                        "n" | "no" | "off" => "false".to_owned(),
+                        _ => name.clone(),
+                    };
+                    if !member.is_null() {
+                        sorted.insert(key, convert(member));
+                    }
+                }
+                Value::Object(sorted)
+            }
+            Value::Array(items) => items.iter().map(convert).collect(),
+            // The smallest text of the double: 1.0 is 1.
+            Value::Number(number) => {
+                let double = number.as_f64().unwrap();
+                if double.fract() == 0.0 && double.abs() < 1e15 {
+                    json!(double as i64)
+                } else {
+                    json!(double)
+                }
+            }
+            other => other.clone(),
+        }
+    }
+    let text = convert(config).to_string();
+    text.replace('<', "\\u003c")
+        .replace('>', "\\u003e")
+        .replace('&', "\\u0026")
+}
+
+#[test]
+fn plugin_configs_load_as_istiod_sends_them() {
+    let load = |name: &str, config: &Value| {
+        let sent = as_istiod_sends_it(config);
+        if let Err(refused) = edge_claims::config::load(sent.as_bytes()) {
+            panic!("{name}: {refused}\n{sent}");
+        }
+    };
+    for (name, _, _) in MANIFESTS {
+        load(name, &wasm(&manifest(name))["pluginConfig"]);
+    }
+    let mut full = yaml("full.yaml", &read("examples/config/full.yaml"));
+    // What the README warns of: `y` of an EC key survives only where it is quoted, which no parser
+    // of YAML 1.2 can tell. As it is quoted there, it stays.
+    full["claims"]["issuers"][0]["keys"]
+        .as_object_mut()
+        .unwrap()
+        .remove("inline");
+    load("full.yaml", &full);
+}
+
+#[test]
+fn doubles_count_as_whole_numbers() {
+    let mut config = yaml("full.yaml", &read("examples/config/full.yaml"));
+    config["claims"]["max_bytes"] = json!(8192.0);
+    config["rbac"]["routes"][2]["enforce_percent"] = json!(100.0);
+    config["rbac"]["routes"][2]["on_failure"]["keys_unavailable"] = json!(503.0);
+    loads("full.yaml with doubles", &config);
+}
+
+/// A bare `y` arrives as "true": the config must not load with half a key.
+#[test]
+fn a_key_that_yaml_1_1_has_spoilt_is_refused() {
+    let config = yaml("full.yaml", &read("examples/config/full.yaml"));
+    let refused = edge_claims::config::load(as_istiod_sends_it(&config).as_bytes());
+    let text = refused.expect_err("the key has lost its y").to_string();
+    assert!(text.contains("claims.issuers[0].keys.inline"), "{text}");
+    assert!(text.contains("write \"y\" in quotes"), "{text}");
+}
+
+#[test]
+fn an_absent_config_is_refused() {
+    assert!(edge_claims::config::load(b"").is_err());
+}
+
+#[test]
+fn no_manifest_is_untested() {
+    let mut found: Vec<String> = std::fs::read_dir(path("istio"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".yaml") && name != "keys-serviceentry.yaml")
+        .collect();
+    found.sort();
+    let mut known: Vec<String> = MANIFESTS
+        .iter()
+        .map(|(name, _, _)| format!("{name}.yaml"))
+        .collect();
+    known.sort();
+    assert_eq!(found, known);
+}

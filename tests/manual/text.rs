@@ -1,0 +1,145 @@
+//! Code blocks and links of the Markdown files.
+
+use std::path::{Path, PathBuf};
+
+use crate::{loads, path, read, yaml};
+
+/// The Markdown files of the tree, but for what is built or fetched.
+fn pages() -> Vec<PathBuf> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let skipped = name.starts_with('.') || name == "target" || name == "node_modules";
+            if path.is_dir() && !skipped {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&path(""), &mut found);
+    found
+}
+
+/// The fenced blocks of a language, and the line that each begins at.
+fn blocks(text: &str, language: &str) -> Vec<(usize, String)> {
+    let mut blocks = Vec::new();
+    let mut open: Option<(usize, bool, String)> = None;
+    for (number, line) in text.lines().enumerate() {
+        match (&mut open, line.trim_start().strip_prefix("```")) {
+            (None, Some(info)) => open = Some((number + 1, info.trim() == language, String::new())),
+            (Some((start, wanted, block)), Some(_)) => {
+                if *wanted {
+                    blocks.push((*start, std::mem::take(block)));
+                }
+                open = None;
+            }
+            (Some((_, _, block)), None) => {
+                block.push_str(line);
+                block.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    blocks
+}
+
+/// Whole configs have `claims` and `rbac`; parts of one are shown too.
+#[test]
+fn whole_configs_in_the_docs_load() {
+    let mut count = 0;
+    for page in pages() {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for language in ["yaml", "json"] {
+            for (line, block) in blocks(&text, language) {
+                let name = format!("{}:{line}", page.display());
+                let config = yaml(&name, &block);
+                if config.get("claims").is_some() && config.get("rbac").is_some() {
+                    loads(&name, &config);
+                    count += 1;
+                }
+            }
+        }
+    }
+    assert!(count > 0, "there is no config to copy in the docs");
+}
+
+#[test]
+fn the_readme_has_a_config_to_copy() {
+    let blocks = blocks(&read("README.md"), "yaml");
+    let whole = blocks
+        .iter()
+        .filter(|(_, block)| block.contains("claims:") && block.contains("rbac:"));
+    assert_eq!(whole.count(), 1);
+}
+
+#[test]
+fn links_lead_somewhere() {
+    for page in pages() {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for target in text.split("](").skip(1) {
+            let target = target.split(')').next().unwrap_or_default();
+            let file = target.split('#').next().unwrap_or_default();
+            if file.is_empty() || file.contains("://") {
+                continue;
+            }
+            let linked = page.parent().unwrap().join(file);
+            assert!(linked.exists(), "{}: {target}", page.display());
+        }
+    }
+}
+
+/// `make x` in the docs is a target of the Makefile.
+#[test]
+fn make_targets_exist() {
+    let makefile = read("Makefile");
+    for page in pages() {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for (_, block) in blocks(&text, "sh") {
+            for line in block.lines() {
+                let command = line.split('#').next().unwrap_or_default().trim();
+                let Some(targets) = command.strip_prefix("make ") else {
+                    continue;
+                };
+                let words = targets.split("&&").next().unwrap_or_default();
+                for target in words.split_whitespace().filter(|word| !word.contains('=')) {
+                    let rule = format!("\n{target}:");
+                    assert!(
+                        makefile.contains(&rule),
+                        "{}: make {target}",
+                        page.display()
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// What the demo prints is quoted in the README: its reasons are real, and its requests are those of
+/// the demo.
+#[test]
+fn the_readme_shows_the_demo() {
+    let readme = read("README.md");
+    let demo = read("tests/harness/src/bin/demo.rs");
+    let table = blocks(&readme, "text")
+        .into_iter()
+        .map(|(_, block)| block)
+        .find(|block| block.contains("CORRELATION ID"))
+        .expect("the README shows what the demo prints");
+    let mut rows = 0;
+    for line in table.lines().skip(1).filter(|line| !line.starts_with("  ")) {
+        let (what, rest) = line.split_at(30.min(line.len()));
+        let reason = rest.split_whitespace().nth(1);
+        let (Some(reason), false) = (reason, what.trim().is_empty()) else {
+            continue;
+        };
+        let known = reason == "-" || edge_claims::denial::Reason::from_code(reason).is_some();
+        if known {
+            assert!(demo.contains(&format!("\"{}\"", what.trim())), "{line}");
+            rows += 1;
+        }
+    }
+    assert!(rows >= 8, "{rows} rows");
+}
