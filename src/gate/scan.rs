@@ -150,9 +150,9 @@ impl<'a> Scan<'a> {
     fn note(&mut self, role: Role, name: &'a [u8], value: &'a [u8], config: &Config) {
         let exact = |expected: &str| name == expected.as_bytes();
         match role {
-            Role::Method => self.method = value,
-            Role::Path => self.path = value,
-            Role::Authority => self.authority = value,
+            Role::Method if exact(":method") => self.method = value,
+            Role::Path if exact(":path") => self.path = value,
+            Role::Authority if exact(":authority") => self.authority = value,
             Role::ContentType if exact("content-type") => self.grpc |= is_grpc(value),
             Role::Origin if exact("origin") => self.origin = true,
             Role::PreflightMethod if exact("access-control-request-method") => {
@@ -179,7 +179,12 @@ impl<'a> Scan<'a> {
                 }
             }
             Role::Strip | Role::Token | Role::Correlation => self.strip(name),
-            Role::ContentType | Role::Origin | Role::PreflightMethod => {}
+            Role::Method
+            | Role::Path
+            | Role::Authority
+            | Role::ContentType
+            | Role::Origin
+            | Role::PreflightMethod => {}
         }
     }
 

@@ -67,6 +67,18 @@ fn a_host_that_is_none_is_malformed_whatever_the_token() {
     assert_eq!(bench.verdict(&Vec::new()), "deny/request_malformed/-");
 }
 
+/// Found by fuzzing: a name that is not quite the pseudo-header's says nothing of the request.
+#[test]
+fn only_the_pseudo_headers_themselves_say_what_is_asked_for() {
+    let mut bench = Bench::new();
+    for name in [":pAth", ":PATH"] {
+        let mut request = get("/me", &[(name, "/public/x")]);
+        assert_eq!(bench.verdict(&request), "deny/claims_missing/me");
+        request.remove(1);
+        assert_eq!(bench.verdict(&request), "deny/request_malformed/-");
+    }
+}
+
 #[test]
 fn each_fault_of_a_token_has_its_reason() {
     let mut bench = Bench::with(|policy| {
