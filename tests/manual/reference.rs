@@ -32,7 +32,7 @@ fn place_of(raw: &str) -> String {
     let place = place.replace(".allow[]", ".allow");
     match place.find(".allow.when") {
         Some(at) => format!("{}.allow.when", &place[..at]),
-        None => place.replace(".path_rules", ".path_rules"),
+        None => place,
     }
 }
 
