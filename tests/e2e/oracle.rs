@@ -355,8 +355,10 @@ fn mutated(random: &mut Random, token: &str) -> String {
         }
         10 => {
             let header = String::from_utf8(from_base64url(parts[0])).unwrap();
-            let header =
-                header.replace("\"kid\"", *random.pick(&["\"kie\"", "\"Kid\"", "\"kid\" "]));
+            let header = header.replace(
+                "\"kid\"",
+                random.pick::<&str>(&["\"kie\"", "\"Kid\"", "\"kid\" "]),
+            );
             return format!("{}.{}.{}", base64url(header.as_bytes()), parts[1], parts[2]);
         }
         _ => {
