@@ -23,14 +23,16 @@ demo: setup wasm ## see the filter at work in a real Envoy (KEEP=1 leaves it run
 	@cargo run --package edge-claims-harness --bin demo
 
 .PHONY: test
-test: setup lint doc unit wasm e2e ## everything: lints, docs, unit, property and end-to-end tests
+test: setup lint doc unit wasm e2e ## lints, docs, unit, property and end-to-end tests
+	@printf '\nThere is one more: `make test-edge` runs the whole way behind a real edge (it builds Viceroy once: minutes).\n'
 
 .PHONY: test-edge
 test-edge: setup wasm ## client → a Fastly edge under Viceroy → Envoy → upstream (builds Viceroy once: minutes)
 	$(call say,the edge of examples/fastly-edge)
 	cd examples/fastly-edge && cargo fmt --check && cargo clippy --all-targets --locked -- -D warnings && \
-	  cargo test --locked
+	  cargo clippy --locked --release --bin fastly-edge --target wasm32-wasip1 -- -D warnings && cargo test --locked
 	$(call say,the whole way)
+	cargo clippy --package edge-claims-harness --test edge -- -D warnings
 	@tests/edge/setup
 	cargo test --package edge-claims-harness --test edge
 
@@ -48,7 +50,7 @@ lint: ## formatting and clippy, with and without the proxy, for the host and for
 .PHONY: doc
 doc: ## the documentation, without warnings
 	$(call say,documentation)
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --features proxy
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --features proxy,cli
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --package edge-claims-harness
 
 .PHONY: unit

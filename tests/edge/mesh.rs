@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::viceroy::{Stores, Viceroy};
-use crate::world::{BACKENDS, EdgeKey, World, payload, with_session};
+use crate::world::{BACKENDS, EdgeKey, LOG_KEY, World, payload, with_session};
 
 /// Envoy with the filter, which trusts the edge.
 pub struct Mesh {
@@ -27,6 +27,7 @@ impl Mesh {
         let envoy = Setup::new(upstream)
             .http2_upstreams()
             .hcm(&json!({"access_log": access_logs(logs.path())}))
+            .environment("EDGE_CLAIMS_LOG_KEY", LOG_KEY)
             .plugin(&config)
             .start();
         Self { envoy, logs }
@@ -137,7 +138,7 @@ fn policy(key: &EdgeKey) -> Value {
             ],
         },
         "identity": {"headers": {"x-auth-subject": ["sub"], "x-auth-roles": ["roles"]}},
-        "log": {"access_fields": [
+        "log": {"hash_key_env": "EDGE_CLAIMS_LOG_KEY", "access_fields": [
             "correlation_id", "verdict", "reason", "route", "issuer", "kid", "subject", "correlation_source",
         ]},
     })
@@ -201,6 +202,8 @@ fn one_id_leads_from_the_client_through_both_logs_to_the_upstream() {
         assert_eq!(mesh[name], value, "{name} in {mesh}");
     }
     assert_eq!(mesh["status"], 200);
+    assert!(edge["subject"].is_string(), "{edge}");
+    assert_eq!(mesh["subject"], edge["subject"], "one key, one hash");
     assert_eq!(mesh["reason"], Value::Null);
     assert!(mesh["start_time"].as_str().unwrap() >= edge["time"].as_str().unwrap());
     let text = chain.mesh.text(&id);

@@ -1,7 +1,7 @@
 //! The join, proven: a mixed run of more than 10,000 requests, of which every one that reached the mesh
 //! is found in both logs, once, and ends in the logs where it ended for its client.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 use std::sync::Mutex;
@@ -27,8 +27,11 @@ const SECOND: &str = "https://second.example.com";
 /// A kind of request, and where it must end: the place and the reason of the join.
 struct Case {
     end: (&'static str, &'static str),
-    send: Box<dyn Fn(&Run, usize) -> Sent + Sync>,
+    send: Send,
 }
+
+/// Sends the request of that number.
+type Send = Box<dyn Fn(&Run, usize) -> Sent + Sync>;
 
 /// What a case did: the ID that its client got, or nothing where the client gets none.
 struct Sent {
@@ -100,7 +103,7 @@ impl Run {
     }
 
     fn through_edge(&self, number: usize, request: Request) -> Sent {
-        let mut request = if number % 3 == 0 {
+        let mut request = if number.is_multiple_of(3) {
             request.http2()
         } else {
             request
@@ -128,7 +131,7 @@ impl Run {
         let id = format!("second-{number}");
         let client: Client = self.mesh.envoy.client();
         let request = client.get("/second").header("x-correlation-id", &id);
-        let request = if number % 2 == 0 {
+        let request = if number.is_multiple_of(2) {
             request.http2()
         } else {
             request
@@ -431,9 +434,17 @@ fn every_request_of_a_mixed_run_is_found_in_both_logs_once() {
     let run = Run::start(&upstream);
     let cases: Vec<Case> = edge_cases().into_iter().chain(second_cases()).collect();
 
+    let denied: BTreeSet<&str> = cases
+        .iter()
+        .filter(|case| case.end.0 == "filter")
+        .map(|case| case.end.1)
+        .collect();
+    assert_eq!(denied, every_reason(), "each deny reason has its case");
     // What a number has in common with 2, 3 and 7 decides protocol and ID: so every case gets all of them.
     assert!(
-        [2, 3, 7].iter().all(|divisor| cases.len() % divisor != 0),
+        [2, 3, 7]
+            .iter()
+            .all(|divisor| !cases.len().is_multiple_of(*divisor)),
         "{}",
         cases.len()
     );
@@ -537,6 +548,18 @@ fn every_request_of_a_mixed_run_is_found_in_both_logs_once() {
         }
     }
     let _ = &run.world;
+}
+
+/// The codes of all deny reasons, but for `internal`, which nobody can provoke.
+fn every_reason() -> BTreeSet<&'static str> {
+    let (_, code) = include_str!("../../src/denial.rs")
+        .split_once("pub const fn code")
+        .expect("the function that names them");
+    code.lines()
+        .map_while(|line| (line != "    }").then_some(line))
+        .filter_map(|line| line.split('"').nth(1))
+        .filter(|code| *code != "internal")
+        .collect()
 }
 
 /// Writes both edges' logs to one file, waits until the mesh has logged all, and joins: the summary, and

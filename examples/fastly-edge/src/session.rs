@@ -151,7 +151,9 @@ impl Key {
         }
         let verifier = match (member("kty")?, member("alg")) {
             ("EC", None | Some("ES256")) => Verifier::Es256(ES256PublicKey::from_jwk(&text).ok()?),
-            ("RSA", None | Some("RS256")) => Verifier::Rs256(Box::new(RS256PublicKey::from_jwk(&text).ok()?)),
+            ("RSA", None | Some("RS256")) => {
+                Verifier::Rs256(Box::new(RS256PublicKey::from_jwk(&text).ok()?))
+            }
             _ => return None,
         };
         Some(Self {
