@@ -11,6 +11,7 @@ With "raw", header and payload are the encoded parts, and what stands in them is
 signature over them is good.
 """
 
+import functools
 import hashlib
 import hmac
 import json
@@ -49,11 +50,18 @@ def raw(order):
     return signed.decode() + "." + jwt.utils.base64url_encode(signature).decode()
 
 
+@functools.cache
+def private_key(jwk):
+    """Of a JWK as text: to check a key again for each token would be most of the work."""
+    jwk = json.loads(jwk)
+    return KINDS[jwk["kty"]].import_key(jwk).private_key
+
+
 def sign(alg, jwk, signed):
     if alg.startswith("HS"):
         secret = jwt.utils.base64url_decode(jwk["k"].encode())
         return hmac.new(secret, signed, getattr(hashlib, "sha" + alg[2:])).digest()
-    key = KINDS[jwk["kty"]].import_key(jwk).private_key
+    key = private_key(json.dumps(jwk))
     if alg == "EdDSA":
         return key.sign(signed)
     digest = {"256": hashes.SHA256, "384": hashes.SHA384, "512": hashes.SHA512}[alg[2:]]()
