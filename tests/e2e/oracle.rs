@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::support::{CLAIMS, ISSUER};
 
 /// Where the filter rejects what `jwt_authn` accepts, and why it does.
-const STRICTER: [(&str, &str); 8] = [
+const STRICTER: [(&str, &str); 9] = [
     (
         "claims_malformed",
         "duplicate JSON keys, `crit`, `b64`, `zip` and `jwk` in the header, registered claims of another type, base64url that is not canonical",
@@ -34,6 +34,10 @@ const STRICTER: [(&str, &str); 8] = [
     ("claim_required", "`exp` is always required here"),
     ("not_yet_valid", "jwt_authn does not look at `iat`"),
     ("expired", "a fraction of `exp` is cut off here"),
+    (
+        "signature_invalid",
+        "jwt_authn takes an ECDSA signature with bytes behind it; RFC 7518 §3.4 fixes its length",
+    ),
 ];
 
 #[test]
@@ -51,6 +55,7 @@ fn what_jwt_authn_rejects_is_never_accepted() {
     ];
     let upstream = Upstream::start();
     let envoy = Setup::new(&upstream)
+        .log_level("warning")
         .hcm(
             &json!({"route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
             {"match": {"prefix": "/"}, "direct_response": {"status": 200}}]}]}}),
