@@ -307,6 +307,12 @@ fn what_clients_send_makes_no_series() {
         r#"edge_claims_requests_total{decision="allow",reason="none"}"#,
         4.0,
     );
+    // The last request above: when it was told, all others were.
+    becomes(
+        &world.envoy,
+        r#"edge_claims_route_requests_total{decision="deny",route="orders-read"}"#,
+        1.0,
+    );
     let before = series(&world.envoy);
     let attacker = Key::generate("ES256", "made-up");
     for number in 0..100 {

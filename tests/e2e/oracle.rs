@@ -48,8 +48,8 @@ fn what_jwt_authn_rejects_is_never_accepted() {
 
     let keys = [
         Key::generate("ES256", "es256"),
-        Key::generate("RS256", "rs"),
-        Key::generate("PS256", "ps"),
+        Key::generate("RS256", "RS"),
+        Key::generate("PS256", "PS"),
         Key::generate("EdDSA", "eddsa"),
         Key::generate("ES384", "es384"),
     ];
