@@ -76,3 +76,9 @@ fuzz: ## fuzz paths, tokens, configs and headers, FUZZ_SECONDS each (needs a nig
 	  cargo +nightly fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
 	    -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 || exit 1; \
 	done
+
+.PHONY: bench
+bench: setup wasm ## what the filter costs in a real Envoy, beside the native chain (BENCH_ARGS=--quick)
+	@command -v h2load > /dev/null && command -v wrk > /dev/null || \
+	  { echo "bench: h2load or wrk is missing; run: apt-get install nghttp2-client wrk"; exit 1; }
+	benches/run $(BENCH_ARGS)
