@@ -148,6 +148,19 @@ fn header_conflicts(config: &Config, root: &Node<'_>) {
     for name in &config.identity.strip {
         add(name, format!("identity.strip: {name}"));
     }
+    // A condition sees the header as the client sent it, which is just what is never believed.
+    for route in config.rbac.routes.routes() {
+        for name in route.access.tested_headers() {
+            let folded = name.replace('_', "-");
+            if let Some((_, meaning)) = meanings.iter().find(|(known, _)| *known == folded) {
+                root.refuse::<()>(Fault::Conflict(format!(
+                    "route {} has a condition on the header {name}, which is {meaning}: a client can \
+                     send it; test the claim instead",
+                    route.name
+                )));
+            }
+        }
+    }
     if config.correlation.accept.contains(&config.claims.header) {
         root.refuse::<()>(Fault::Conflict(format!(
             "correlation.accept holds claims.header, {}: a token is no ID, and would go into logs",

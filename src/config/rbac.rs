@@ -1,6 +1,6 @@
 //! The section `rbac`: roles, path rules, routes.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 
 use super::access;
 use super::problem::Fault;
@@ -296,7 +296,7 @@ fn route_name(node: &Node<'_>) -> Option<String> {
 
 fn methods(node: &Node<'_>) -> Option<Vec<String>> {
     let count = node.items()?.len();
-    let mut seen: HashMap<String, ()> = HashMap::new();
+    let mut seen: BTreeSet<String> = BTreeSet::new();
     let methods = node.list(
         "the methods it is for, or leave the key out for all",
         |node| {
@@ -308,7 +308,7 @@ fn methods(node: &Node<'_>) -> Option<Vec<String>> {
                 return node
                     .refuse_value("a method in upper case, like GET; CONNECT is always denied");
             }
-            if seen.insert(text.to_owned(), ()).is_some() {
+            if !seen.insert(text.to_owned()) {
                 return node.refuse_value("it stands in this list already");
             }
             Some(text.to_owned())

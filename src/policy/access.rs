@@ -207,6 +207,17 @@ impl Access {
         self.0.contains(&Alternative::Public)
     }
 
+    /// The names of all headers that any alternative looks at.
+    pub fn tested_headers(&self) -> impl Iterator<Item = &str> {
+        self.0
+            .iter()
+            .filter_map(|alternative| match alternative {
+                Alternative::Conditions(conditions) => conditions.when.as_ref(),
+                Alternative::Public | Alternative::Authenticated => None,
+            })
+            .flat_map(Test::headers)
+    }
+
     /// The names of the path variables that any alternative binds.
     pub fn bound_variables(&self) -> impl Iterator<Item = &str> {
         self.0

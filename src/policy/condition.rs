@@ -117,6 +117,17 @@ pub enum TestError {
 }
 
 impl Test {
+    /// The names of all headers that it looks at.
+    #[must_use]
+    pub fn headers(&self) -> Vec<&str> {
+        match self {
+            Self::All(tests) | Self::Any(tests) => tests.iter().flat_map(Self::headers).collect(),
+            Self::Not(test) => test.headers(),
+            Self::Header { name, .. } => vec![name],
+            Self::Claim { .. } | Self::Peer(_) => Vec::new(),
+        }
+    }
+
     /// Looks for what would always or never hold.
     ///
     /// # Errors

@@ -309,7 +309,7 @@ pub fn mint(orders: &[Order]) -> Vec<String> {
 
 /// An RSA key of the stock: the first that is not taken by another `kid`.
 fn rsa_key(kid: &str) -> Value {
-    const STOCK: usize = 4;
+    const STOCK: usize = 8;
     static KEYS: OnceLock<Vec<Value>> = OnceLock::new();
     static TAKEN: std::sync::Mutex<BTreeSet<(usize, String)>> =
         std::sync::Mutex::new(BTreeSet::new());
