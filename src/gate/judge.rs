@@ -85,6 +85,15 @@ impl Ruling {
     }
 }
 
+/// A request whose host and path are read, and the route that decides about it.
+struct Located<'r> {
+    scan: &'r Scan<'r>,
+    headers: &'r Headers<'r>,
+    host: CanonicalHost<'r>,
+    path: CanonicalPath<'r>,
+    route: Option<RouteId>,
+}
+
 /// What the request's token came to.
 enum Credentials {
     Verified(Verified),
@@ -144,7 +153,7 @@ impl Gate {
         if let Some(judgement) = self.preflight(scan, &host, &path) {
             return judgement;
         }
-        let located = match self.config.rbac.routes.find(&host, scan.method, &path) {
+        let route = match self.config.rbac.routes.find(&host, scan.method, &path) {
             Ok(found) => Some(found.id),
             Err(Unmatched::NoRoute) => None,
             Err(Unmatched::Ambiguous { class, route }) => {
@@ -154,24 +163,15 @@ impl Gate {
                 };
             }
         };
-        let public = located.is_some_and(|id| {
-            self.config
-                .rbac
-                .routes
-                .get(id)
-                .is_some_and(|route| route.access.is_public())
-        });
         let credentials = self.credentials(scan, &host, around);
-        self.authorize(
+        let request = Located {
             scan,
             headers,
-            &host,
-            &path,
-            located,
-            public,
-            credentials,
-            around,
-        )
+            host,
+            path,
+            route,
+        };
+        self.authorize(&request, &credentials, around)
     }
 
     /// What the request's token is worth.
@@ -221,31 +221,25 @@ impl Gate {
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
     fn authorize(
         &mut self,
-        scan: &Scan<'_>,
-        headers: &Headers<'_>,
-        host: &CanonicalHost<'_>,
-        path: &CanonicalPath<'_>,
-        located: Option<RouteId>,
-        public: bool,
-        credentials: Credentials,
+        request: &Located<'_>,
+        credentials: &Credentials,
         around: &mut Surroundings<'_>,
     ) -> Judgement {
-        let checked = self.check(headers, path, located, &credentials, around);
+        let checked = self.check(request, credentials, around);
         let mut token_dropped = false;
         let mut verified = credentials.verified().cloned();
         let result = match checked {
             Ok(permit) => {
-                if verified.is_none() && scan.token != TokenHeader::Absent {
+                if verified.is_none() && request.scan.token != TokenHeader::Absent {
                     token_dropped = true;
                     super::counters::add_one(Some(&mut self.counters.dropped_tokens));
                 }
                 match self.consume(verified.as_ref(), around) {
                     Ok(()) => Ok(permit),
                     // On a public route a token that was used up is worth nothing, but does no harm.
-                    Err(_) if public => {
+                    Err(_) if self.is_public(request.route) => {
                         token_dropped = true;
                         verified = None;
                         Ok(permit)
@@ -255,24 +249,24 @@ impl Gate {
             }
             Err(denial) => Err(denial),
         };
-        let new_path = path.normalized().map(<[u8]>::to_vec);
+        let new_path = request.path.normalized().map(<[u8]>::to_vec);
         let ruling = match result {
             Ok(permit) => Ruling::Pass {
                 permit,
                 shadowed: None,
             },
             Err(denial) => {
-                if let Some(issuer) = may_wait(&credentials, &denial, around.patience) {
+                if let Some(issuer) = may_wait(credentials, &denial, around.patience) {
                     Ruling::Wait { issuer }
                 } else {
-                    let denial = self.explained(denial, scan, host, path, located);
-                    self.enforce(denial, located, verified.as_ref())
+                    let denial = self.explained(denial, request);
+                    self.enforce(denial, request.route, verified.as_ref())
                 }
             }
         };
         Judgement {
             ruling,
-            route: located,
+            route: request.route,
             verified,
             token_dropped,
             new_path,
@@ -282,9 +276,7 @@ impl Gate {
     /// Whether the route, or the default, lets these credentials pass.
     fn check(
         &self,
-        headers: &Headers<'_>,
-        path: &CanonicalPath<'_>,
-        located: Option<RouteId>,
+        request: &Located<'_>,
         credentials: &Credentials,
         around: &Surroundings<'_>,
     ) -> Result<Permit, Denial> {
@@ -297,12 +289,12 @@ impl Gate {
             issuer: verified.issuer_name(),
         });
         let situation = Situation {
-            path,
-            headers,
+            path: &request.path,
+            headers: request.headers,
             peers: around.peers,
             now: around.seconds(),
         };
-        match policy.authorize(located, claimant.as_ref(), &situation) {
+        match policy.authorize(request.route, claimant.as_ref(), &situation) {
             // What rests on claims counts only with the proof that they were verified.
             Ok(pass) => Permit::new(pass, verified).ok_or(Reason::Internal.into()),
             Err(Refused::ClaimsMissing) => Err(credentials.reason().into()),
@@ -316,6 +308,11 @@ impl Gate {
                 explanation: Some(refusal.explanation.to_string()),
             }),
         }
+    }
+
+    fn is_public(&self, route: Option<RouteId>) -> bool {
+        let route = route.and_then(|id| self.config.rbac.routes.get(id));
+        route.is_some_and(|route| route.access.is_public())
     }
 
     /// Uses up a one-use token. The very last step: nothing after it can deny.
@@ -376,23 +373,16 @@ impl Gate {
     }
 
     /// The denial with the route that came nearest and the test that failed, for the log.
-    fn explained(
-        &self,
-        mut denial: Denial,
-        scan: &Scan<'_>,
-        host: &CanonicalHost<'_>,
-        path: &CanonicalPath<'_>,
-        located: Option<RouteId>,
-    ) -> Denial {
+    fn explained(&self, mut denial: Denial, request: &Located<'_>) -> Denial {
         let routes = &self.config.rbac.routes;
         let failed = denial
             .explanation
             .take()
             .unwrap_or_else(|| denial.reason.code().to_owned());
         let word = |fits: bool| if fits { "ok" } else { "differs" };
-        denial.explanation = Some(match located.and_then(|id| routes.get(id)) {
+        denial.explanation = Some(match request.route.and_then(|id| routes.get(id)) {
             Some(route) => format!("{}: host ok, path ok, method ok, {failed}", route.name),
-            None => match routes.nearest(host, scan.method, path) {
+            None => match routes.nearest(&request.host, request.scan.method, &request.path) {
                 Some(near) => format!(
                     "no route; nearest {}: host {}, path ok, method {}; {failed}",
                     routes.get(near.id).map_or("-", |route| route.name.as_str()),

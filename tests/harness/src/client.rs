@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::h1::{self, Field, Head};
+use crate::h1::{self, Field, Head, only_value, values};
 use crate::h2::{Connection, Event};
 use crate::printable;
 use crate::tls::ClientTls;
@@ -306,12 +306,7 @@ impl Response {
     /// The values of a header, each of its instances on its own, as [`printable`] text.
     #[must_use]
     pub fn all(&self, name: &str) -> Vec<String> {
-        let named = |(other, _): &&Field| other.eq_ignore_ascii_case(name.as_bytes());
-        self.headers
-            .iter()
-            .filter(named)
-            .map(|(_, value)| printable(value))
-            .collect()
+        values(&self.headers, name)
     }
 
     /// The value of a header that stands at most once.
@@ -320,13 +315,7 @@ impl Response {
     /// Where it stands more than once.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<String> {
-        let mut values = self.all(name);
-        assert!(
-            values.len() <= 1,
-            "the response has {name} {} times: {values:?}",
-            values.len()
-        );
-        values.pop()
+        only_value("the response", &self.headers, name)
     }
 
     /// A trailer; for a trailers-only response of gRPC, the header of that name.

@@ -6,6 +6,23 @@ use std::io::{self, BufRead, Read};
 /// A header field as it stood on the wire: name, value.
 pub(crate) type Field = (Vec<u8>, Vec<u8>);
 
+/// The values of a header, each of its instances on its own.
+pub(crate) fn values(fields: &[Field], name: &str) -> Vec<String> {
+    fields
+        .iter()
+        .filter(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes()))
+        .map(|(_, value)| crate::printable(value))
+        .collect()
+}
+
+/// The value of a header that stands at most once; `whose` names its message where it does not.
+pub(crate) fn only_value(whose: &str, fields: &[Field], name: &str) -> Option<String> {
+    let mut values = values(fields, name);
+    let count = values.len();
+    assert!(count <= 1, "{whose} has {name} {count} times: {values:?}");
+    values.pop()
+}
+
 /// The start line and the header fields of a message.
 pub(crate) struct Head {
     /// The request or status line, without its line end.

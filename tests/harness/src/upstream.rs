@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::h1::{self, Field, Head};
+use crate::h1::{self, Field, Head, only_value, values};
 use crate::h2::{Connection, Event};
 use crate::printable;
 
@@ -33,12 +33,7 @@ impl Seen {
     /// The values of a header, each of its instances on its own, as [`printable`] text.
     #[must_use]
     pub fn all(&self, name: &str) -> Vec<String> {
-        let named = |(other, _): &&Field| other.eq_ignore_ascii_case(name.as_bytes());
-        self.headers
-            .iter()
-            .filter(named)
-            .map(|(_, value)| printable(value))
-            .collect()
+        values(&self.headers, name)
     }
 
     /// The value of a header that stands at most once.
@@ -47,13 +42,7 @@ impl Seen {
     /// Where it stands more than once.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<String> {
-        let mut values = self.all(name);
-        assert!(
-            values.len() <= 1,
-            "{name} reached the upstream {} times: {values:?}",
-            values.len()
-        );
-        values.pop()
+        only_value("what reached the upstream", &self.headers, name)
     }
 
     /// The request target as [`printable`] text.
