@@ -5,6 +5,7 @@
 
 use std::rc::Rc;
 
+use crate::bytes::{self, ByteSet};
 use crate::claims::ClaimPath;
 use crate::headers::Headers;
 
@@ -110,6 +111,12 @@ impl CorrelationId {
         &self.text
     }
 
+    /// Whether a header's value is this ID.
+    #[must_use]
+    pub fn is(&self, value: &[u8]) -> bool {
+        bytes::equal(self.text.as_bytes(), value)
+    }
+
     /// The ID, shared.
     #[must_use]
     pub fn shared(&self) -> Rc<str> {
@@ -126,8 +133,8 @@ impl CorrelationId {
 /// The text of an ID that may go into logs and headers as it is.
 #[must_use]
 pub fn well_formed(bytes: &[u8]) -> Option<&str> {
-    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"._:-".contains(byte);
-    let fits = (1..=128).contains(&bytes.len()) && bytes.iter().all(allowed);
+    static LETTERS: ByteSet = ByteSet::alphanumeric_and(b"._:-");
+    let fits = (1..=128).contains(&bytes.len()) && LETTERS.has_all(bytes);
     std::str::from_utf8(bytes).ok().filter(|_| fits)
 }
 

@@ -1,5 +1,6 @@
 //! Request headers as the host hands them over: every instance of every header, as raw bytes.
 
+use crate::bytes::ByteSet;
 use crate::policy::access::HeaderSource;
 
 /// The headers of one request, borrowed from the host's buffer. Values are bytes: HTTP lets them be
@@ -74,8 +75,8 @@ impl<'a> FromIterator<(&'a str, &'a str)> for Headers<'a> {
 /// Whether the bytes are a token (RFC 9110 §5.6.2), as every method and every header name is.
 #[must_use]
 pub fn is_token(bytes: &[u8]) -> bool {
-    let letter = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    !bytes.is_empty() && bytes.iter().all(letter)
+    static LETTERS: ByteSet = ByteSet::alphanumeric_and(b"!#$%&'*+-.^_`|~");
+    !bytes.is_empty() && LETTERS.has_all(bytes)
 }
 
 fn split_u32(bytes: &[u8]) -> Option<(usize, &[u8])> {

@@ -35,6 +35,7 @@
     )
 )]
 
+mod bytes;
 pub mod claims;
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -16,6 +16,7 @@ CACHE_ENTRIES = 4096
 SECRET_VARIABLE = "EDGE_CLAIMS_BENCH_SECRET"
 # The host calls of the filter's warm path, as words of benches/noop.
 CALLS = ["headers", "clock", "remove", "subject", "roles", "correlation", "verdict", "response"]
+FILTER = {"ours": "edge-claims", "before": "edge-claims before"}
 IDENTITY = {"x-auth-subject": ["sub"], "x-auth-roles": ["realm_access", "roles"]}
 
 
@@ -69,8 +70,9 @@ class Row:
         return vhost
 
 
-def all_rows(tokens, noop, ours):
-    """Every row, in the order in which they are printed. `ours` None: there is no module yet."""
+def all_rows(tokens, noop, ours, before=None):
+    """Every row, in the order in which they are printed. `ours` None: there is no module yet.
+    `before`: another build of it, measured beside it in rows `before_*`."""
     few = routes.policies(routes.routes(FEW, FEW // 2), routes.TEMPLATES)
     many = routes.routes(1000, 950)
     late = routes.policies(many, routes.PREFIXES)
@@ -80,9 +82,17 @@ def all_rows(tokens, noop, ours):
     def native(name, title, policies, **more):
         return _native(name, f"native, {title}", tokens, policies, **more)
 
+    builds = [(kind, module) for kind, module in (("ours", ours), ("before", before)) if module]
+
+    def filter_row(name, title, count, *more, **options):
+        return [
+            _ours(f"{kind}_{name}", f"{FILTER[kind]}, {title}", tokens, module, count, *more, **options)
+            for kind, module in builds
+        ]
+
     def filter_rows(*counts):
-        title = "edge-claims, cached token, {:,} routes"
-        return [_ours(f"ours_warm_{n}", title.format(n), tokens, ours, n) for n in counts if ours]
+        rows = (filter_row(f"warm_{n}", f"cached token, {n:,} routes", n) for n in counts)
+        return [row for made in rows for row in made]
 
     # Rows that are compared stand near each other, so that they are measured in the same minute.
     made = [
@@ -109,9 +119,8 @@ def all_rows(tokens, noop, ours):
     for algorithm in ALGORITHMS:
         title = f"{algorithm}, new tokens, 10 policies"
         made.append(native(f"native_cold_{algorithm}", title, few, algorithm=algorithm, cold=True))
-        if ours:
-            title = f"edge-claims, {algorithm}, new tokens, 10 routes"
-            made.append(_ours(f"ours_cold_{algorithm}", title, tokens, ours, FEW, algorithm, cold=True))
+        title = f"{algorithm}, new tokens, 10 routes"
+        made += filter_row(f"cold_{algorithm}", title, FEW, algorithm, cold=True)
     for call in CALLS:
         title = f"empty Wasm filter that makes one host call: {call}"
         row = _calls(f"call_{call}", title, tokens, noop, [call])
@@ -153,6 +162,11 @@ COMPARISONS = [
     Comparison("1,000 rules, simplest: native / ours", "native_1000_simple", "ours_warm_1000", 2.0),
     Comparison("1,000 rules, templates: native / ours", "native_1000_templates", "ours_warm_1000"),
     Comparison("10,000 routes / 10 routes, ours", "ours_warm_10000", "ours_warm_10", 1.1, False),
+    Comparison("warm, 10 routes: before / ours", "before_warm_10", "ours_warm_10"),
+    Comparison("cold ES256: before / ours", "before_cold_ES256", "ours_cold_ES256"),
+    Comparison("cold RS256: before / ours", "before_cold_RS256", "ours_cold_RS256"),
+    Comparison("cold HS256: before / ours", "before_cold_HS256", "ours_cold_HS256"),
+    Comparison("cold EdDSA: before / ours", "before_cold_EdDSA", "ours_cold_EdDSA"),
 ]  # fmt: skip
 
 

@@ -15,8 +15,6 @@ DEFAULT_EXPORTS = {
     "proxy_on_memory_allocate",
     "malloc",
     "proxy_on_context_create",
-    "proxy_on_done",
-    "proxy_on_log",
     "proxy_on_delete",
     "proxy_on_vm_start",
     "proxy_on_configure",

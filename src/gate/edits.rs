@@ -141,7 +141,7 @@ pub(super) fn correlate(
     scan: &Scan<'_>,
     correlation: &CorrelationId,
 ) {
-    if scan.correlation == Some(correlation.as_str().as_bytes()) {
+    if scan.correlation.is_some_and(|sent| correlation.is(sent)) {
         return;
     }
     let name = &names.correlation;

@@ -17,7 +17,7 @@ use self::judge::{Judgement, Ruling};
 use self::scan::{HeaderIndex, Scan};
 use crate::claims::Claims;
 use crate::config::Config;
-use crate::correlation::CorrelationId;
+use crate::correlation::{CorrelationId, well_formed};
 use crate::headers::Headers;
 use crate::policy::route::RouteId;
 use crate::record::{AccessField, Record, Subject, Verdict};
@@ -160,7 +160,7 @@ impl Gate {
 
     /// Decides about one request.
     pub fn decide(&mut self, headers: &Headers<'_>, around: &mut Surroundings<'_>) -> Decision {
-        let scan = self.index.scan(headers, &self.config);
+        let scan = self.index.scan(headers);
         let judgement = self.judge(&scan, headers, around);
         if let Ruling::Wait { issuer } = judgement.ruling {
             return Decision {
@@ -216,8 +216,11 @@ impl Gate {
             CorrelationId::malformed_headers(headers, &self.config.correlation)
                 .map(|name| edits::remove(Rc::from(name.as_bytes())))
                 .collect();
-        let id = scan.correlation.and_then(crate::correlation::well_formed);
-        if !hostile.is_empty() || (scan.correlation_present && id.is_none()) {
+        let malformed = |sent: Option<&[u8]>| match sent {
+            Some(sent) => !correlation.is(sent) && well_formed(sent).is_none(),
+            None => scan.correlation_present,
+        };
+        if !hostile.is_empty() || malformed(scan.correlation) {
             counters::add_one(Some(&mut self.counters.correlation_malformed));
         }
         let outcome = match judgement.ruling {
@@ -282,10 +285,7 @@ impl Gate {
                 verified.memo(|claims| SignedId(id(claims))).0.clone()
             });
         if let Some(signed) = signed {
-            if scan
-                .correlation
-                .is_some_and(|sent| sent != signed.as_str().as_bytes())
-            {
+            if scan.correlation.is_some_and(|sent| !signed.is(sent)) {
                 counters::add_one(Some(&mut self.counters.correlation_overwritten));
             }
             return signed;

@@ -1,5 +1,6 @@
 //! One look at every request header: what the pipeline needs, and what it must take away.
 
+use crate::bytes;
 use crate::config::Config;
 use crate::headers::Headers;
 
@@ -9,7 +10,16 @@ use crate::headers::Headers;
 #[derive(Debug)]
 pub struct HeaderIndex {
     /// By the name's length, so that most headers cost one look at an empty list.
-    by_length: Vec<Vec<(Box<[u8]>, Role)>>,
+    by_length: Vec<Vec<Known>>,
+}
+
+/// A name that means something.
+#[derive(Debug)]
+struct Known {
+    name: Box<[u8]>,
+    /// The same as [`fold`] leaves it.
+    folded: Box<[u8]>,
+    role: Role,
 }
 
 /// What a header is to the filter.
@@ -106,13 +116,17 @@ impl HeaderIndex {
                 .resize_with(folded.len().saturating_add(1), Vec::new);
         }
         if let Some(bucket) = self.by_length.get_mut(folded.len()) {
-            bucket.push((folded, role));
+            bucket.push(Known {
+                name: name.as_bytes().into(),
+                folded,
+                role,
+            });
         }
     }
 
     /// Looks at every header once.
     #[must_use]
-    pub fn scan<'a>(&self, headers: &Headers<'a>, config: &Config) -> Scan<'a> {
+    pub fn scan<'a>(&self, headers: &Headers<'a>) -> Scan<'a> {
         let mut scan = Scan {
             method: b"",
             path: b"",
@@ -132,13 +146,10 @@ impl HeaderIndex {
             let Some(bucket) = self.by_length.get(name.len()) else {
                 continue;
             };
-            for (folded, role) in bucket {
-                if name
-                    .iter()
-                    .zip(folded.iter())
-                    .all(|(byte, known)| fold(*byte) == *known)
-                {
-                    scan.note(*role, name, value, config);
+            for known in bucket {
+                let exact = bytes::equal(name, &known.name);
+                if exact || known.is_meant_by(name) {
+                    scan.note(known.role, exact, name, value);
                 }
             }
         }
@@ -147,35 +158,32 @@ impl HeaderIndex {
 }
 
 impl<'a> Scan<'a> {
-    fn note(&mut self, role: Role, name: &'a [u8], value: &'a [u8], config: &Config) {
-        let exact = |expected: &str| name == expected.as_bytes();
+    /// A header whose name means something; `exact` where it is spelt as the config or HTTP has it.
+    fn note(&mut self, role: Role, exact: bool, name: &'a [u8], value: &'a [u8]) {
         match role {
-            Role::Method if exact(":method") => self.method = value,
-            Role::Path if exact(":path") => self.path = value,
-            Role::Authority if exact(":authority") => self.authority = value,
-            Role::ContentType if exact("content-type") => self.grpc |= is_grpc(value),
-            Role::Origin if exact("origin") => self.origin = true,
-            Role::PreflightMethod if exact("access-control-request-method") => {
-                self.preflight_method = Some(value);
-            }
-            Role::Token if exact(&config.claims.header) => {
+            Role::Method if exact => self.method = value,
+            Role::Path if exact => self.path = value,
+            Role::Authority if exact => self.authority = value,
+            Role::ContentType if exact => self.grpc |= is_grpc(value),
+            Role::Origin if exact => self.origin = true,
+            Role::PreflightMethod if exact => self.preflight_method = Some(value),
+            Role::Token if exact => {
                 self.token = match self.token {
                     TokenHeader::Absent => TokenHeader::Once(value),
                     _ => TokenHeader::Repeated,
                 };
             }
-            Role::Correlation if exact(&config.correlation.header) => {
+            Role::Correlation if exact => {
                 self.correlation = (!self.correlation_present).then_some(value);
                 self.correlation_present = true;
             }
             Role::Identity(index) => {
                 self.spoofed = true;
-                match config.identity.headers.get(index) {
-                    Some(header) if exact(&header.name) => self.identity.push((index, value)),
-                    _ => {
-                        self.aliased = true;
-                        self.strip(name);
-                    }
+                if exact {
+                    self.identity.push((index, value));
+                } else {
+                    self.aliased = true;
+                    self.strip(name);
                 }
             }
             Role::Strip | Role::Token | Role::Correlation => self.strip(name),
@@ -192,6 +200,14 @@ impl<'a> Scan<'a> {
         if !self.strip.contains(&name) {
             self.strip.push(name);
         }
+    }
+}
+
+impl Known {
+    /// Whether a careless backend would take a name of the same length for this one.
+    fn is_meant_by(&self, name: &[u8]) -> bool {
+        let mut bytes = name.iter().zip(&self.folded);
+        bytes.all(|(byte, known)| fold(*byte) == *known)
     }
 }
 

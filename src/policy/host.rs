@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::Ipv6Addr;
 
+use crate::bytes::ByteSet;
+
 /// A host without port and trailing dot, in lower case; an IPv6 address in brackets and in the form
 /// of RFC 5952. Borrowed where the request already spells it so.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -73,9 +75,10 @@ impl<'r> CanonicalHost<'r> {
         if let Some(bracketed) = text.strip_prefix('[') {
             return ipv6(text, bracketed);
         }
-        let name = match text.split_once(':') {
-            Some((name, port)) => {
-                check_port(port)?;
+        let name = match text.bytes().position(|byte| byte == b':') {
+            Some(colon) => {
+                let (name, port) = text.split_at_checked(colon).ok_or(HostError::Port)?;
+                check_port(port.strip_prefix(':').ok_or(HostError::Port)?)?;
                 name
             }
             None => text,
@@ -91,8 +94,7 @@ impl<'r> CanonicalHost<'r> {
         let mut previous = b'.';
         for byte in name.bytes() {
             match byte {
-                b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => {}
-                b'A'..=b'Z' => upper = true,
+                byte if LABEL.has(byte) => upper |= byte.is_ascii_uppercase(),
                 b'.' if previous == b'.' => return Err(HostError::EmptyLabel),
                 b'.' => {}
                 _ => return Err(HostError::Character),
@@ -180,6 +182,9 @@ impl fmt::Display for HostPattern {
         }
     }
 }
+
+/// What a label may hold; `_` is in use, though no hostname has it (RFC 952).
+static LABEL: ByteSet = ByteSet::alphanumeric_and(b"-_");
 
 /// RFC 1035 §2.3.4, without the root's dot.
 const MAX_LENGTH: usize = 253;

@@ -3,16 +3,20 @@
 //! Both are keyed by the whole token: the hash is over all of it and seeded, and only an equal token,
 //! byte by byte, is a hit.
 
+use std::hash::BuildHasher;
 use std::rc::Rc;
 
 use foldhash::fast::FixedState;
 use hashlink::LruCache;
+use hashlink::linked_hash_map::RawEntryMut;
 
+use crate::bytes;
 use crate::token::verified::VerifiedToken;
 
 /// An LRU map from whole tokens, bounded by entries and by bytes.
 pub(super) struct TokenMap<V> {
     tokens: LruCache<Box<[u8]>, Entry<V>, FixedState>,
+    hasher: FixedState,
     entries: usize,
     bytes: usize,
     used: usize,
@@ -28,7 +32,8 @@ impl<V> TokenMap<V> {
     pub(super) fn new(entries: usize, bytes: usize, seed: u64) -> Self {
         let hasher = FixedState::with_seed(seed);
         Self {
-            tokens: LruCache::with_hasher(entries, hasher),
+            tokens: LruCache::with_hasher(entries, hasher.clone()),
+            hasher,
             entries,
             bytes,
             used: 0,
@@ -37,7 +42,15 @@ impl<V> TokenMap<V> {
 
     /// The value of a token, which becomes the most recently used one.
     pub(super) fn get(&mut self, token: &[u8]) -> Option<&V> {
-        self.tokens.get(token).map(|entry| &entry.value)
+        let hash = self.hasher.hash_one(token);
+        let found = self.tokens.raw_entry_mut();
+        match found.from_hash(hash, |known| bytes::equal(known, token)) {
+            RawEntryMut::Occupied(mut entry) => {
+                entry.to_back();
+                Some(&entry.into_mut().value)
+            }
+            RawEntryMut::Vacant(_) => None,
+        }
     }
 
     /// Remembers a token, at the price of the least recently used ones.

@@ -12,7 +12,7 @@ use walrus::Module;
 /// runs the constructors; the host finds memory through the rest.
 ///
 /// A callback that the filter implements must be here, or Envoy never calls it.
-pub const KEEP: [&str; 15] = [
+pub const KEEP: [&str; 13] = [
     "memory",
     "_initialize",
     "proxy_abi_version_0_2_1",
@@ -25,8 +25,6 @@ pub const KEEP: [&str; 15] = [
     "proxy_on_request_headers",
     "proxy_on_response_headers",
     "proxy_on_http_call_response",
-    "proxy_on_done",
-    "proxy_on_log",
     "proxy_on_delete",
 ];
 

@@ -77,6 +77,6 @@ fn read(path: &SegmentText<'_>, habits: Habits) -> Option<SegmentText<'static>> 
     Some(SegmentText {
         trailing_slash: trailing_slash && !text.is_empty(),
         text: Cow::Owned(text),
-        separator: char::from(SEPARATOR),
+        separator: SEPARATOR,
     })
 }
