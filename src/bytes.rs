@@ -27,6 +27,8 @@ pub(crate) struct ByteSet([bool; 256]);
 
 impl ByteSet {
     /// The ASCII letters and digits, and `others`.
+    // For statics: there the compiler evaluates it, and an index out of range fails the build.
+    #[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
     pub(crate) const fn alphanumeric_and(others: &[u8]) -> Self {
         let mut set = [false; 256];
         let mut byte = 0_u8;

@@ -1,6 +1,6 @@
 //! Identity headers: which of the request's own are taken away, and what verified claims put there.
 
-use crate::claims::{ClaimPath, Claims};
+use crate::claims::ClaimPath;
 use crate::json::Json;
 
 /// The largest value of an identity header, in bytes. What is longer is left out: half a list of
@@ -48,35 +48,28 @@ pub fn header_value(claim: &Json) -> Option<String> {
     (value.len() <= MAX_VALUE).then_some(value)
 }
 
-/// All identity headers that the claims give a value.
-#[must_use]
-pub fn header_values<'a>(headers: &'a [IdentityHeader], claims: &Claims) -> Vec<(&'a str, String)> {
-    headers
-        .iter()
-        .filter_map(|header| {
-            Some((
-                header.name.as_str(),
-                header_value(claims.at(&header.claim)?)?,
-            ))
-        })
-        .collect()
-}
-
 fn push_scalar(value: &mut String, scalar: &Json, in_list: bool) -> Option<()> {
     match scalar {
         Json::String(text) => {
+            let plain = |byte: u8| {
+                (0x21..=0x7e).contains(&byte) && byte != b'%' && !(in_list && byte == b',')
+            };
+            if text.len() > MAX_VALUE {
+                return None;
+            }
+            if text.bytes().all(plain) {
+                value.push_str(text);
+                return Some(());
+            }
             for byte in text.bytes() {
-                if !(0x21..=0x7e).contains(&byte) || byte == b'%' || (in_list && byte == b',') {
+                if plain(byte) {
+                    value.push(char::from(byte));
+                } else {
                     value.push('%');
                     for nibble in [byte >> 4, byte & 0xf] {
                         let digit = char::from_digit(u32::from(nibble), 16)?;
                         value.push(digit.to_ascii_uppercase());
                     }
-                } else {
-                    value.push(char::from(byte));
-                }
-                if value.len() > MAX_VALUE {
-                    return None;
                 }
             }
         }

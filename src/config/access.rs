@@ -322,7 +322,7 @@ fn exists(node: &Node<'_>) -> Option<()> {
 
 fn scalar(node: &Node<'_>) -> Option<Scalar> {
     match node.json() {
-        Json::String(text) => Some(Scalar::String(text.clone())),
+        Json::String(text) => Some(Scalar::String(text.to_string())),
         Json::Bool(flag) => Some(Scalar::Bool(*flag)),
         Json::Integer(_) | Json::Float(_) => number(node).map(Scalar::Number),
         _ => node.refuse(Fault::Type {

@@ -59,7 +59,7 @@ impl<'a> Node<'a> {
     /// Notes that the value is none that is allowed.
     pub fn refuse_value<T>(&self, expected: impl Into<String>) -> Option<T> {
         let found = match self.json {
-            Json::String(text) => text.clone(),
+            Json::String(text) => text.to_string(),
             Json::Integer(number) => number.to_string(),
             Json::Float(number) => number.to_string(),
             Json::Bool(flag) => flag.to_string(),
@@ -426,7 +426,7 @@ mod tests {
     use super::*;
 
     fn duration(text: &str) -> Option<u64> {
-        let (json, problems) = (Json::String(text.to_owned()), Problems::default());
+        let (json, problems) = (Json::String(text.into()), Problems::default());
         Node::root(&json, &problems).milliseconds(0, u64::MAX)
     }
 

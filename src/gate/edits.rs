@@ -2,13 +2,11 @@
 
 use std::rc::Rc;
 
+use super::caller::Caller;
 use super::scan::{Scan, TokenHeader};
-use crate::claims::Claims;
 use crate::config::Config;
 use crate::correlation::CorrelationId;
-use crate::identity;
 use crate::policy::permit::Permit;
-use crate::token::Verified;
 
 /// One change to the request's headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,14 +65,11 @@ impl Forward {
     }
 }
 
-/// Identity header values of a token, by the header's index in the config.
-struct IdentityValues(Vec<Option<Rc<[u8]>>>);
-
 pub(super) fn compile(
     config: &Config,
     names: &Names,
     scan: &Scan<'_>,
-    verified: Option<&Verified>,
+    caller: Option<&Caller>,
     token_dropped: bool,
     correlation: &CorrelationId,
     new_path: Option<Vec<u8>>,
@@ -84,11 +79,8 @@ pub(super) fn compile(
         .iter()
         .map(|name| remove(Rc::from(*name)))
         .collect();
-    let values = identity_values(config, verified);
     for (index, name) in names.identity.iter().enumerate() {
-        let wanted = values
-            .as_ref()
-            .and_then(|values| values.0.get(index)?.clone());
+        let wanted = caller.and_then(|caller| caller.identity(index));
         let mut sent = scan
             .identity
             .iter()
@@ -96,15 +88,15 @@ pub(super) fn compile(
             .map(|(_, value)| *value);
         let (first, second) = (sent.next(), sent.next());
         match (first, second, wanted) {
-            (Some(value), None, Some(wanted)) if *value == *wanted => {}
+            (Some(value), None, Some(wanted)) if *value == **wanted => {}
             (None, _, None) => {}
             (_, second, wanted) => {
                 // Setting a header that stands more than once may leave the others.
                 if second.is_some() || wanted.is_none() {
                     edits.push(remove(Rc::clone(name)));
                 }
-                if wanted.is_some() {
-                    edits.push(set(Rc::clone(name), wanted));
+                if let Some(wanted) = wanted {
+                    edits.push(set(Rc::clone(name), Some(Rc::clone(wanted))));
                 }
             }
         }
@@ -121,15 +113,14 @@ pub(super) fn compile(
 }
 
 /// Whether a request brought identity headers that are not what its claims say.
-pub(super) fn spoofed(config: &Config, scan: &Scan<'_>, verified: Option<&Verified>) -> bool {
+pub(super) fn spoofed(scan: &Scan<'_>, caller: Option<&Caller>) -> bool {
     if !scan.spoofed {
         return false;
     }
-    let values = identity_values(config, verified);
     let differs = |&(index, value): &(usize, &[u8])| {
         let instances = scan.identity.iter().filter(|(at, _)| *at == index).count();
-        let wanted = values.as_ref().and_then(|it| it.0.get(index)?.as_deref());
-        instances != 1 || wanted != Some(value)
+        let wanted = caller.and_then(|caller| caller.identity(index));
+        instances != 1 || wanted.is_none_or(|wanted| **wanted != *value)
     };
     scan.aliased || scan.identity.iter().any(differs)
 }
@@ -150,17 +141,6 @@ pub(super) fn correlate(
         edits.push(remove(Rc::clone(name)));
     }
     edits.push(set(Rc::clone(name), Some(Rc::from(correlation.shared()))));
-}
-
-fn identity_values(config: &Config, verified: Option<&Verified>) -> Option<Rc<IdentityValues>> {
-    let value = |claims: &Claims, header: &identity::IdentityHeader| {
-        let value = identity::header_value(claims.at(&header.claim)?)?;
-        Some(Rc::from(value.into_bytes()))
-    };
-    Some(verified?.memo(|claims| {
-        let headers = config.identity.headers.iter();
-        IdentityValues(headers.map(|header| value(claims, header)).collect())
-    }))
 }
 
 pub(super) fn remove(name: Rc<[u8]>) -> Edit {

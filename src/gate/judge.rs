@@ -1,5 +1,6 @@
 //! The decision itself: which route, whose claims, and whether they suffice.
 
+use super::caller::Caller;
 use super::scan::{Scan, TokenHeader};
 use super::{Gate, Patience, Surroundings};
 use crate::config::Mode;
@@ -20,7 +21,7 @@ use crate::token::{LiveRequest, Refusal as TokenRefusal, Verified};
 pub(super) struct Judgement {
     pub(super) ruling: Ruling,
     pub(super) route: Option<RouteId>,
-    pub(super) verified: Option<Verified>,
+    pub(super) caller: Option<Caller>,
     /// A token that did not verify on a route that lets everybody pass: it does not go on either.
     pub(super) token_dropped: bool,
     /// The path that the decision is about, where it is not the one that was sent.
@@ -96,7 +97,7 @@ struct Located<'r> {
 
 /// What the request's token came to.
 enum Credentials {
-    Verified(Verified),
+    Verified(Caller),
     /// There is none, or it does not count.
     Refused(Reason),
     /// It may count once keys were fetched.
@@ -107,9 +108,9 @@ enum Credentials {
 }
 
 impl Credentials {
-    fn verified(&self) -> Option<&Verified> {
+    fn caller(&self) -> Option<&Caller> {
         match self {
-            Self::Verified(verified) => Some(verified),
+            Self::Verified(caller) => Some(caller),
             _ => None,
         }
     }
@@ -201,7 +202,8 @@ impl Gate {
             Ok(verified) => {
                 self.counters.kid(verified.kid());
                 self.note_delay(&verified, now);
-                Credentials::Verified(verified)
+                let subject_key = self.subject_key.as_deref();
+                Credentials::Verified(Caller::new(verified, &self.config, subject_key))
             }
             Err(TokenRefusal::Denied(reason)) => Credentials::Refused(reason),
             Err(ref absent @ TokenRefusal::KeysAbsent { issuer, .. }) => Credentials::Undecided {
@@ -229,19 +231,19 @@ impl Gate {
     ) -> Judgement {
         let checked = self.check(request, credentials, around);
         let mut token_dropped = false;
-        let mut verified = credentials.verified().cloned();
+        let mut caller = credentials.caller().cloned();
         let result = match checked {
             Ok(permit) => {
-                if verified.is_none() && request.scan.token != TokenHeader::Absent {
+                if caller.is_none() && request.scan.token != TokenHeader::Absent {
                     token_dropped = true;
                     super::counters::add_one(Some(&mut self.counters.dropped_tokens));
                 }
-                match self.consume(verified.as_ref(), around) {
+                match self.consume(caller.as_ref(), around) {
                     Ok(()) => Ok(permit),
                     // On a public route a token that was used up is worth nothing, but does no harm.
                     Err(_) if self.is_public(request.route) => {
                         token_dropped = true;
-                        verified = None;
+                        caller = None;
                         Ok(permit)
                     }
                     Err(reason) => Err(Denial::from(reason)),
@@ -260,14 +262,14 @@ impl Gate {
                     Ruling::Wait { issuer }
                 } else {
                     let denial = self.explained(denial, request);
-                    self.enforce(denial, request.route, verified.as_ref())
+                    self.enforce(denial, request.route, caller.as_ref())
                 }
             }
         };
         Judgement {
             ruling,
             route: request.route,
-            verified,
+            caller,
             token_dropped,
             new_path,
         }
@@ -281,12 +283,11 @@ impl Gate {
         around: &Surroundings<'_>,
     ) -> Result<Permit, Denial> {
         let policy = &self.config.rbac;
-        let verified = credentials.verified();
-        let roles = verified.map(|verified| verified.memo(|claims| policy.roles.roles_of(claims)));
-        let claimant = verified.map(|verified| Claimant {
-            claims: verified.claims(),
-            roles: roles.as_deref(),
-            issuer: verified.issuer_name(),
+        let caller = credentials.caller();
+        let claimant = caller.map(|caller| Claimant {
+            claims: caller.verified.claims(),
+            roles: Some(caller.roles()),
+            issuer: caller.verified.issuer_name(),
         });
         let situation = Situation {
             path: &request.path,
@@ -296,7 +297,10 @@ impl Gate {
         };
         match policy.authorize(request.route, claimant.as_ref(), &situation) {
             // What rests on claims counts only with the proof that they were verified.
-            Ok(pass) => Permit::new(pass, verified).ok_or(Reason::Internal.into()),
+            Ok(pass) => {
+                let proof = caller.map(|caller| &caller.verified);
+                Permit::new(pass, proof).ok_or(Reason::Internal.into())
+            }
             Err(Refused::ClaimsMissing) => Err(credentials.reason().into()),
             Err(Refused::RouteUnknown) => Err(Reason::RouteUnknown.into()),
             Err(Refused::Access(refusal)) => Err(Denial {
@@ -318,11 +322,11 @@ impl Gate {
     /// Uses up a one-use token. The very last step: nothing after it can deny.
     fn consume(
         &mut self,
-        verified: Option<&Verified>,
+        caller: Option<&Caller>,
         around: &Surroundings<'_>,
     ) -> Result<(), Reason> {
-        match verified {
-            Some(verified) => self.verifier.consume(verified, around.seconds()),
+        match caller {
+            Some(caller) => self.verifier.consume(&caller.verified, around.seconds()),
             None => Ok(()),
         }
     }
@@ -346,22 +350,17 @@ impl Gate {
                 shadowed: None,
             },
             route: Some(found.id),
-            verified: None,
+            caller: None,
             token_dropped: true,
             new_path: found.normalized().map(<[u8]>::to_vec),
         })
     }
 
     /// Denies, or lets through what shadow mode or the roll-out's share spares.
-    fn enforce(
-        &self,
-        denial: Denial,
-        located: Option<RouteId>,
-        verified: Option<&Verified>,
-    ) -> Ruling {
+    fn enforce(&self, denial: Denial, located: Option<RouteId>, caller: Option<&Caller>) -> Ruling {
         let route = located.and_then(|id| self.config.rbac.routes.get(id));
         let shadow = self.config.mode == Mode::Shadow
-            || route.is_some_and(|route| route.shadow || !chosen(route, verified));
+            || route.is_some_and(|route| route.shadow || !chosen(route, caller));
         if shadow && !denial.reason.is_malformed_request() {
             Ruling::Pass {
                 permit: Permit::shadow(denial.reason),
@@ -403,7 +402,7 @@ impl Judgement {
                 refusal: reason.into(),
             },
             route: None,
-            verified: None,
+            caller: None,
             token_dropped: false,
             new_path: None,
         }
@@ -449,11 +448,11 @@ fn may_wait(credentials: &Credentials, denial: &Denial, patience: Patience) -> O
 
 /// Whether a denial on this route is enforced for this subject: the share is taken from a hash of
 /// the verified subject and the route. Who is not verified can't choose to be spared.
-fn chosen(route: &Route, verified: Option<&Verified>) -> bool {
+fn chosen(route: &Route, caller: Option<&Caller>) -> bool {
     if route.enforce_percent >= 100 {
         return true;
     }
-    let subject = verified.and_then(|verified| verified.claims().get("sub")?.as_str());
+    let subject = caller.and_then(|caller| caller.verified.claims().get("sub")?.as_str());
     match subject {
         Some(subject) => {
             let hash = fnv1a(&[subject.as_bytes(), b"\0", route.name.as_bytes()]);

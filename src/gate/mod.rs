@@ -3,6 +3,7 @@
 //! In this order: correlation ID → spoofed headers → the token's shape → host and path → route →
 //! verification → access → one-use tokens last, when everything else would allow.
 
+mod caller;
 pub mod counters;
 mod edits;
 mod judge;
@@ -10,17 +11,17 @@ pub mod scan;
 
 use std::rc::Rc;
 
+use self::caller::Caller;
 use self::counters::Counters;
 use self::edits::Names;
 pub use self::edits::{Edit, Forward};
 use self::judge::{Judgement, Ruling};
 use self::scan::{HeaderIndex, Scan};
-use crate::claims::Claims;
 use crate::config::Config;
 use crate::correlation::{CorrelationId, well_formed};
 use crate::headers::Headers;
 use crate::policy::route::RouteId;
-use crate::record::{AccessField, Record, Subject, Verdict};
+use crate::record::{AccessField, Record, Verdict};
 use crate::reply::{Denied, Reply};
 use crate::token::{CacheLimits, SignatureBackend, Verified, Verifier};
 
@@ -171,7 +172,7 @@ impl Gate {
                 logged_as: Vec::new(),
             };
         }
-        let correlation = self.correlate(&scan, headers, judgement.verified.as_ref(), around);
+        let correlation = self.correlate(&scan, headers, judgement.caller.as_ref(), around);
         self.conclude(&scan, headers, judgement, &correlation, around)
     }
 
@@ -189,26 +190,14 @@ impl Gate {
             verdict,
             route.and_then(|RouteId(id)| usize::try_from(id).ok()),
         );
-        let subject = judgement
-            .verified
-            .as_ref()
-            .and_then(|verified| self.subject(verified));
-        let access_fields =
-            self.access_fields(verdict, &judgement, correlation, subject.as_deref());
-        let record = self.record(
-            scan,
-            headers,
-            &judgement,
-            correlation,
-            subject.as_deref(),
-            around,
-        );
+        let access_fields = self.access_fields(verdict, &judgement, correlation);
+        let record = self.record(scan, headers, &judgement, correlation, around);
         let response_header = self
             .config
             .correlation
             .response_header
             .then(|| (Rc::clone(&self.correlation_header), correlation.shared()));
-        if edits::spoofed(&self.config, scan, judgement.verified.as_ref()) {
+        if edits::spoofed(scan, judgement.caller.as_ref()) {
             counters::add_one(Some(&mut self.counters.spoofed));
         }
         let mut logged_as = Vec::new();
@@ -230,7 +219,7 @@ impl Gate {
                     &self.config,
                     &self.names,
                     scan,
-                    judgement.verified.as_ref(),
+                    judgement.caller.as_ref(),
                     dropped,
                     correlation,
                     judgement.new_path,
@@ -271,26 +260,16 @@ impl Gate {
         &mut self,
         scan: &Scan<'_>,
         headers: &Headers<'_>,
-        verified: Option<&Verified>,
+        caller: Option<&Caller>,
         around: &mut Surroundings<'_>,
     ) -> CorrelationId {
-        let settings = &self.config.correlation;
-        let signed = settings
-            .claim
-            .as_ref()
-            .zip(verified)
-            .and_then(|(claim, verified)| {
-                struct SignedId(Option<CorrelationId>);
-                let id = |claims: &Claims| CorrelationId::signed(claims.at(claim)?.as_str());
-                verified.memo(|claims| SignedId(id(claims))).0.clone()
-            });
-        if let Some(signed) = signed {
+        if let Some(signed) = caller.and_then(Caller::signed_id) {
             if scan.correlation.is_some_and(|sent| !signed.is(sent)) {
                 counters::add_one(Some(&mut self.counters.correlation_overwritten));
             }
-            return signed;
+            return signed.clone();
         }
-        CorrelationId::from_headers(headers, settings)
+        CorrelationId::from_headers(headers, &self.config.correlation)
             .unwrap_or_else(|| CorrelationId::generate(around.now, (around.random)()))
     }
 
@@ -311,10 +290,10 @@ impl Gate {
         verdict: Verdict,
         judgement: &Judgement,
         correlation: &CorrelationId,
-        subject: Option<&str>,
     ) -> Vec<(AccessField, Rc<str>)> {
         let route = self.route_name(judgement.route);
-        let verified = judgement.verified.as_ref();
+        let caller = judgement.caller.as_ref();
+        let verified = caller.map(|caller| &caller.verified);
         let shown = |text: &str| Some(Rc::from(plain(text)));
         self.config
             .log
@@ -328,26 +307,12 @@ impl Gate {
                     AccessField::Route => route.and_then(shown),
                     AccessField::Issuer => verified.and_then(|it| shown(it.issuer_name())),
                     AccessField::Kid => verified.and_then(|it| shown(it.kid()?)),
-                    AccessField::Subject => subject.and_then(shown),
+                    AccessField::Subject => caller.and_then(|it| shown(it.subject()?)),
                     AccessField::CorrelationSource => Some(correlation.source().as_str().into()),
                 };
                 Some((*field, value?))
             })
             .collect()
-    }
-
-    /// The subject as a keyed hash: the first 16 bytes of HMAC-SHA-256, in hex.
-    fn subject(&self, verified: &Verified) -> Option<Rc<str>> {
-        struct Hashed(Option<Rc<str>>);
-        let wanted = self.config.log.subject == Subject::Hash;
-        let key = self.subject_key.as_deref().filter(|_| wanted)?;
-        verified
-            .memo(|claims| {
-                let subject = claims.get("sub").and_then(crate::json::Json::as_str);
-                Hashed(subject.map(|subject| crate::record::keyed_hash(key, subject).into()))
-            })
-            .0
-            .clone()
     }
 
     fn record(
@@ -356,7 +321,6 @@ impl Gate {
         headers: &Headers<'_>,
         judgement: &Judgement,
         correlation: &CorrelationId,
-        subject: Option<&str>,
         around: &mut Surroundings<'_>,
     ) -> Option<String> {
         let verdict = judgement.ruling.verdict();
@@ -368,7 +332,8 @@ impl Gate {
         if !sampled(share, around.random) {
             return None;
         }
-        let verified = judgement.verified.as_ref();
+        let caller = judgement.caller.as_ref();
+        let verified = caller.map(|caller| &caller.verified);
         let record = Record {
             time: around.now,
             verdict,
@@ -383,7 +348,7 @@ impl Gate {
             path: scan.path,
             issuer: verified.map(Verified::issuer_name),
             kid: verified.and_then(Verified::kid),
-            subject,
+            subject: caller.and_then(Caller::subject),
         };
         Some(record.to_line())
     }

@@ -7,7 +7,7 @@ use proxy_wasm::types::Action;
 
 use super::Shared;
 use super::host::{self, Map};
-use super::waiting::ResponseHeader;
+use super::waiting::{Header, LateHeader};
 use crate::denial::Reason;
 use crate::gate::{Decision, Outcome, Patience};
 use crate::record::{AccessField, Verdict};
@@ -17,8 +17,9 @@ use crate::reply::{Denied, Detail, Reply, Settings};
 pub(super) struct Stream {
     id: u32,
     shared: Rc<Shared>,
-    response_header: ResponseHeader,
-    waiting: bool,
+    response_header: Option<Header>,
+    /// There once the request has waited: then its decision is made without this context at hand.
+    waited: Option<LateHeader>,
 }
 
 /// What became of a request's headers.
@@ -37,8 +38,8 @@ impl Stream {
         Self {
             id,
             shared,
-            response_header: ResponseHeader::default(),
-            waiting: false,
+            response_header: None,
+            waited: None,
         }
     }
 }
@@ -47,11 +48,12 @@ impl Context for Stream {}
 
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
-        let mut applied = apply(self.shared.decide(Patience::Wait), &self.response_header);
+        let header = &mut self.response_header;
+        let mut applied = apply(self.shared.decide(Patience::Wait), header);
         if let Applied::Wait(issuer) = applied {
-            self.waiting = self.shared.wait(self.id, issuer, &self.response_header);
-            if !self.waiting {
-                applied = apply(self.shared.decide(Patience::None), &self.response_header);
+            self.waited = self.shared.wait(self.id, issuer);
+            if self.waited.is_none() {
+                applied = apply(self.shared.decide(Patience::None), header);
             }
         }
         match applied {
@@ -61,9 +63,10 @@ impl HttpContext for Stream {
     }
 
     fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
-        if let Ok(header) = self.response_header.try_borrow()
-            && let Some((name, value)) = header.as_ref()
-        {
+        if let Some(late) = self.waited.as_ref().and_then(|late| late.take()) {
+            self.response_header = Some(late);
+        }
+        if let Some((name, value)) = &self.response_header {
             // The response goes on without it rather than not at all.
             let _ = host::set_header(Map::Response, name.as_bytes(), value.as_bytes());
         }
@@ -73,20 +76,18 @@ impl HttpContext for Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if self.waiting {
+        if self.waited.is_some() {
             self.shared.leave(self.id);
         }
     }
 }
 
 /// Does to the current stream what was decided; `None` is answered with 503.
-pub(super) fn apply(decision: Option<Decision>, response_header: &ResponseHeader) -> Applied {
+pub(super) fn apply(decision: Option<Decision>, response_header: &mut Option<Header>) -> Applied {
     let Some(decision) = decision else {
         return undecided();
     };
-    if let Ok(mut header) = response_header.try_borrow_mut() {
-        *header = decision.response_header;
-    }
+    *response_header = decision.response_header;
     for (field, value) in &decision.access_fields {
         // An access log without a field is no reason to fail a request.
         let _ = host::set_filter_state(field.filter_state(), value);

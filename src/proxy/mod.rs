@@ -27,7 +27,7 @@ use self::keys::{Sources, Turn};
 use self::metrics::Metrics;
 pub use self::root::Root;
 use self::signature::HostBackend;
-use self::waiting::{ResponseHeader, Waiter, Waiting};
+use self::waiting::{LateHeader, Waiter, Waiting};
 use crate::gate::{Decision, Gate, Patience, Surroundings};
 use crate::headers::Headers;
 use crate::policy::peer::PeerValidation;
@@ -124,28 +124,30 @@ impl Shared {
         Some(gate.decide(&headers, &mut around))
     }
 
-    /// Lets a stream wait for an issuer's keys; `false` where there is nothing to hope for, or no room.
-    fn wait(&self, stream: u32, issuer: usize, response_header: &ResponseHeader) -> bool {
+    /// Lets a stream wait for an issuer's keys, and says where its response header will be; `None` where
+    /// there is nothing to hope for, or no room.
+    fn wait(&self, stream: u32, issuer: usize) -> Option<LateHeader> {
         let (Some(now), Ok(mut sources), Ok(mut waiting)) = (
             host::now_milliseconds(),
             self.sources.try_borrow_mut(),
             self.waiting.try_borrow_mut(),
         ) else {
-            return false;
+            return None;
         };
         if !sources.want(issuer, now) || !waiting.has_room(issuer) {
-            return false;
+            return None;
         }
+        let response_header = LateHeader::default();
         waiting.add(Waiter {
             stream,
             issuer,
             arrived: now,
             until: now.saturating_add(sources.patience(issuer)),
             asked: sources.installed(issuer),
-            response_header: Rc::clone(response_header),
+            response_header: Rc::clone(&response_header),
         });
         self.pace(SHORT_TICK);
-        true
+        Some(response_header)
     }
 
     /// A stream that waited is gone.
@@ -270,7 +272,8 @@ impl Shared {
         } else {
             Patience::None
         };
-        let mut applied = apply(self.decide(patience), &waiter.response_header);
+        let mut header = None;
+        let mut applied = apply(self.decide(patience), &mut header);
         if let Applied::Wait(issuer) = applied {
             if let (Ok(mut sources), Ok(mut waiting)) =
                 (self.sources.try_borrow_mut(), self.waiting.try_borrow_mut())
@@ -280,8 +283,9 @@ impl Shared {
                 waiting.add(waiter);
                 return;
             }
-            applied = apply(self.decide(Patience::None), &waiter.response_header);
+            applied = apply(self.decide(Patience::None), &mut header);
         }
+        waiter.response_header.set(header);
         if applied == Applied::Continue {
             let _ = host::continue_request();
         }

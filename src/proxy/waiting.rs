@@ -1,6 +1,6 @@
 //! Requests that wait for keys: bounded in number and in time, gone with their stream.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::rc::Rc;
 
 /// The most requests that one worker lets wait for one issuer's keys, so that a flood that names one
@@ -8,7 +8,10 @@ use std::rc::Rc;
 const MAX_WAITING: usize = 512;
 
 /// What a stream's response must carry: name and value of the correlation header.
-pub(super) type ResponseHeader = Rc<RefCell<Option<(Rc<str>, Rc<str>)>>>;
+pub(super) type Header = (Rc<str>, Rc<str>);
+
+/// Where a stream that waits finds that header later.
+pub(super) type LateHeader = Rc<Cell<Option<Header>>>;
 
 /// One request that waits.
 pub(super) struct Waiter {
@@ -23,7 +26,7 @@ pub(super) struct Waiter {
     /// The key set that did not have its key, by when its fetch began.
     pub(super) asked: Option<u64>,
     /// Where its correlation ID goes.
-    pub(super) response_header: ResponseHeader,
+    pub(super) response_header: LateHeader,
 }
 
 /// All of a worker's requests that wait.
@@ -70,7 +73,7 @@ mod tests {
             arrived: 0,
             until: 0,
             asked: None,
-            response_header: ResponseHeader::default(),
+            response_header: LateHeader::default(),
         }
     }
 

@@ -1,8 +1,9 @@
 //! Who computes a signature: the host, or jwt-simple in here.
 
+use ed25519_dalek::Signature as Ed25519Signature;
 use jwt_simple::prelude::{
-    Duration, ECDSAP256PublicKeyLike, ECDSAP384PublicKeyLike, EdDSAPublicKeyLike, NoCustomClaims,
-    PS256PublicKey, PS384PublicKey, PS512PublicKey, RS256PublicKey, RS384PublicKey, RS512PublicKey,
+    Duration, ECDSAP256PublicKeyLike, ECDSAP384PublicKeyLike, NoCustomClaims, PS256PublicKey,
+    PS384PublicKey, PS512PublicKey, RS256PublicKey, RS384PublicKey, RS512PublicKey,
     RSAPublicKeyLike, UnixTimeStamp, VerificationOptions,
 };
 use p521::ecdsa::Signature as P521Signature;
@@ -21,7 +22,8 @@ pub trait SignatureBackend {
     fn verify(&self, algorithm: Algorithm, key: &PublicKey, token: &Jws<'_>) -> Option<bool>;
 }
 
-/// jwt-simple, which does every algorithm but ES512, and the crate p521 for that.
+/// jwt-simple; but p521 for ES512, which jwt-simple lacks, and ed25519-dalek for EdDSA, which takes less
+/// than half of its time here.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Portable;
 
@@ -44,9 +46,11 @@ impl Portable {
             }),
             (Algorithm::Es512, Material::P521(key)) => P521Signature::from_slice(&token.signature)
                 .is_ok_and(|signature| key.verify(token.signing_input, &signature).is_ok()),
-            (Algorithm::EdDsa, Material::Ed25519(key)) => accepts(token, |text, options| {
-                key.verify_token::<NoCustomClaims>(text, options).is_ok()
-            }),
+            (Algorithm::EdDsa, Material::Ed25519(key)) => {
+                Ed25519Signature::from_slice(&token.signature).is_ok_and(|signature| {
+                    key.verify_strict(token.signing_input, &signature).is_ok()
+                })
+            }
             (_, Material::Rsa(modulus)) => rsa(algorithm, modulus, token),
             // The key fixes the algorithm; any other pair is a mistake of the caller.
             _ => false,
@@ -89,7 +93,7 @@ fn accepts(
         // And nothing is too early.
         accept_future: true,
         // Without this, a `typ` that does not end in `JWT` would be refused.
-        required_signature_type: token.token_type.clone(),
+        required_signature_type: token.token_type.as_ref().map(ToString::to_string),
         max_token_length: Some(jws::MAX_BYTES),
         max_header_length: Some(jws::MAX_BYTES),
         ..VerificationOptions::default()

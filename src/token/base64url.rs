@@ -6,18 +6,21 @@
 /// string has one encoding only, so that one token can't be written in two ways.
 #[must_use]
 pub fn decode(text: &[u8]) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len().div_ceil(4).saturating_mul(3));
-    let mut chunks = text.chunks_exact(4);
-    for chunk in &mut chunks {
-        let &[a, b, c, d] = chunk else { return None };
+    let (fours, rest) = text.as_chunks::<4>();
+    let whole = fours.len().checked_mul(3)?;
+    let mut bytes = Vec::with_capacity(whole.checked_add(2)?);
+    bytes.resize(whole, 0);
+    let mut seen = 0;
+    for (&[a, b, c, d], three) in fours.iter().zip(bytes.as_chunks_mut::<3>().0) {
         let [a, b, c, d] = [value(a), value(b), value(c), value(d)];
-        // A value of 64 and above marks a byte outside the alphabet.
-        if (a | b | c | d) & !63 != 0 {
-            return None;
-        }
-        bytes.extend_from_slice(&[(a << 2) | (b >> 4), (b << 4) | (c >> 2), (c << 6) | d]);
+        seen |= a | b | c | d;
+        *three = [(a << 2) | (b >> 4), (b << 4) | (c >> 2), (c << 6) | d];
     }
-    match *chunks.remainder() {
+    // A value of 64 and above marks a byte outside the alphabet.
+    if seen & !63 != 0 {
+        return None;
+    }
+    match *rest {
         [] => {}
         [a, b] => {
             let [a, b] = [value(a), value(b)];

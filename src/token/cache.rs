@@ -16,10 +16,27 @@ use crate::token::verified::VerifiedToken;
 /// An LRU map from whole tokens, bounded by entries and by bytes.
 pub(super) struct TokenMap<V> {
     tokens: LruCache<Box<[u8]>, Entry<V>, FixedState>,
-    hasher: FixedState,
     entries: usize,
     bytes: usize,
     used: usize,
+}
+
+/// Where a token stands in the map, or would stand.
+type Place<'m, V> = RawEntryMut<'m, Box<[u8]>, Entry<V>, FixedState>;
+
+/// A token with its hash, which takes a look at every byte and so is made once for both maps.
+#[derive(Clone, Copy)]
+pub(super) struct Hashed<'t> {
+    pub(super) bytes: &'t [u8],
+    hash: u64,
+}
+
+impl<'t> Hashed<'t> {
+    /// A token as the maps want it that were made with that hasher.
+    pub(super) fn new(bytes: &'t [u8], hasher: &FixedState) -> Self {
+        let hash = hasher.hash_one(bytes);
+        Self { bytes, hash }
+    }
 }
 
 struct Entry<V> {
@@ -29,11 +46,9 @@ struct Entry<V> {
 
 impl<V> TokenMap<V> {
     /// Room for that many tokens, which together cost at most that many bytes; 0 of either is none.
-    pub(super) fn new(entries: usize, bytes: usize, seed: u64) -> Self {
-        let hasher = FixedState::with_seed(seed);
+    pub(super) fn new(entries: usize, bytes: usize, hasher: FixedState) -> Self {
         Self {
-            tokens: LruCache::with_hasher(entries, hasher.clone()),
-            hasher,
+            tokens: LruCache::with_hasher(entries, hasher),
             entries,
             bytes,
             used: 0,
@@ -41,10 +56,8 @@ impl<V> TokenMap<V> {
     }
 
     /// The value of a token, which becomes the most recently used one.
-    pub(super) fn get(&mut self, token: &[u8]) -> Option<&V> {
-        let hash = self.hasher.hash_one(token);
-        let found = self.tokens.raw_entry_mut();
-        match found.from_hash(hash, |known| bytes::equal(known, token)) {
+    pub(super) fn get(&mut self, token: Hashed<'_>) -> Option<&V> {
+        match self.entry(token) {
             RawEntryMut::Occupied(mut entry) => {
                 entry.to_back();
                 Some(&entry.into_mut().value)
@@ -54,7 +67,7 @@ impl<V> TokenMap<V> {
     }
 
     /// Remembers a token, at the price of the least recently used ones.
-    pub(super) fn insert(&mut self, token: &[u8], value: V, cost: usize) {
+    pub(super) fn insert(&mut self, token: Hashed<'_>, value: V, cost: usize) {
         if cost > self.bytes || self.entries == 0 {
             return;
         }
@@ -66,14 +79,22 @@ impl<V> TokenMap<V> {
             self.used = self.used.saturating_sub(oldest.cost);
         }
         self.used = self.used.saturating_add(cost);
-        self.tokens.insert(token.into(), Entry { value, cost });
+        if let RawEntryMut::Vacant(place) = self.entry(token) {
+            place.insert_hashed_nocheck(token.hash, token.bytes.into(), Entry { value, cost });
+        }
     }
 
     /// Forgets a token.
-    pub(super) fn remove(&mut self, token: &[u8]) {
-        if let Some(entry) = self.tokens.remove(token) {
-            self.used = self.used.saturating_sub(entry.cost);
+    pub(super) fn remove(&mut self, token: Hashed<'_>) {
+        if let RawEntryMut::Occupied(entry) = self.entry(token) {
+            let cost = entry.remove().cost;
+            self.used = self.used.saturating_sub(cost);
         }
+    }
+
+    fn entry(&mut self, token: Hashed<'_>) -> Place<'_, V> {
+        let found = self.tokens.raw_entry_mut();
+        found.from_hash(token.hash, |known| bytes::equal(known, token.bytes))
     }
 
     /// Forgets all tokens but those that `keep` names.

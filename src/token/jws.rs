@@ -4,6 +4,9 @@
 //! Whatever passes here is also read by jwt-simple, which parses a token once more: so both signature
 //! back-ends accept the same tokens.
 
+use smol_str::SmolStr;
+
+use crate::bytes;
 use crate::claims::Claims;
 use crate::json::{Json, Object};
 use crate::token::base64url;
@@ -22,11 +25,11 @@ pub struct Jws<'a> {
     /// The decoded signature, not empty.
     pub signature: Vec<u8>,
     /// `alg`, as it stands there.
-    pub algorithm: String,
+    pub algorithm: SmolStr,
     /// `kid`
-    pub kid: Option<String>,
+    pub kid: Option<SmolStr>,
     /// `typ`
-    pub token_type: Option<String>,
+    pub token_type: Option<SmolStr>,
     /// The payload.
     pub claims: Claims,
     /// `exp`, `nbf` and `iat`.
@@ -47,6 +50,11 @@ impl<'a> Jws<'a> {
     /// refused, because to ignore them would be to misread the token (RFC 7515 §4.1.11, RFC 7797 §3);
     /// so is an embedded `jwk`, which nobody sends in good faith.
     pub fn parse(token: &'a [u8]) -> Result<Self, Malformed> {
+        Self::parse_after(&mut LastHeader::default(), token)
+    }
+
+    /// The same, sparing itself the header where it is spelt as the last one was.
+    pub(super) fn parse_after(last: &mut LastHeader, token: &'a [u8]) -> Result<Self, Malformed> {
         if token.len() > MAX_BYTES {
             return Err(Malformed);
         }
@@ -54,23 +62,19 @@ impl<'a> Jws<'a> {
         let (signing_input, signature) = token.rsplit_once('.').ok_or(Malformed)?;
         let (header, payload) = signing_input.split_once('.').ok_or(Malformed)?;
         // A fourth part would leave a dot in the payload, which is outside the alphabet.
-        let [header, payload, signature] =
-            [header, payload, signature].map(|part| base64url::decode(part.as_bytes()));
-        let signature = signature
+        let signature = base64url::decode(signature.as_bytes())
             .filter(|bytes| !bytes.is_empty())
             .ok_or(Malformed)?;
-        let header = object(&header.ok_or(Malformed)?)?;
-        let payload = object(&payload.ok_or(Malformed)?)?;
-
-        check_header(&header)?;
+        let header = last.or_parse(header)?;
+        let payload = object(payload)?;
         let times = check_claims(&payload)?;
         Ok(Self {
             token,
             signing_input: signing_input.as_bytes(),
             signature,
-            algorithm: text(&header, "alg")?.ok_or(Malformed)?,
-            kid: text(&header, "kid")?,
-            token_type: text(&header, "typ")?,
+            algorithm: header.algorithm,
+            kid: header.kid,
+            token_type: header.token_type,
             claims: Claims::from(payload),
             times,
         })
@@ -83,15 +87,47 @@ impl<'a> Jws<'a> {
     }
 }
 
-fn object(bytes: &[u8]) -> Result<Object, Malformed> {
-    match Json::parse_strict(bytes) {
+/// A header's members that matter (RFC 7515 §4.1).
+#[derive(Debug, Clone)]
+struct Header {
+    algorithm: SmolStr,
+    kid: Option<SmolStr>,
+    token_type: Option<SmolStr>,
+}
+
+/// The last well-formed header. All tokens of one key have the same, byte by byte, mostly.
+#[derive(Debug, Default)]
+pub(super) struct LastHeader(Option<(Box<str>, Header)>);
+
+impl LastHeader {
+    fn or_parse(&mut self, encoded: &str) -> Result<Header, Malformed> {
+        if let Some((known, header)) = &self.0
+            && bytes::equal(known.as_bytes(), encoded.as_bytes())
+        {
+            return Ok(header.clone());
+        }
+        let header = object(encoded)?;
+        check_header(&header)?;
+        let header = Header {
+            algorithm: text(&header, "alg")?.ok_or(Malformed)?,
+            kid: text(&header, "kid")?,
+            token_type: text(&header, "typ")?,
+        };
+        self.0 = Some((encoded.into(), header.clone()));
+        Ok(header)
+    }
+}
+
+fn object(encoded: &str) -> Result<Object, Malformed> {
+    let bytes = base64url::decode(encoded.as_bytes()).ok_or(Malformed)?;
+    match Json::parse_strict(&bytes) {
         Ok(Json::Object(object)) => Ok(object),
         _ => Err(Malformed),
     }
 }
 
 /// A member that must be a string where it is there.
-fn text(object: &Object, name: &str) -> Result<Option<String>, Malformed> {
+fn text(object: &Object, name: &str) -> Result<Option<SmolStr>, Malformed> {
     match object.get(name) {
         None => Ok(None),
         Some(Json::String(text)) => Ok(Some(text.clone())),

@@ -1,6 +1,7 @@
 //! One public key, checked, with everything that either signature back-end needs of it.
 
-use jwt_simple::prelude::{ES256PublicKey, ES384PublicKey, Ed25519PublicKey, RS256PublicKey};
+use ed25519_dalek::VerifyingKey;
+use jwt_simple::prelude::{ES256PublicKey, ES384PublicKey, RS256PublicKey};
 use p521::ecdsa::VerifyingKey as P521PublicKey;
 
 use crate::token::Algorithm;
@@ -22,7 +23,7 @@ pub(super) enum Material {
     P256(ES256PublicKey),
     P384(ES384PublicKey),
     P521(Box<P521PublicKey>),
-    Ed25519(Ed25519PublicKey),
+    Ed25519(Box<VerifyingKey>),
     /// The modulus without leading zeros; jwt-simple has a type per algorithm, made when needed.
     Rsa(Vec<u8>),
 }
@@ -129,14 +130,20 @@ impl PublicKey {
     }
 
     pub(super) fn ed25519(kid: Option<String>, x: &[u8]) -> Result<Self, BadKey> {
-        let key = Ed25519PublicKey::from_bytes(x).map_err(|_| BadKey::NotOnCurve)?;
-        let spki = key.to_der();
+        let bytes = x.try_into().map_err(|_| BadKey::NotOnCurve)?;
+        let key = VerifyingKey::from_bytes(bytes).map_err(|_| BadKey::NotOnCurve)?;
+        // A point has one encoding only (RFC 8032 §5.1.3). Those of small order are points, too, but
+        // verify signatures that nobody made.
+        let canonical = key.to_edwards().compress().to_bytes() == *bytes;
+        if !canonical || key.is_weak() {
+            return Err(BadKey::NotOnCurve);
+        }
         Ok(Self::new(
             kid,
             &[Algorithm::EdDsa],
-            spki,
+            [&ED25519_SPKI_PREFIX[..], &bytes[..]].concat(),
             64,
-            Material::Ed25519(key),
+            Material::Ed25519(Box::new(key)),
         ))
     }
 
@@ -201,6 +208,11 @@ const RSA: [Algorithm; 6] = [
 const P521_SPKI_PREFIX: [u8; 25] = [
     0x30, 0x81, 0x9b, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05,
     0x2b, 0x81, 0x04, 0x00, 0x23, 0x03, 0x81, 0x86, 0x00,
+];
+
+/// An Ed25519 SubjectPublicKeyInfo (RFC 8410 §4) up to its point.
+const ED25519_SPKI_PREFIX: [u8; 12] = [
+    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
 ];
 
 /// SEC 1 §2.3.3, the uncompressed form.

@@ -5,6 +5,8 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
+use smol_str::SmolStr;
+
 use crate::claims::Claims;
 use crate::token::{Algorithm, PublicKey};
 
@@ -25,7 +27,7 @@ pub(super) struct VerifiedToken {
     pub(super) issuer: usize,
     pub(super) issuer_name: Rc<str>,
     /// The key's `kid`.
-    pub(super) kid: Option<Rc<str>>,
+    pub(super) kid: Option<SmolStr>,
     /// Whether the token has a `kid`.
     pub(super) names_its_key: bool,
     pub(super) algorithm: Algorithm,

@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use foldhash::fast::FixedState;
+
 use crate::denial::Reason;
 use crate::json::Json;
-use crate::token::cache::{self, ForgedTokens, VerifiedTokens};
-use crate::token::jws::Jws;
+use crate::token::cache::{self, ForgedTokens, Hashed, VerifiedTokens};
+use crate::token::jws::{Jws, LastHeader};
 use crate::token::keyring::{Chosen, Keyring, Miss};
 use crate::token::refusal::{Absence, Refusal};
 use crate::token::replay::{MemoryWindow, ReplayError, ReplayWindow, token_id};
@@ -21,6 +23,8 @@ pub struct Verifier {
     issuers: Vec<IssuerState>,
     verified: VerifiedTokens,
     forged: ForgedTokens,
+    hasher: FixedState,
+    last_header: LastHeader,
     stats: Stats,
     warnings: Vec<SecretWarning>,
 }
@@ -84,6 +88,7 @@ impl Verifier {
         seed: u64,
         env: &dyn Fn(&str) -> Option<Vec<u8>>,
     ) -> Self {
+        let hasher = FixedState::with_seed(seed);
         let mut warnings = Vec::new();
         let issuers = issuers
             .into_iter()
@@ -92,8 +97,10 @@ impl Verifier {
             .collect();
         Self {
             issuers,
-            verified: VerifiedTokens::new(limits.entries, limits.bytes, seed),
-            forged: ForgedTokens::new(FORGED.entries, FORGED.bytes, seed),
+            verified: VerifiedTokens::new(limits.entries, limits.bytes, hasher.clone()),
+            forged: ForgedTokens::new(FORGED.entries, FORGED.bytes, hasher.clone()),
+            hasher,
+            last_header: LastHeader::default(),
             stats: Stats::default(),
             warnings,
         }
@@ -136,6 +143,7 @@ impl Verifier {
         now: u64,
         backend: &dyn SignatureBackend,
     ) -> Result<Verified, Refusal> {
+        let token = Hashed::new(token, &self.hasher);
         if let Some(known) = self.verified.get(token) {
             let known = Rc::clone(known);
             let recheck = self.recheck(&known, live, now);
@@ -161,8 +169,8 @@ impl Verifier {
         if let Some(state) = self.issuers.get(verified.issuer)
             && state.issuer.one_use.is_none()
         {
-            self.verified
-                .insert(token, Rc::clone(&verified), cache::verified_cost(token));
+            let cost = cache::verified_cost(token.bytes);
+            self.verified.insert(token, Rc::clone(&verified), cost);
         }
         Ok(Verified::new(verified, false))
     }
@@ -188,12 +196,13 @@ impl Verifier {
 
     fn verify_fresh(
         &mut self,
-        token: &[u8],
+        token: Hashed<'_>,
         live: &LiveRequest<'_>,
         now: u64,
         backend: &dyn SignatureBackend,
     ) -> Result<VerifiedToken, Refusal> {
-        let jws = Jws::parse(token).map_err(|_| Reason::ClaimsMalformed)?;
+        let jws = Jws::parse_after(&mut self.last_header, token.bytes)
+            .map_err(|_| Reason::ClaimsMalformed)?;
         let (index, state) = jws
             .issuer()
             .and_then(|name| {
@@ -220,7 +229,8 @@ impl Verifier {
         // A token without `kid` can't get round the list.
         checks::kid_not_revoked(issuer, chosen.kid())?;
         if !is_signed(algorithm, &chosen, &jws, backend, &mut self.stats) {
-            self.forged.insert(token, index, cache::forged_cost(token));
+            let cost = cache::forged_cost(token.bytes);
+            self.forged.insert(token, index, cost);
             return Err(Reason::SignatureInvalid.into());
         }
 
@@ -234,7 +244,7 @@ impl Verifier {
         Ok(VerifiedToken {
             issuer: index,
             issuer_name: Rc::clone(&state.name),
-            kid: chosen.kid().map(Rc::from),
+            kid: chosen.kid().map(Into::into),
             names_its_key: kid.is_some(),
             needs_remote: state.keys.needs_remote(kid, &chosen),
             algorithm,

@@ -54,7 +54,7 @@ impl<'a> Record<'a> {
             Some(value)
         })?;
         let text: Cow<'_, str> = match value {
-            Json::String(text) => text.into(),
+            Json::String(text) => text.as_str().into(),
             Json::Integer(number) => number.to_string().into(),
             Json::Float(number) => number.to_string().into(),
             Json::Bool(value) => value.to_string().into(),

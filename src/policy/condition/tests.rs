@@ -49,7 +49,7 @@ fn claim(name: &str, test: ClaimTest) -> Test {
 
 fn scalar(text: &str) -> Scalar {
     match Json::parse(text.as_bytes()).unwrap() {
-        Json::String(text) => Scalar::String(text),
+        Json::String(text) => Scalar::String(text.to_string()),
         Json::Bool(flag) => Scalar::Bool(flag),
         number => Scalar::Number(Number::of(&number).unwrap()),
     }

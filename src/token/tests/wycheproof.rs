@@ -5,8 +5,7 @@
 //! [`raw`] does with their insides what jwt-simple does.
 
 use jwt_simple::prelude::{
-    ECDSAP256PublicKeyLike, ECDSAP384PublicKeyLike, EdDSAPublicKeyLike, RS256PublicKey,
-    RSAPublicKeyLike,
+    ECDSAP256PublicKeyLike, ECDSAP384PublicKeyLike, RS256PublicKey, RSAPublicKeyLike,
 };
 use p521::ecdsa::signature::{DigestVerifier as _, Verifier as _};
 use superboring::hash::MessageDigest;
@@ -43,14 +42,8 @@ pub fn raw(algorithm: Algorithm, key: &PublicKey, message: &[u8], signature: &[u
         }),
         Material::P521(key) => p521::ecdsa::Signature::from_slice(signature)
             .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
-        Material::Ed25519(key) => {
-            ed25519_compact::Signature::from_slice(signature).is_ok_and(|signature| {
-                key.public_key()
-                    .as_ref()
-                    .verify(message, &signature)
-                    .is_ok()
-            })
-        }
+        Material::Ed25519(key) => ed25519_dalek::Signature::from_slice(signature)
+            .is_ok_and(|signature| key.verify_strict(message, &signature).is_ok()),
         Material::Rsa(n) => {
             let key = RS256PublicKey::from_components(n, &RSA_EXPONENT).unwrap();
             let key = PKey::from_rsa(key.public_key().as_ref().clone()).unwrap();
