@@ -46,6 +46,7 @@ lint: ## formatting and clippy, with and without the proxy, for the host and for
 	cargo clippy --all-targets --features cli -- -D warnings
 	cargo clippy --target wasm32-wasip1 --features proxy -- -D warnings
 	cargo clippy --package xtask --package edge-claims-harness --all-targets -- -D warnings
+	cargo clippy --target wasm32-wasip1 --package edge-claims-vectors -- -D warnings
 
 .PHONY: doc
 doc: ## the documentation, without warnings
@@ -60,8 +61,14 @@ unit: ## unit and property tests of the core, of the command, and of the build's
 	cargo test --features proxy --test host
 	cargo test --package xtask
 
+.PHONY: vectors
+vectors: ## build the plugin that puts test vectors to the host: target/edge_claims_vectors.wasm
+	cargo build --release --target wasm32-wasip1 --package edge-claims-vectors
+	@cargo xtask strip $${CARGO_TARGET_DIR:-target}/wasm32-wasip1/release/edge_claims_vectors.wasm \
+	  target/edge_claims_vectors.wasm
+
 .PHONY: e2e
-e2e: ## the built module in a real Envoy (needs `make setup wasm`)
+e2e: vectors ## the built module in a real Envoy (needs `make setup wasm`)
 	$(call say,end-to-end tests)
 	cargo test --package edge-claims-harness
 

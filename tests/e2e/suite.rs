@@ -28,3 +28,4 @@ mod scale;
 mod shadow;
 mod support;
 mod verify;
+mod wycheproof;

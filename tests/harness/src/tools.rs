@@ -32,6 +32,18 @@ pub fn module() -> PathBuf {
     path
 }
 
+/// The plugin that puts test vectors to the host, which `make e2e` leaves in `target/`.
+#[must_use]
+pub fn vectors_module() -> PathBuf {
+    let path = root().join("target/edge_claims_vectors.wasm");
+    assert!(
+        path.is_file(),
+        "there is no module at {}: run `make vectors`",
+        path.display()
+    );
+    path
+}
+
 /// The Envoy binary: `EDGE_CLAIMS_ENVOY`, or the one that `make setup` installed. It was run once.
 #[must_use]
 pub fn envoy() -> &'static Path {
