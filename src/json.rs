@@ -109,6 +109,19 @@ impl Json {
         }
     }
 
+    /// The bytes that it takes beside itself, allocated and not only used, without the allocator's own.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Null | Self::Bool(_) | Self::Integer(_) | Self::Float(_) => 0,
+            Self::String(text) => string_bytes(text),
+            Self::Array(items) => items.iter().fold(vec_bytes(items), |sum, item| {
+                sum.saturating_add(item.heap_bytes())
+            }),
+            Self::Object(object) => object.heap_bytes(),
+        }
+    }
+
     /// What JSON calls its type, for messages: `a string`, `an object`, ….
     #[must_use]
     pub fn type_name(&self) -> &'static str {
@@ -134,6 +147,17 @@ impl Json {
 }
 
 impl Object {
+    /// The bytes that its members take: see [`Json::heap_bytes`].
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        self.0
+            .iter()
+            .fold(vec_bytes(&self.0), |sum, (name, value)| {
+                sum.saturating_add(string_bytes(name))
+                    .saturating_add(value.heap_bytes())
+            })
+    }
+
     /// The first member with that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Json> {
@@ -179,6 +203,18 @@ impl Object {
             [a, b] if a == b => Some(*a),
             _ => None,
         })
+    }
+}
+
+fn vec_bytes<T>(items: &Vec<T>) -> usize {
+    items.capacity().saturating_mul(size_of::<T>())
+}
+
+fn string_bytes(text: &SmolStr) -> usize {
+    if text.is_heap_allocated() {
+        text.len()
+    } else {
+        0
     }
 }
 
@@ -268,8 +304,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Json, A::Error> {
-        // As many as most claims sets have: to grow step by step would move them twice.
-        let mut members = Vec::with_capacity(8);
+        let mut members = Vec::new();
         while let Some(Name(name)) = access.next_key()? {
             members.push((name, access.next_value()?));
         }
@@ -302,6 +337,38 @@ mod tests {
             );
         }
         assert!(Json::parse_strict(br#"{"a":{"a":1},"b":{"a":1}}"#).is_ok());
+    }
+
+    #[test]
+    fn a_duplicate_key_is_found_among_few_and_among_many() {
+        for count in [2, 23, 24, 25, 26, 60] {
+            for (one, other) in [
+                (0, 1),
+                (0, count - 1),
+                (count - 2, count - 1),
+                (1, count / 2),
+            ] {
+                let mut names: Vec<String> = (0..count).map(|id| format!("n{id}")).collect();
+                let text = |names: &[String]| {
+                    let members: Vec<_> = names.iter().map(|name| format!("{name:?}:1")).collect();
+                    format!("{{\"x\":[{{{}}}]}}", members.join(","))
+                };
+                assert!(Json::parse_strict(text(&names).as_bytes()).is_ok());
+                if one != other {
+                    names[other] = names[one].clone();
+                    let found = Json::parse_strict(text(&names).as_bytes());
+                    assert!(
+                        matches!(found, Err(JsonError::DuplicateKey(_))),
+                        "{names:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_utf8_is_refused() {
+        assert!(matches!(Json::parse(b"\"\xff\""), Err(JsonError::Utf8(_))));
     }
 
     #[test]

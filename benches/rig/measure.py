@@ -9,6 +9,8 @@ from contextlib import ExitStack
 from . import load
 from .envoy import Envoy, EnvoyFailed, bootstrap, free_ports, listener, upstream_listener
 
+# Seconds: V8 compiles a function again, for speed, once it was called some hundred thousand times.
+WARM_UP = 3
 WEIGHING_WORKERS = (1, 3)
 
 
@@ -51,7 +53,7 @@ class Bench:
     def rounds(self, samples, count, seconds):
         """Adds one sample a round to each row's; the order within a round turns from one to the next."""
         for row in self.rows:
-            self.load.run(row, self.ports[row.name], 1)
+            self.load.run(row, self.ports[row.name], WARM_UP)
         for number in range(count):
             turn = number * len(self.rows) // count
             for row in self.rows[turn:] + self.rows[:turn]:

@@ -100,6 +100,7 @@ def all_rows(tokens, noop, ours, before=None):
         Row("noop", "empty Wasm filter", "noop", http_filters=[_wasm("noop", noop)]),
         _calls("calls", "empty Wasm filter that makes the same host calls", tokens, noop, CALLS),
         *filter_rows(FEW),
+        *filter_row("warm_10_unlogged", "the same without fields for the access log", FEW, log={"access_fields": []}),
         native("native_warm_10", "cached token, 10 policies", few, cached=True),
         *filter_rows(10000, 1000),
         native("native_1000_simple", "cached token, 1,000 simplest policies, the middle one matches", simple, cached=True),
@@ -121,6 +122,8 @@ def all_rows(tokens, noop, ours, before=None):
         made.append(native(f"native_cold_{algorithm}", title, few, algorithm=algorithm, cold=True))
         title = f"{algorithm}, new tokens, 10 routes"
         made += filter_row(f"cold_{algorithm}", title, FEW, algorithm, cold=True)
+    title = "ES256 by the portable back-end, new tokens, 10 routes"
+    made += filter_row("cold_portable", title, FEW, cold=True, verification="portable")
     for call in CALLS:
         title = f"empty Wasm filter that makes one host call: {call}"
         row = _calls(f"call_{call}", title, tokens, noop, [call])
@@ -152,6 +155,7 @@ class Comparison:
 COMPARISONS = [
     Comparison("warm, 10 routes: native / ours", "native_warm_10", "ours_warm_10", 1.0),
     Comparison("warm, 10 routes: ours / empty Wasm filter", "ours_warm_10", "noop", 1.2, False),
+    Comparison("warm, 10 routes, no fields for the access log: native / ours", "native_warm_10", "ours_warm_10_unlogged"),
     Comparison("its host calls alone / empty Wasm filter", "calls", "noop"),
     Comparison("warm, 10 routes: ours / its host calls alone", "ours_warm_10", "calls"),
     Comparison("cold ES256: native / ours", "native_cold_ES256", "ours_cold_ES256", 1.0),
@@ -219,7 +223,7 @@ def _native(name, title, tokens, policies, algorithm="ES256", cached=False, cold
     return _with_tokens(row, tokens)
 
 
-def _ours(name, title, tokens, module, count, algorithm="ES256", cold=False):
+def _ours(name, title, tokens, module, count, algorithm="ES256", cold=False, verification="auto", **settings):
     issuer = {"issuer": ISSUER, "audiences": [AUDIENCE], "algorithms": [algorithm]}
     environment = {}
     if algorithm.startswith("HS"):
@@ -230,7 +234,12 @@ def _ours(name, title, tokens, module, count, algorithm="ES256", cold=False):
         issuer["keys"] = {"inline": tokens.jwks(algorithm)}
     made = [route.as_filter_route() for route in routes.routes(count, count // 2)]
     config = {
-        "claims": {"header": "x-edge-claims", "cache_entries": CACHE_ENTRIES, "issuers": [issuer]},
+        "claims": {
+            "header": "x-edge-claims",
+            "cache_entries": CACHE_ENTRIES,
+            "verification": verification,
+            "issuers": [issuer],
+        },
         "rbac": {
             "roles": {"claim": ["realm_access", "roles"], "format": "list"},
             "routes": made,
@@ -243,7 +252,7 @@ def _ours(name, title, tokens, module, count, algorithm="ES256", cold=False):
             "accept": ["x-correlation-id"],
             "response_header": True,
         },
-    }
+    } | settings
     row = Row(
         name, title, "ours", algorithm, cold, [_wasm(name, module, json.dumps(config), environment)],
         policy_count=count,

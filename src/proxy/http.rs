@@ -49,11 +49,12 @@ impl Context for Stream {}
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
         let header = &mut self.response_header;
-        let mut applied = apply(self.shared.decide(Patience::Wait), header);
+        let mut keep = |decided| *header = decided;
+        let mut applied = apply(self.shared.decide(Patience::Wait), &mut keep);
         if let Applied::Wait(issuer) = applied {
             self.waited = self.shared.wait(self.id, issuer);
             if self.waited.is_none() {
-                applied = apply(self.shared.decide(Patience::None), header);
+                applied = apply(self.shared.decide(Patience::None), &mut keep);
             }
         }
         match applied {
@@ -82,12 +83,13 @@ impl Drop for Stream {
     }
 }
 
-/// Does to the current stream what was decided; `None` is answered with 503.
-pub(super) fn apply(decision: Option<Decision>, response_header: &mut Option<Header>) -> Applied {
+/// Does to the current stream what was decided; `None` is answered with 503. `keep` gets what the response
+/// must carry, before anything is answered.
+pub(super) fn apply(decision: Option<Decision>, keep: &mut dyn FnMut(Option<Header>)) -> Applied {
     let Some(decision) = decision else {
         return undecided();
     };
-    *response_header = decision.response_header;
+    keep(decision.response_header);
     for (field, value) in &decision.access_fields {
         // An access log without a field is no reason to fail a request.
         let _ = host::set_filter_state(field.filter_state(), value);

@@ -272,8 +272,9 @@ impl Shared {
         } else {
             Patience::None
         };
-        let mut header = None;
-        let mut applied = apply(self.decide(patience), &mut header);
+        let header = Rc::clone(&waiter.response_header);
+        let mut keep = |decided| header.set(decided);
+        let mut applied = apply(self.decide(patience), &mut keep);
         if let Applied::Wait(issuer) = applied {
             if let (Ok(mut sources), Ok(mut waiting)) =
                 (self.sources.try_borrow_mut(), self.waiting.try_borrow_mut())
@@ -283,9 +284,8 @@ impl Shared {
                 waiting.add(waiter);
                 return;
             }
-            applied = apply(self.decide(Patience::None), &mut header);
+            applied = apply(self.decide(Patience::None), &mut keep);
         }
-        waiter.response_header.set(header);
         if applied == Applied::Continue {
             let _ = host::continue_request();
         }

@@ -11,6 +11,7 @@ use hashlink::LruCache;
 use hashlink::linked_hash_map::RawEntryMut;
 
 use crate::bytes;
+use crate::claims::Claims;
 use crate::token::verified::VerifiedToken;
 
 /// An LRU map from whole tokens, bounded by entries and by bytes.
@@ -126,10 +127,11 @@ pub(super) type VerifiedTokens = TokenMap<Rc<VerifiedToken>>;
 /// may be good tomorrow.
 pub(super) type ForgedTokens = TokenMap<usize>;
 
-/// What a verified token costs: itself, and its claims as a tree, which take some four times the
-/// room of their text.
-pub(super) fn verified_cost(token: &[u8]) -> usize {
-    token.len().saturating_mul(5).saturating_add(OVERHEAD)
+/// What a verified token costs: itself twice, once for what is derived from it, and its claims as a tree.
+pub(super) fn verified_cost(token: &[u8], claims: &Claims) -> usize {
+    let tree = claims.members().heap_bytes();
+    let text = token.len().saturating_mul(2);
+    text.saturating_add(tree).saturating_add(OVERHEAD)
 }
 
 /// What a forged token costs.

@@ -1,8 +1,8 @@
 //! The compact JWS (RFC 7515 §7.1) with a claims set as its payload (RFC 7519): shape only, nothing
 //! is verified here.
 //!
-//! Whatever passes here is also read by jwt-simple, which parses a token once more: so both signature
-//! back-ends accept the same tokens.
+//! Whatever passes here jwt-simple reads, too, where it computes the signature, which means to parse the
+//! token once more: so all signature back-ends accept the same tokens.
 
 use smol_str::SmolStr;
 
@@ -200,4 +200,45 @@ fn seconds(value: &Json, round: fn(f64) -> f64) -> Option<u64> {
         _ => return None,
     };
     (seconds <= LAST_SECOND).then_some(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was remembered of one token's header changes nothing for another.
+    #[test]
+    fn the_last_header_stands_for_nothing_but_itself() {
+        let good = "eyJhbGciOiJFUzI1NiIsImtpZCI6ImEifQ";
+        let other = "eyJhbGciOiJFUzM4NCIsImtpZCI6ImIifQ";
+        let headers = [
+            good,
+            "e30",
+            good,
+            "eyJhbGciOiJFUzI1NiIsImtpZCI6ImEifR",
+            "eyJhbGciOiJFUzI1NiIsImtpZCI6ImEifQA",
+            "eyJhbGciOiJFUzI1NiIsImtpZCI6ImEif",
+            other,
+            "",
+            good,
+            other,
+        ];
+        let mut last = LastHeader::default();
+        for header in headers {
+            for payload in ["e30", "e3", "W10", "e30"] {
+                let token = format!("{header}.{payload}.AAAA");
+                let seen = |jws: Result<Jws<'_>, Malformed>| {
+                    jws.map(|jws| (jws.algorithm, jws.kid, jws.token_type))
+                };
+                assert_eq!(
+                    seen(Jws::parse_after(&mut last, token.as_bytes())),
+                    seen(Jws::parse(token.as_bytes())),
+                    "{token}"
+                );
+            }
+        }
+        let mut header = |header| last.or_parse(header).map(|header| header.algorithm);
+        assert_eq!(header(good).as_deref(), Ok("ES256"));
+        assert_eq!(header(other).as_deref(), Ok("ES384"));
+    }
 }

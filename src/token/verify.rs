@@ -42,7 +42,7 @@ struct IssuerState {
 pub struct CacheLimits {
     /// The most tokens.
     pub entries: usize,
-    /// The most bytes that they may take, roughly: five times the length of each token.
+    /// The most bytes that they may take, roughly: twice the length of each token, and its claims' tree.
     pub bytes: usize,
 }
 
@@ -169,7 +169,7 @@ impl Verifier {
         if let Some(state) = self.issuers.get(verified.issuer)
             && state.issuer.one_use.is_none()
         {
-            let cost = cache::verified_cost(token.bytes);
+            let cost = cache::verified_cost(token.bytes, &verified.claims);
             self.verified.insert(token, Rc::clone(&verified), cost);
         }
         Ok(Verified::new(verified, false))

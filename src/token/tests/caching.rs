@@ -186,6 +186,28 @@ fn the_cache_is_bounded_by_bytes() {
     assert_eq!(verifier.cached(), before);
 }
 
+/// Claims can take far more room as a tree than as a text.
+#[test]
+fn what_claims_take_as_a_tree_counts() {
+    let mut verifier = verifier(issuer());
+    for (id, filler) in [r#"{"":0},"#, "[[]],", "{},", "0,"].into_iter().enumerate() {
+        let list = filler.repeat(500);
+        let claims = claims_with(&format!(
+            r#""jti":"{id}","list":[{}]"#,
+            list.trim_end_matches(',')
+        ));
+        let token = sign(Algorithm::EdDsa, &header(Algorithm::EdDsa), &claims);
+        let before = verifier.cached().1;
+        let verified = at(&mut verifier, &token, NOW).unwrap();
+        let cost = verifier.cached().1 - before;
+        assert!(
+            cost > token.len() + verified.claims().members().heap_bytes(),
+            "{filler}"
+        );
+        assert!(cost > 500 * size_of::<crate::json::Json>(), "{filler}");
+    }
+}
+
 #[test]
 fn the_cache_can_be_off() {
     for limits in [

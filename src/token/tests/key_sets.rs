@@ -222,6 +222,21 @@ fn weak_ed25519_points_are_refused() {
     }
 }
 
+/// RFC 8032 §5.1.3: a coordinate of p and above is none, or one point had two keys.
+#[test]
+fn ed25519_points_have_one_encoding() {
+    for y in 0..19_u8 {
+        // y + p, where p is 2^255 - 19.
+        let mut point = [0xff; 32];
+        point[0] = 0xed + y;
+        for sign in [0x7f, 0xff] {
+            point[31] = sign;
+            let key = changed("ed25519", "x", encode(point).into());
+            assert_eq!(problem(key), KeyProblem::Point, "{y} {sign}");
+        }
+    }
+}
+
 fn rsa_of(bytes: usize, first: u8) -> Value {
     let mut modulus = vec![0x5a; bytes];
     modulus[0] = first;
