@@ -14,6 +14,17 @@ struct Group {
     tests: Vec<(Vec<u8>, Vec<u8>, TestResult)>,
 }
 
+/// Message, signature and result of a group's tests, which have another type for each kind of key.
+macro_rules! tests_of {
+    ($group:expr) => {
+        $group
+            .tests
+            .into_iter()
+            .map(|test| (test.msg.to_vec(), test.sig.to_vec(), test.result))
+            .collect()
+    };
+}
+
 fn encode(bytes: &[u8]) -> String {
     Base64UrlSafeNoPadding::encode_to_string(bytes).unwrap()
 }
@@ -32,11 +43,7 @@ fn ecdsa_groups() -> Vec<Group> {
             groups.push(Group {
                 jwk: json!({"kty": "EC", "crv": curve, "x": encode(x), "y": encode(y)}),
                 algorithm,
-                tests: group
-                    .tests
-                    .into_iter()
-                    .map(|test| (test.msg.to_vec(), test.sig.to_vec(), test.result))
-                    .collect(),
+                tests: tests_of!(group),
             });
         }
     }
@@ -65,11 +72,7 @@ fn rsa_groups() -> Vec<Group> {
             groups.push(Group {
                 jwk: json!({"kty": "RSA", "n": number(&group.key.n), "e": number(&group.key.e)}),
                 algorithm,
-                tests: group
-                    .tests
-                    .into_iter()
-                    .map(|test| (test.msg.to_vec(), test.sig.to_vec(), test.result))
-                    .collect(),
+                tests: tests_of!(group),
             });
         }
     }
