@@ -62,16 +62,28 @@ impl CorrelationId {
         })
     }
 
-    /// The first well-formed ID in the accepted headers. A header that stands more than once is not
-    /// believed: which one would the edge have meant?
+    /// The first well-formed ID in the accepted headers; `own` is the value of [`Settings::header`],
+    /// where it stands once. A header that stands more than once is not believed: which one would the
+    /// edge have meant?
     #[must_use]
-    pub fn from_headers(headers: &Headers<'_>, settings: &Settings) -> Option<Self> {
+    pub fn from_headers(
+        own: Option<&[u8]>,
+        headers: &Headers<'_>,
+        settings: &Settings,
+    ) -> Option<Self> {
         settings.accept.iter().find_map(|name| {
-            let mut values = headers.all(name);
-            let (first, second) = (values.next()?, values.next());
-            let text = well_formed(first).filter(|_| second.is_none())?;
+            let sent = if *name == settings.header {
+                own?
+            } else {
+                let mut values = headers.all(name);
+                let (first, second) = (values.next()?, values.next());
+                if second.is_some() {
+                    return None;
+                }
+                first
+            };
             Some(Self {
-                text: text.into(),
+                text: well_formed(sent)?.into(),
                 source: Source::Header,
             })
         })
@@ -156,7 +168,7 @@ mod tests {
         let headers: Headers<'_> = [("x-request-id", "second"), ("x-correlation-id", "bad id")]
             .into_iter()
             .collect();
-        let id = CorrelationId::from_headers(&headers, &settings()).unwrap();
+        let id = CorrelationId::from_headers(Some(b"bad id"), &headers, &settings()).unwrap();
         assert_eq!((id.as_str(), id.source()), ("second", Source::Header));
     }
 
@@ -196,10 +208,11 @@ mod tests {
 
     #[test]
     fn a_repeated_header_is_not_believed() {
-        let headers: Headers<'_> = [("x-correlation-id", "a"), ("x-correlation-id", "b")]
+        let headers: Headers<'_> = [("x-request-id", "a"), ("x-request-id", "b")]
             .into_iter()
             .collect();
-        assert_eq!(CorrelationId::from_headers(&headers, &settings()), None);
+        let id = CorrelationId::from_headers(None, &headers, &settings());
+        assert_eq!(id, None);
     }
 
     #[test]

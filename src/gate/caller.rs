@@ -57,6 +57,7 @@ impl Caller {
 }
 
 impl Derived {
+    #[inline(never)]
     fn new(claims: &Claims, config: &Config, subject_key: Option<&[u8]>) -> Self {
         let signed = config.correlation.claim.as_ref();
         let signed = signed.and_then(|claim| claims.at(claim)?.as_str());

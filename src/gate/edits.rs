@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use smallvec::SmallVec;
+
 use super::caller::Caller;
 use super::scan::{Scan, TokenHeader};
 use crate::config::Config;
@@ -21,8 +23,11 @@ pub struct Edit {
 #[derive(Debug)]
 pub struct Forward {
     permit: Permit,
-    edits: Vec<Edit>,
+    edits: Edits,
 }
+
+/// Changes in order; a warm request has three.
+pub(super) type Edits = SmallVec<[Edit; 4]>;
 
 /// The names of the headers that edits are about, shared by all of them.
 pub(super) struct Names {
@@ -48,7 +53,7 @@ impl Names {
 }
 
 impl Forward {
-    pub(super) fn new(permit: Permit, edits: Vec<Edit>) -> Self {
+    pub(super) fn new(permit: Permit, edits: Edits) -> Self {
         Self { permit, edits }
     }
 
@@ -73,8 +78,8 @@ pub(super) fn compile(
     token_dropped: bool,
     correlation: &CorrelationId,
     new_path: Option<Vec<u8>>,
-) -> Vec<Edit> {
-    let mut edits: Vec<Edit> = scan
+) -> Edits {
+    let mut edits: Edits = scan
         .strip
         .iter()
         .map(|name| remove(Rc::from(*name)))
@@ -127,7 +132,7 @@ pub(super) fn spoofed(scan: &Scan<'_>, caller: Option<&Caller>) -> bool {
 
 /// Makes the correlation header the one ID, where it is not.
 pub(super) fn correlate(
-    edits: &mut Vec<Edit>,
+    edits: &mut impl Extend<Edit>,
     names: &Names,
     scan: &Scan<'_>,
     correlation: &CorrelationId,
@@ -138,9 +143,9 @@ pub(super) fn correlate(
     let name = &names.correlation;
     // Setting a header that stands more than once may leave the others.
     if scan.correlation_present && scan.correlation.is_none() {
-        edits.push(remove(Rc::clone(name)));
+        edits.extend([remove(Rc::clone(name))]);
     }
-    edits.push(set(Rc::clone(name), Some(Rc::from(correlation.shared()))));
+    edits.extend([set(Rc::clone(name), Some(Rc::from(correlation.shared())))]);
 }
 
 pub(super) fn remove(name: Rc<[u8]>) -> Edit {

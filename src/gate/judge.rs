@@ -357,6 +357,7 @@ impl Gate {
     }
 
     /// Denies, or lets through what shadow mode or the roll-out's share spares.
+    #[cold]
     fn enforce(&self, denial: Denial, located: Option<RouteId>, caller: Option<&Caller>) -> Ruling {
         let route = located.and_then(|id| self.config.rbac.routes.get(id));
         let shadow = self.config.mode == Mode::Shadow
@@ -372,6 +373,7 @@ impl Gate {
     }
 
     /// The denial with the route that came nearest and the test that failed, for the log.
+    #[cold]
     fn explained(&self, mut denial: Denial, request: &Located<'_>) -> Denial {
         let routes = &self.config.rbac.routes;
         let failed = denial
@@ -396,6 +398,7 @@ impl Gate {
 }
 
 impl Judgement {
+    #[cold]
     fn denied(reason: Reason) -> Self {
         Self {
             ruling: Ruling::Deny {
@@ -408,10 +411,12 @@ impl Judgement {
         }
     }
 
+    #[cold]
     fn malformed(error: &dyn std::fmt::Display) -> Self {
         Self::malformed_as(Reason::RequestMalformed, error)
     }
 
+    #[cold]
     fn malformed_as(reason: Reason, what: &dyn std::fmt::Display) -> Self {
         let explanation = Some(what.to_string());
         Self {

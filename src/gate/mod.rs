@@ -11,11 +11,13 @@ pub mod scan;
 
 use std::rc::Rc;
 
+use smallvec::SmallVec;
+
 use self::caller::Caller;
 use self::counters::Counters;
 use self::edits::Names;
 pub use self::edits::{Edit, Forward};
-use self::judge::{Judgement, Ruling};
+use self::judge::{Denial, Judgement, Ruling};
 use self::scan::{HeaderIndex, Scan};
 use crate::config::Config;
 use crate::correlation::{CorrelationId, well_formed};
@@ -72,7 +74,7 @@ pub struct Decision {
     /// What to do.
     pub outcome: Outcome,
     /// What access logs can print of it.
-    pub access_fields: Vec<(AccessField, Rc<str>)>,
+    pub access_fields: AccessFields,
     /// The header that the response must carry, and its value.
     pub response_header: Option<(Rc<str>, Rc<str>)>,
     /// A line for the filter's own log.
@@ -81,6 +83,9 @@ pub struct Decision {
     /// an access log which prints that header shows the ID, and never what a client put there.
     pub logged_as: Vec<Edit>,
 }
+
+/// What access logs can print of a request; mostly two values.
+pub type AccessFields = SmallVec<[(AccessField, Rc<str>); 2]>;
 
 /// What to do with a request.
 #[derive(Debug)]
@@ -166,7 +171,7 @@ impl Gate {
         if let Ruling::Wait { issuer } = judgement.ruling {
             return Decision {
                 outcome: Outcome::Wait { issuer },
-                access_fields: Vec::new(),
+                access_fields: AccessFields::new(),
                 response_header: None,
                 record: None,
                 logged_as: Vec::new(),
@@ -191,7 +196,8 @@ impl Gate {
             route.and_then(|RouteId(id)| usize::try_from(id).ok()),
         );
         let access_fields = self.access_fields(verdict, &judgement, correlation);
-        let record = self.record(scan, headers, &judgement, correlation, around);
+        let record = sampled(self.share(verdict), around.random)
+            .then(|| self.record(scan, headers, &judgement, correlation, around.now));
         let response_header = self
             .config
             .correlation
@@ -200,27 +206,16 @@ impl Gate {
         if edits::spoofed(scan, judgement.caller.as_ref()) {
             counters::add_one(Some(&mut self.counters.spoofed));
         }
+        let hostile = self.hostile(scan, headers, correlation);
         let mut logged_as = Vec::new();
-        let hostile: Vec<Edit> =
-            CorrelationId::malformed_headers(headers, &self.config.correlation)
-                .map(|name| edits::remove(Rc::from(name.as_bytes())))
-                .collect();
-        let malformed = |sent: Option<&[u8]>| match sent {
-            Some(sent) => !correlation.is(sent) && well_formed(sent).is_none(),
-            None => scan.correlation_present,
-        };
-        if !hostile.is_empty() || malformed(scan.correlation) {
-            counters::add_one(Some(&mut self.counters.correlation_malformed));
-        }
         let outcome = match judgement.ruling {
             Ruling::Pass { permit, .. } => {
-                let dropped = judgement.token_dropped;
                 let mut edits = edits::compile(
                     &self.config,
                     &self.names,
                     scan,
                     judgement.caller.as_ref(),
-                    dropped,
+                    judgement.token_dropped,
                     correlation,
                     judgement.new_path,
                 );
@@ -228,21 +223,10 @@ impl Gate {
                 Outcome::Forward(Forward::new(permit, edits))
             }
             Ruling::Deny { ref refusal } => {
-                logged_as.extend(hostile);
+                logged_as = hostile;
                 edits::correlate(&mut logged_as, &self.names, scan, correlation);
-                let route = route.and_then(|id| self.config.rbac.routes.get(id));
-                Outcome::Reply(Reply::new(
-                    &Denied {
-                        reason: refusal.reason,
-                        status: route.map(|route| route.status(refusal.reason)),
-                        route: route.map(|route| route.name.as_str()),
-                        correlation_id: correlation.as_str(),
-                        correlation_header: response_header.as_ref().map(|(name, _)| &**name),
-                        step_up: refusal.step_up.as_ref(),
-                        grpc: scan.grpc,
-                    },
-                    &self.config.responses,
-                ))
+                let header = response_header.as_ref().map(|(name, _)| &**name);
+                Outcome::Reply(self.reply(refusal, route, scan, correlation, header))
             }
             Ruling::Wait { issuer } => Outcome::Wait { issuer },
         };
@@ -253,6 +237,52 @@ impl Gate {
             record,
             logged_as,
         }
+    }
+
+    /// Counts correlation headers that are no ID, and says which of them are to be taken away beside the
+    /// one that is set anyway.
+    fn hostile(
+        &mut self,
+        scan: &Scan<'_>,
+        headers: &Headers<'_>,
+        correlation: &CorrelationId,
+    ) -> Vec<Edit> {
+        let settings = &self.config.correlation;
+        let hostile: Vec<Edit> = CorrelationId::malformed_headers(headers, settings)
+            .map(|name| edits::remove(Rc::from(name.as_bytes())))
+            .collect();
+        let malformed = match scan.correlation {
+            Some(sent) => !correlation.is(sent) && well_formed(sent).is_none(),
+            None => scan.correlation_present,
+        };
+        if !hostile.is_empty() || malformed {
+            counters::add_one(Some(&mut self.counters.correlation_malformed));
+        }
+        hostile
+    }
+
+    #[cold]
+    fn reply(
+        &self,
+        refusal: &Denial,
+        route: Option<RouteId>,
+        scan: &Scan<'_>,
+        correlation: &CorrelationId,
+        correlation_header: Option<&str>,
+    ) -> Reply {
+        let route = route.and_then(|id| self.config.rbac.routes.get(id));
+        Reply::new(
+            &Denied {
+                reason: refusal.reason,
+                status: route.map(|route| route.status(refusal.reason)),
+                route: route.map(|route| route.name.as_str()),
+                correlation_id: correlation.as_str(),
+                correlation_header,
+                step_up: refusal.step_up.as_ref(),
+                grpc: scan.grpc,
+            },
+            &self.config.responses,
+        )
     }
 
     /// The signed ID wins, then an accepted header's, then a new one.
@@ -269,7 +299,7 @@ impl Gate {
             }
             return signed.clone();
         }
-        CorrelationId::from_headers(headers, &self.config.correlation)
+        CorrelationId::from_headers(scan.correlation, headers, &self.config.correlation)
             .unwrap_or_else(|| CorrelationId::generate(around.now, (around.random)()))
     }
 
@@ -290,53 +320,64 @@ impl Gate {
         verdict: Verdict,
         judgement: &Judgement,
         correlation: &CorrelationId,
-    ) -> Vec<(AccessField, Rc<str>)> {
-        let route = self.route_name(judgement.route);
-        let caller = judgement.caller.as_ref();
-        let verified = caller.map(|caller| &caller.verified);
-        let shown = |text: &str| Some(Rc::from(plain(text)));
-        self.config
-            .log
-            .access_fields
-            .iter()
-            .filter_map(|field| {
-                let value = match field {
-                    AccessField::CorrelationId => Some(correlation.shared()),
-                    AccessField::Verdict => Some(self.verdict_text(verdict, judgement.route)),
-                    AccessField::Reason => verdict.reason().map(|reason| reason.code().into()),
-                    AccessField::Route => route.and_then(shown),
-                    AccessField::Issuer => verified.and_then(|it| shown(it.issuer_name())),
-                    AccessField::Kid => verified.and_then(|it| shown(it.kid()?)),
-                    AccessField::Subject => caller.and_then(|it| shown(it.subject()?)),
-                    AccessField::CorrelationSource => Some(correlation.source().as_str().into()),
-                };
-                Some((*field, value?))
-            })
-            .collect()
+    ) -> AccessFields {
+        let mut fields = AccessFields::new();
+        for field in &self.config.log.access_fields {
+            let value = match field {
+                AccessField::CorrelationId => Some(correlation.shared()),
+                AccessField::Verdict => Some(self.verdict_text(verdict, judgement.route)),
+                AccessField::CorrelationSource => Some(correlation.source().as_str().into()),
+                AccessField::Reason => verdict.reason().map(|reason| reason.code().into()),
+                field => self.detail(*field, judgement),
+            };
+            if let Some(value) = value {
+                fields.push((*field, value));
+            }
+        }
+        fields
     }
 
+    /// What an access log shows of the route or of the caller, where it is asked for.
+    #[cold]
+    fn detail(&self, field: AccessField, judgement: &Judgement) -> Option<Rc<str>> {
+        let caller = judgement.caller.as_ref();
+        let verified = caller.map(|caller| &caller.verified);
+        let text = match field {
+            AccessField::Route => self.route_name(judgement.route),
+            AccessField::Issuer => verified.map(Verified::issuer_name),
+            AccessField::Kid => verified.and_then(Verified::kid),
+            AccessField::Subject => caller.and_then(Caller::subject),
+            AccessField::CorrelationId
+            | AccessField::Verdict
+            | AccessField::CorrelationSource
+            | AccessField::Reason => None,
+        };
+        Some(plain(text?).into())
+    }
+
+    /// The share of requests that get a record.
+    fn share(&self, verdict: Verdict) -> f64 {
+        match verdict {
+            Verdict::Allow => self.config.log.allow,
+            Verdict::Deny(_) => self.config.log.deny,
+            Verdict::Shadow(_) => self.config.log.shadow,
+        }
+    }
+
+    #[cold]
     fn record(
         &self,
         scan: &Scan<'_>,
         headers: &Headers<'_>,
         judgement: &Judgement,
         correlation: &CorrelationId,
-        around: &mut Surroundings<'_>,
-    ) -> Option<String> {
-        let verdict = judgement.ruling.verdict();
-        let share = match verdict {
-            Verdict::Allow => self.config.log.allow,
-            Verdict::Deny(_) => self.config.log.deny,
-            Verdict::Shadow(_) => self.config.log.shadow,
-        };
-        if !sampled(share, around.random) {
-            return None;
-        }
+        time: u64,
+    ) -> String {
         let caller = judgement.caller.as_ref();
         let verified = caller.map(|caller| &caller.verified);
         let record = Record {
-            time: around.now,
-            verdict,
+            time,
+            verdict: judgement.ruling.verdict(),
             route: self.route_name(judgement.route),
             explanation: judgement.ruling.explanation(),
             correlation_id: correlation.as_str(),
@@ -350,7 +391,7 @@ impl Gate {
             kid: verified.and_then(Verified::kid),
             subject: caller.and_then(Caller::subject),
         };
-        Some(record.to_line())
+        record.to_line()
     }
 }
 

@@ -197,6 +197,7 @@ fn check_port(port: &str) -> Result<(), HostError> {
     Ok(())
 }
 
+#[cold]
 fn ipv6<'r>(text: &'r str, bracketed: &str) -> Result<CanonicalHost<'r>, HostError> {
     let (address, rest) = bracketed.split_once(']').ok_or(HostError::Ipv6)?;
     match rest.strip_prefix(':') {

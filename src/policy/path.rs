@@ -153,6 +153,7 @@ impl<'r> CanonicalPath<'r> {
     }
 
     /// The slower way, for paths with a percent sign or anything that may be ambiguous.
+    #[cold]
     fn parse_odd(path: &[u8], query: &[u8]) -> Result<Self, PathError> {
         let mut classes = AmbiguitySet::EMPTY;
         let mut hidden = AmbiguitySet::EMPTY;

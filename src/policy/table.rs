@@ -5,6 +5,7 @@
 //! depends on the path, not on the number of routes.
 
 mod build;
+mod names;
 mod problem;
 mod trie;
 mod variables;
@@ -153,6 +154,7 @@ impl RouteTable {
 
     /// The class by which a backend could take the path for one that another route decides, or that
     /// has another value in a variable which access depends on.
+    #[cold]
     fn misread(
         &self,
         host: &str,

@@ -125,6 +125,7 @@ pub(super) fn apply(decision: Option<Decision>, keep: &mut dyn FnMut(Option<Head
     }
 }
 
+#[cold]
 fn answer(reply: &Reply) -> Applied {
     if host::send_reply(reply).is_err() {
         log::error!("edge-claims: the host took no local response; the request stays paused");
@@ -134,6 +135,7 @@ fn answer(reply: &Reply) -> Applied {
 
 /// Denies where nothing can be decided or done: no config, no headers to be had or to be changed. The
 /// verdict replaces one that came to nothing.
+#[cold]
 fn undecided() -> Applied {
     let verdict = Verdict::Deny(Reason::Internal).text(None);
     let _ = host::set_filter_state(AccessField::Verdict.filter_state(), &verdict);

@@ -194,6 +194,7 @@ impl Verifier {
         Ok(checks::bound(&state.issuer, &token.claims, live)?)
     }
 
+    #[inline(never)]
     fn verify_fresh(
         &mut self,
         token: Hashed<'_>,

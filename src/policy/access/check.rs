@@ -202,6 +202,7 @@ fn binding_holds(binding: &Binding, claims: &Claims, subject: &Subject<'_>) -> O
     }
 }
 
+#[cold]
 fn explain(failure: Failure<'_>, subject: &Subject<'_>) -> Refusal {
     let strings = |names: &[String]| Names::of(names.iter().map(String::as_str));
     let role = |needs: &[RoleNeed], any: bool| Explanation::Role {

@@ -1,5 +1,6 @@
 //! Compiling routes, and finding what is wrong with them.
 
+use super::names::{Choice, NamesBuilder};
 use super::problem::{RouteProblem, RouteRef};
 use super::trie::{Entry, NONE, Node, Slash, Trie};
 use crate::policy::hash::{ConfigMap, ConfigSet};
@@ -14,6 +15,7 @@ pub(super) fn compile(routes: &[Route], base: &PathRules) -> Result<Trie, Vec<Ro
     let mut builder = Builder {
         routes,
         trie: Trie::default(),
+        names: NamesBuilder::default(),
         slots: Vec::new(),
         ties: ConfigSet::default(),
         head_is_named: routes
@@ -119,6 +121,7 @@ fn is_method(method: &str) -> bool {
 struct Builder<'r> {
     routes: &'r [Route],
     trie: Trie,
+    names: NamesBuilder,
     slots: Vec<Vec<Entry>>,
     /// Pairs of routes already reported, so that each is once.
     ties: ConfigSet<(u32, u32)>,
@@ -184,21 +187,30 @@ impl Builder<'_> {
         }
         let mut methods = Vec::with_capacity(route.methods.len());
         for method in &route.methods {
-            methods.push((symbol(&mut self.trie.symbols, method)?, method.as_str()));
+            methods.push((self.method(method)?, method.as_str()));
         }
         // RFC 9110 §9.3.2: HEAD is GET without the content.
         if route.methods.iter().any(|method| method == "GET")
             && (self.head_is_named.is_empty() || !self.head_is_named.contains(&route.path.shape()))
         {
-            methods.push((symbol(&mut self.trie.symbols, "HEAD")?, "HEAD"));
+            methods.push((self.method("HEAD")?, "HEAD"));
         }
         Some(methods)
+    }
+
+    fn method(&mut self, name: &str) -> Option<u32> {
+        let symbol = self.names.symbol(name)?;
+        self.names.lead(METHODS, symbol, symbol);
+        Some(symbol)
     }
 
     fn root(&mut self, host: Option<&HostPattern>) -> Option<u32> {
         let known = match host {
             None => self.trie.any,
-            Some(HostPattern::Exact(host)) => self.trie.exact.get(host).copied(),
+            Some(HostPattern::Exact(host)) => {
+                let symbol = self.names.symbol(host)?;
+                self.names.target(HOSTS, symbol)
+            }
             Some(HostPattern::Below(suffix)) => self.trie.below.get(suffix).copied(),
         };
         if known.is_some() {
@@ -209,7 +221,8 @@ impl Builder<'_> {
         match host {
             None => self.trie.any = Some(root),
             Some(HostPattern::Exact(host)) => {
-                self.trie.exact.insert(host.clone(), root);
+                let symbol = self.names.symbol(host)?;
+                self.names.lead(HOSTS, symbol, root);
             }
             Some(HostPattern::Below(suffix)) => {
                 self.trie.below.insert(suffix.clone(), root);
@@ -224,12 +237,12 @@ impl Builder<'_> {
         for segment in route.path.segments() {
             at = match segment {
                 Segment::Literal(text) => {
-                    let symbol = symbol(&mut self.trie.symbols, text)?;
-                    match self.trie.literals.get(&(at, symbol)) {
-                        Some(below) => *below,
+                    let symbol = self.names.symbol(text)?;
+                    match self.names.target(at, symbol) {
+                        Some(below) => below,
                         None => {
                             let below = self.node()?;
-                            self.trie.literals.insert((at, symbol), below);
+                            self.names.lead(at, symbol, below);
                             below
                         }
                     }
@@ -256,6 +269,7 @@ impl Builder<'_> {
     fn node(&mut self) -> Option<u32> {
         let node = number(self.trie.nodes.len())?;
         self.trie.nodes.push(Node {
+            literals: Choice::default(),
             variable: NONE,
             end: NONE,
             tail: NONE,
@@ -276,21 +290,18 @@ impl Builder<'_> {
             self.trie.entries.extend_from_slice(slot);
             self.trie.slots.push(number(self.trie.entries.len())?);
         }
-        self.trie.symbols.shrink_to_fit();
-        self.trie.literals.shrink_to_fit();
+        let (names, choices) = self.names.finish()?;
+        let at = |place: u32| choices.get(&place).copied().unwrap_or_default();
+        for (place, node) in (0..).zip(&mut self.trie.nodes) {
+            node.literals = at(place);
+        }
+        self.trie.methods = at(METHODS);
+        self.trie.hosts = at(HOSTS);
+        self.trie.names = names;
         self.trie.nodes.shrink_to_fit();
         self.trie.entries.shrink_to_fit();
         Some(self.trie)
     }
-}
-
-fn symbol(symbols: &mut ConfigMap<Box<str>, u32>, text: &str) -> Option<u32> {
-    if let Some(symbol) = symbols.get(text) {
-        return Some(*symbol);
-    }
-    let symbol = number(symbols.len())?;
-    symbols.insert(text.into(), symbol);
-    Some(symbol)
 }
 
 fn open(slot: &mut u32, slots: &mut Vec<Vec<Entry>>) -> Option<u32> {
@@ -301,7 +312,13 @@ fn open(slot: &mut u32, slots: &mut Vec<Vec<Entry>>) -> Option<u32> {
     Some(*slot)
 }
 
-/// A number below [`NONE`].
+/// Where methods are named, as if it were a node.
+const METHODS: u32 = NONE;
+
+/// Where hosts are named, as if it were a node.
+const HOSTS: u32 = NONE.saturating_sub(1);
+
+/// A number below [`NONE`] and [`HOSTS`].
 fn number(count: usize) -> Option<u32> {
-    u32::try_from(count).ok().filter(|number| *number != NONE)
+    u32::try_from(count).ok().filter(|number| *number < HOSTS)
 }

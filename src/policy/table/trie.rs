@@ -1,5 +1,6 @@
 //! A trie of path segments for each host, all in a few flat tables.
 
+use super::names::{Choice, Names};
 use crate::policy::hash::ConfigMap;
 use crate::policy::path::SegmentText;
 use crate::policy::route::RouteId;
@@ -7,16 +8,15 @@ use crate::policy::route::RouteId;
 /// The compiled routes. Nodes, slots and symbols are numbers; [`NONE`] is no such thing.
 #[derive(Debug, Default)]
 pub(super) struct Trie {
-    /// By name: the numbers of literal segments and of methods.
-    pub(super) symbols: ConfigMap<Box<str>, u32>,
-    /// By node and symbol: the node below.
-    pub(super) literals: ConfigMap<(u32, u32), u32>,
+    pub(super) names: Names,
+    /// Every method that a route names; what a name leads to is its symbol.
+    pub(super) methods: Choice,
+    /// Every host that a route names in full; what a name leads to is its root.
+    pub(super) hosts: Choice,
     pub(super) nodes: Vec<Node>,
     /// By slot: where its entries end. They start where those of the slot before it end.
     pub(super) slots: Vec<u32>,
     pub(super) entries: Vec<Entry>,
-    /// By host: its root.
-    pub(super) exact: ConfigMap<Box<str>, u32>,
     /// By suffix, without `*.`: its root.
     pub(super) below: ConfigMap<Box<str>, u32>,
     /// The root for every host.
@@ -28,6 +28,8 @@ pub(super) struct Trie {
 /// A place in a pattern.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Node {
+    /// The literal segments here; what a name leads to is the node below.
+    pub(super) literals: Choice,
     /// The node below a variable.
     pub(super) variable: u32,
     /// The slot of routes whose pattern ends here.
@@ -79,10 +81,8 @@ struct Lookup<'q> {
 impl Trie {
     /// The method, as [`Self::find`] wants it.
     pub(super) fn wanted(&self, method: &[u8]) -> Wanted {
-        std::str::from_utf8(method)
-            .ok()
-            .and_then(|method| self.symbols.get(method))
-            .map_or(Wanted::Unnamed, |symbol| Wanted::Named(*symbol))
+        let symbol = self.names.find(self.methods, method);
+        symbol.map_or(Wanted::Unnamed, Wanted::Named)
     }
 
     /// The most specific route: by host, then below it.
@@ -92,7 +92,10 @@ impl Trie {
         path: &SegmentText<'_>,
         wanted: Wanted,
     ) -> Option<RouteId> {
-        let exact = || self.find_below(*self.exact.get(host)?, path, wanted);
+        let exact = || {
+            let root = self.names.find(self.hosts, host.as_bytes())?;
+            self.find_below(root, path, wanted)
+        };
         let below = || {
             if self.below.is_empty() {
                 return None;
@@ -142,9 +145,8 @@ impl Trie {
         };
         let (segment, after) = lookup.path.next(rest)?;
         let literal = || {
-            let symbol = self.symbols.get(segment)?;
-            let below = self.literals.get(&(at, *symbol))?;
-            self.descend(*below, after, lookup)
+            let below = self.names.find(node.literals, segment.as_bytes())?;
+            self.descend(below, after, lookup)
         };
         literal()
             .or_else(|| self.descend(node.variable, after, lookup))
