@@ -72,7 +72,7 @@ impl CorrelationId {
         settings: &Settings,
     ) -> Option<Self> {
         settings.accept.iter().find_map(|name| {
-            let sent = if *name == settings.header {
+            let sent = if bytes::equal(name.as_bytes(), settings.header.as_bytes()) {
                 own?
             } else {
                 let mut values = headers.all(name);

@@ -3,10 +3,19 @@
 use crate::bytes::ByteSet;
 use crate::policy::access::HeaderSource;
 
-/// The headers of one request, borrowed from the host's buffer. Values are bytes: HTTP lets them be
+/// The headers of one request, read where the host wrote them. Values are bytes: HTTP lets them be
 /// anything (RFC 9110 §5.5), and a header that is not UTF-8 must not trap a worker.
-#[derive(Debug, Clone, Default)]
-pub struct Headers<'a>(Vec<(&'a [u8], &'a [u8])>);
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Headers<'a> {
+    /// The sizes of each name and value (32 bits each, little endian).
+    sizes: &'a [[u8; 8]],
+    /// Names and values, each with a NUL behind it; as long as the sizes say, at least.
+    text: &'a [u8],
+}
+
+/// Headers written as a host does, for those who have none.
+#[derive(Debug, Clone)]
+pub struct HeaderBuffer(Vec<u8>);
 
 impl<'a> Headers<'a> {
     /// Reads the Proxy-Wasm serialisation of a header map: a count, the sizes of each name and value
@@ -15,26 +24,28 @@ impl<'a> Headers<'a> {
     /// `None` where the buffer does not hold what it announces.
     #[must_use]
     pub fn from_wire(buffer: &'a [u8]) -> Option<Self> {
-        let (count, mut sizes) = split_u32(buffer)?;
-        let sizes_len = count.checked_mul(8)?;
-        let mut rest = sizes.get(sizes_len..)?;
-        let mut pairs = Vec::with_capacity(count);
-        for _ in 0..count {
-            let (name_len, after) = split_u32(sizes)?;
-            let (value_len, after) = split_u32(after)?;
-            sizes = after;
-            let name = rest.get(..name_len)?;
-            rest = rest.get(name_len.checked_add(1)?..)?;
-            let value = rest.get(..value_len)?;
-            rest = rest.get(value_len.checked_add(1)?..)?;
-            pairs.push((name, value));
+        let (count, rest) = buffer.split_first_chunk::<4>()?;
+        let count = usize::try_from(u32::from_le_bytes(*count)).ok()?;
+        let (sizes, text) = rest.split_at_checked(count.checked_mul(8)?)?;
+        let (sizes, _) = sizes.as_chunks();
+        let mut needed = 0_usize;
+        for pair in sizes {
+            let (name, value) = lengths(*pair);
+            needed = needed.checked_add(name)?.checked_add(value)?.checked_add(2)?;
         }
-        Some(Self(pairs))
+        (needed <= text.len()).then_some(Self { sizes, text })
     }
 
     /// All headers, names in lower case as Envoy keeps them, pseudo-headers included.
-    pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-        self.0.iter().copied()
+    pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        let mut text = self.text;
+        self.sizes.iter().map_while(move |pair| {
+            let (name, value) = lengths(*pair);
+            let (name, rest) = text.split_at_checked(name)?;
+            let (value, rest) = rest.get(1..)?.split_at_checked(value)?;
+            text = rest.get(1..)?;
+            Some((name, value))
+        })
     }
 
     /// Every value of a header, in order.
@@ -57,18 +68,27 @@ impl HeaderSource for Headers<'_> {
     }
 }
 
-impl<'a> FromIterator<(&'a [u8], &'a [u8])> for Headers<'a> {
-    fn from_iter<T: IntoIterator<Item = (&'a [u8], &'a [u8])>>(pairs: T) -> Self {
-        Self(pairs.into_iter().collect())
+impl HeaderBuffer {
+    /// To read them.
+    #[must_use]
+    pub fn headers(&self) -> Headers<'_> {
+        Headers::from_wire(&self.0).unwrap_or_default()
     }
 }
 
-impl<'a> FromIterator<(&'a str, &'a str)> for Headers<'a> {
-    fn from_iter<T: IntoIterator<Item = (&'a str, &'a str)>>(pairs: T) -> Self {
-        pairs
-            .into_iter()
-            .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
-            .collect()
+impl<N: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(N, V)> for HeaderBuffer {
+    fn from_iter<T: IntoIterator<Item = (N, V)>>(pairs: T) -> Self {
+        let size = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
+        let (mut count, mut sizes, mut text) = (0_usize, Vec::new(), Vec::new());
+        for (name, value) in pairs {
+            count = count.saturating_add(1);
+            for part in [name.as_ref(), value.as_ref()] {
+                sizes.extend(size(part.len()));
+                text.extend_from_slice(part);
+                text.push(0);
+            }
+        }
+        Self([size(count).to_vec(), sizes, text].concat())
     }
 }
 
@@ -79,34 +99,27 @@ pub fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && LETTERS.has_all(bytes)
 }
 
-fn split_u32(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    let (head, rest) = bytes.split_first_chunk::<4>()?;
-    Some((usize::try_from(u32::from_le_bytes(*head)).ok()?, rest))
+/// Of a name and a value.
+fn lengths([a, b, c, d, e, f, g, h]: [u8; 8]) -> (usize, usize) {
+    let number = |bytes| u32::from_le_bytes(bytes) as usize;
+    (number([a, b, c, d]), number([e, f, g, h]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn wire(pairs: &[(&[u8], &[u8])]) -> Vec<u8> {
-        let mut bytes = u32::try_from(pairs.len()).unwrap().to_le_bytes().to_vec();
-        for part in pairs
-            .iter()
-            .flat_map(|(name, value)| [name.len(), value.len()])
-        {
-            bytes.extend(u32::try_from(part).unwrap().to_le_bytes());
-        }
-        for part in pairs.iter().flat_map(|(name, value)| [name, value]) {
-            bytes.extend_from_slice(part);
-            bytes.push(0);
-        }
-        bytes
-    }
-
     #[test]
     fn repeated_empty_and_non_utf8_values_survive() {
-        let bytes = wire(&[(b"a", b"1"), (b"a", b""), (b"b", b"\xff\x00"), (b"", b"")]);
-        let headers = Headers::from_wire(&bytes).unwrap();
+        let buffer: HeaderBuffer = [
+            ("a", b"1".as_slice()),
+            ("a", b""),
+            ("b", b"\xff\x00"),
+            ("", b""),
+        ]
+        .into_iter()
+        .collect();
+        let headers = buffer.headers();
         assert_eq!(headers.all("a").collect::<Vec<_>>(), [b"1".as_slice(), b""]);
         assert_eq!(headers.first("b"), Some(b"\xff\x00".as_slice()));
         assert_eq!(headers.iter().count(), 4);
@@ -114,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_buffer_that_is_cut_short_is_refused_at_every_length() {
-        let bytes = wire(&[(b"a", b"1"), (b"bc", b"23")]);
+        let HeaderBuffer(bytes) = [("a", "1"), ("bc", "23")].into_iter().collect();
         for len in 0..bytes.len() {
             assert!(
                 Headers::from_wire(bytes.get(..len).unwrap()).is_none(),
@@ -122,5 +135,17 @@ mod tests {
             );
         }
         assert!(Headers::from_wire(&u32::MAX.to_le_bytes()).is_none());
+        // Sizes whose sum leaves 32 bits behind.
+        let mut bytes = 2_u32.to_le_bytes().to_vec();
+        bytes.extend([0xff; 16]);
+        bytes.extend([0; 64]);
+        assert!(Headers::from_wire(&bytes).is_none());
+    }
+
+    #[test]
+    fn the_serialisation_is_the_one_of_the_abi() {
+        let HeaderBuffer(bytes) = [("ab", "c"), ("d", "")].into_iter().collect();
+        let expected = b"\x02\0\0\0\x02\0\0\0\x01\0\0\0\x01\0\0\0\0\0\0\0ab\0c\0d\0\0";
+        assert_eq!(bytes, expected);
     }
 }

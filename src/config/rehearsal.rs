@@ -5,7 +5,7 @@ use super::problem::Fault;
 use super::reader::{Node, Section};
 use crate::claims::Claims;
 use crate::denial::Reason;
-use crate::headers::{Headers, is_token};
+use crate::headers::{HeaderBuffer, is_token};
 use crate::json::Json;
 use crate::policy::decision::{Claimant, Pass, Policy, Refused, Situation};
 use crate::policy::host::CanonicalHost;
@@ -131,11 +131,12 @@ fn perform(rehearsal: &Rehearsal<'_>, policy: &Policy) -> (Outcome, Option<Strin
         Ok(path) => path,
         Err(error) => return denied(Reason::RequestMalformed, error.to_string()),
     };
-    let headers: Headers<'_> = rehearsal
+    let headers: HeaderBuffer = rehearsal
         .headers
         .iter()
         .map(|(name, value)| (name.as_str(), *value))
         .collect();
+    let headers = headers.headers();
     let method = rehearsal.method.as_bytes();
     let name = |id| policy.routes.get(id).map(|route| route.name.clone());
     let requested = headers.first("access-control-request-method");

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::edits::{self, Edit, Names};
 use crate::claims::Claims;
 use crate::config::Config;
 use crate::correlation::CorrelationId;
@@ -26,12 +27,18 @@ struct Derived {
     /// By the place of the header in the config.
     identity: Box<[Option<Rc<[u8]>>]>,
     subject: Option<Rc<str>>,
+    usual_edits: Rc<[Edit]>,
 }
 
 impl Caller {
     /// The caller who brought the token; `subject_key` is the key of subjects in logs.
-    pub(super) fn new(verified: Verified, config: &Config, subject_key: Option<&[u8]>) -> Self {
-        let derived = verified.memo(|claims| Derived::new(claims, config, subject_key));
+    pub(super) fn new(
+        verified: Verified,
+        config: &Config,
+        names: &Names,
+        subject_key: Option<&[u8]>,
+    ) -> Self {
+        let derived = verified.memo(|claims| Derived::new(claims, config, names, subject_key));
         Self { verified, derived }
     }
 
@@ -50,6 +57,11 @@ impl Caller {
         self.derived.identity.get(index)?.as_ref()
     }
 
+    /// What becomes of the headers of a request that brings nothing odd.
+    pub(super) fn usual_edits(&self) -> &Rc<[Edit]> {
+        &self.derived.usual_edits
+    }
+
     /// The subject as logs show it: a keyed hash.
     pub(super) fn subject(&self) -> Option<&str> {
         self.derived.subject.as_deref()
@@ -58,13 +70,19 @@ impl Caller {
 
 impl Derived {
     #[inline(never)]
-    fn new(claims: &Claims, config: &Config, subject_key: Option<&[u8]>) -> Self {
+    fn new(
+        claims: &Claims,
+        config: &Config,
+        names: &Names,
+        subject_key: Option<&[u8]>,
+    ) -> Self {
         let signed = config.correlation.claim.as_ref();
         let signed = signed.and_then(|claim| claims.at(claim)?.as_str());
         let header = |header: &identity::IdentityHeader| {
             let value = identity::header_value(claims.at(&header.claim)?)?;
             Some(Rc::from(value.into_bytes()))
         };
+        let identity: Box<[_]> = config.identity.headers.iter().map(header).collect();
         let hashed = config.log.subject == Subject::Hash;
         let subject = subject_key.filter(|_| hashed).and_then(|key| {
             let subject = claims.get("sub").and_then(Json::as_str)?;
@@ -73,7 +91,8 @@ impl Derived {
         Self {
             roles: config.rbac.roles.roles_of(claims),
             signed_id: CorrelationId::signed(signed),
-            identity: config.identity.headers.iter().map(header).collect(),
+            usual_edits: edits::usual(config, names, &identity),
+            identity,
             subject,
         }
     }

@@ -2,8 +2,6 @@
 
 use std::rc::Rc;
 
-use smallvec::SmallVec;
-
 use super::caller::Caller;
 use super::scan::{Scan, TokenHeader};
 use crate::config::Config;
@@ -23,17 +21,16 @@ pub struct Edit {
 #[derive(Debug)]
 pub struct Forward {
     permit: Permit,
-    edits: Edits,
+    edits: Rc<[Edit]>,
 }
-
-/// Changes in order; a warm request has three.
-pub(super) type Edits = SmallVec<[Edit; 4]>;
 
 /// The names of the headers that edits are about, shared by all of them.
 pub(super) struct Names {
     token: Rc<[u8]>,
     correlation: Rc<[u8]>,
     identity: Vec<Rc<[u8]>>,
+    /// Whether correlation IDs may stand in other headers, too.
+    pub(super) other_ids: bool,
 }
 
 impl Names {
@@ -48,12 +45,13 @@ impl Names {
                 .iter()
                 .map(|header| shared(&header.name))
                 .collect(),
+            other_ids: config.correlation.accept.iter().any(|name| *name != config.correlation.header),
         }
     }
 }
 
 impl Forward {
-    pub(super) fn new(permit: Permit, edits: Edits) -> Self {
+    pub(super) fn new(permit: Permit, edits: Rc<[Edit]>) -> Self {
         Self { permit, edits }
     }
 
@@ -70,6 +68,25 @@ impl Forward {
     }
 }
 
+/// What a request of a verified caller must lose and gain that brought the token, nothing that poses as
+/// identity, and the right correlation ID: most requests do, so it is made once for a token.
+pub(super) fn usual(
+    config: &Config,
+    names: &Names,
+    identity: &[Option<Rc<[u8]>>],
+) -> Rc<[Edit]> {
+    let identity = names.identity.iter().zip(identity);
+    let identity = identity.filter_map(|(name, value)| Some((name, value.as_ref()?)));
+    let mut edits: Vec<Edit> = identity
+        .map(|(name, value)| set(Rc::clone(name), Some(Rc::clone(value))))
+        .collect();
+    if !config.claims.forward {
+        edits.push(remove(Rc::clone(&names.token)));
+    }
+    edits.into()
+}
+
+/// What this request must lose and gain.
 pub(super) fn compile(
     config: &Config,
     names: &Names,
@@ -77,9 +94,42 @@ pub(super) fn compile(
     caller: Option<&Caller>,
     token_dropped: bool,
     correlation: &CorrelationId,
-    new_path: Option<Vec<u8>>,
-) -> Edits {
-    let mut edits: Edits = scan
+    rest: Rest,
+) -> Rc<[Edit]> {
+    match caller {
+        Some(caller)
+            if scan.strip.is_empty()
+                && scan.identity.is_empty()
+                && !token_dropped
+                && scan.correlation.is_some_and(|sent| correlation.is(sent))
+                && rest.hostile.is_empty()
+                && rest.path.is_none() =>
+        {
+            Rc::clone(caller.usual_edits())
+        }
+        _ => compile_all(config, names, scan, caller, token_dropped, correlation, rest),
+    }
+}
+
+/// What seldom is to be changed.
+pub(super) struct Rest {
+    /// Headers that pose as correlation IDs.
+    pub(super) hostile: Vec<Edit>,
+    /// `:path`, where dots or empty segments were resolved.
+    pub(super) path: Option<Vec<u8>>,
+}
+
+#[inline(never)]
+fn compile_all(
+    config: &Config,
+    names: &Names,
+    scan: &Scan<'_>,
+    caller: Option<&Caller>,
+    token_dropped: bool,
+    correlation: &CorrelationId,
+    rest: Rest,
+) -> Rc<[Edit]> {
+    let mut edits: Vec<Edit> = scan
         .strip
         .iter()
         .map(|name| remove(Rc::from(*name)))
@@ -111,10 +161,11 @@ pub(super) fn compile(
         edits.push(remove(Rc::clone(&names.token)));
     }
     correlate(&mut edits, names, scan, correlation);
-    if let Some(path) = new_path {
+    if let Some(path) = rest.path {
         edits.push(set(Rc::from(b":path".as_slice()), Some(Rc::from(path))));
     }
-    edits
+    edits.extend(rest.hostile);
+    edits.into()
 }
 
 /// Whether a request brought identity headers that are not what its claims say.
@@ -132,7 +183,7 @@ pub(super) fn spoofed(scan: &Scan<'_>, caller: Option<&Caller>) -> bool {
 
 /// Makes the correlation header the one ID, where it is not.
 pub(super) fn correlate(
-    edits: &mut impl Extend<Edit>,
+    edits: &mut Vec<Edit>,
     names: &Names,
     scan: &Scan<'_>,
     correlation: &CorrelationId,
@@ -143,9 +194,9 @@ pub(super) fn correlate(
     let name = &names.correlation;
     // Setting a header that stands more than once may leave the others.
     if scan.correlation_present && scan.correlation.is_none() {
-        edits.extend([remove(Rc::clone(name))]);
+        edits.push(remove(Rc::clone(name)));
     }
-    edits.extend([set(Rc::clone(name), Some(Rc::from(correlation.shared())))]);
+    edits.push(set(Rc::clone(name), Some(Rc::from(correlation.shared()))));
 }
 
 pub(super) fn remove(name: Rc<[u8]>) -> Edit {

@@ -210,16 +210,18 @@ impl Gate {
         let mut logged_as = Vec::new();
         let outcome = match judgement.ruling {
             Ruling::Pass { permit, .. } => {
-                let mut edits = edits::compile(
+                let edits = edits::compile(
                     &self.config,
                     &self.names,
                     scan,
                     judgement.caller.as_ref(),
                     judgement.token_dropped,
                     correlation,
-                    judgement.new_path,
+                    edits::Rest {
+                        hostile,
+                        path: judgement.new_path,
+                    },
                 );
-                edits.extend(hostile);
                 Outcome::Forward(Forward::new(permit, edits))
             }
             Ruling::Deny { ref refusal } => {
@@ -247,10 +249,13 @@ impl Gate {
         headers: &Headers<'_>,
         correlation: &CorrelationId,
     ) -> Vec<Edit> {
-        let settings = &self.config.correlation;
-        let hostile: Vec<Edit> = CorrelationId::malformed_headers(headers, settings)
-            .map(|name| edits::remove(Rc::from(name.as_bytes())))
-            .collect();
+        let hostile: Vec<Edit> = if self.names.other_ids {
+            CorrelationId::malformed_headers(headers, &self.config.correlation)
+                .map(|name| edits::remove(Rc::from(name.as_bytes())))
+                .collect()
+        } else {
+            Vec::new()
+        };
         let malformed = match scan.correlation {
             Some(sent) => !correlation.is(sent) && well_formed(sent).is_none(),
             None => scan.correlation_present,

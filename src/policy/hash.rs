@@ -30,11 +30,15 @@ impl Hasher for ConfigHasher {
         for word in words {
             self.add(u64::from_le_bytes(*word));
         }
-        let mut last = [0_u8; 8];
-        for (to, from) in last.iter_mut().zip(rest) {
-            *to = *from;
-        }
-        self.add(u64::from_le_bytes(last));
+        // What is left, in two halves that may overlap; the length tells apart what they make the same.
+        let (left, right) = match (rest.first_chunk(), rest.last_chunk()) {
+            (Some(left), Some(right)) => (u32::from_le_bytes(*left), u32::from_le_bytes(*right)),
+            _ => rest.iter().fold((0, 0), |(left, right), byte| {
+                (left << 8 | u32::from(*byte), right)
+            }),
+        };
+        let length = (bytes.len() as u64) << 56;
+        self.add(u64::from(left) << 32 ^ u64::from(right) ^ length);
     }
 
     fn write_u8(&mut self, value: u8) {

@@ -1,7 +1,6 @@
 //! What is remembered of tokens seen before: the verified ones, and those with a wrong signature.
 //!
-//! Both are keyed by the whole token: the hash is over all of it and seeded, and only an equal token,
-//! byte by byte, is a hit.
+//! Both are keyed by the whole token: only an equal one, byte by byte, is a hit. Hashes are seeded.
 
 use std::hash::BuildHasher;
 use std::rc::Rc;
@@ -25,7 +24,7 @@ pub(super) struct TokenMap<V> {
 /// Where a token stands in the map, or would stand.
 type Place<'m, V> = RawEntryMut<'m, Box<[u8]>, Entry<V>, FixedState>;
 
-/// A token with its hash, which takes a look at every byte and so is made once for both maps.
+/// A token with its hash.
 #[derive(Clone, Copy)]
 pub(super) struct Hashed<'t> {
     pub(super) bytes: &'t [u8],
@@ -33,8 +32,18 @@ pub(super) struct Hashed<'t> {
 }
 
 impl<'t> Hashed<'t> {
-    /// A token as the maps want it that were made with that hasher.
-    pub(super) fn new(bytes: &'t [u8], hasher: &FixedState) -> Self {
+    /// A token as [`VerifiedTokens`] wants it: what tells verified tokens apart is the end of their
+    /// signatures, which nobody can choose, so that no more of it need be hashed.
+    pub(super) fn by_signature(bytes: &'t [u8], hasher: &FixedState) -> Self {
+        let hash = match bytes.last_chunk() {
+            Some(end) => hasher.hash_one(u128::from_ne_bytes(*end)),
+            None => hasher.hash_one(bytes),
+        };
+        Self { bytes, hash }
+    }
+
+    /// A token as [`ForgedTokens`] wants it: its sender chose every byte, so that all of them are hashed.
+    pub(super) fn whole(bytes: &'t [u8], hasher: &FixedState) -> Self {
         let hash = hasher.hash_one(bytes);
         Self { bytes, hash }
     }

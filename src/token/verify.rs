@@ -143,7 +143,8 @@ impl Verifier {
         now: u64,
         backend: &dyn SignatureBackend,
     ) -> Result<Verified, Refusal> {
-        let token = Hashed::new(token, &self.hasher);
+        let bytes = token;
+        let token = Hashed::by_signature(bytes, &self.hasher);
         if let Some(known) = self.verified.get(token) {
             let known = Rc::clone(known);
             let recheck = self.recheck(&known, live, now);
@@ -161,11 +162,12 @@ impl Verifier {
             };
         }
         self.stats.cache_misses = self.stats.cache_misses.saturating_add(1);
-        if self.forged.get(token).is_some() {
+        let suspect = Hashed::whole(bytes, &self.hasher);
+        if self.forged.get(suspect).is_some() {
             self.stats.forged_hits = self.stats.forged_hits.saturating_add(1);
             return Err(Reason::SignatureInvalid.into());
         }
-        let verified = Rc::new(self.verify_fresh(token, live, now, backend)?);
+        let verified = Rc::new(self.verify_fresh(suspect, live, now, backend)?);
         if let Some(state) = self.issuers.get(verified.issuer)
             && state.issuer.one_use.is_none()
         {

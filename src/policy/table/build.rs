@@ -205,28 +205,23 @@ impl Builder<'_> {
     }
 
     fn root(&mut self, host: Option<&HostPattern>) -> Option<u32> {
-        let known = match host {
+        let named = match host {
+            None => None,
+            Some(HostPattern::Exact(host)) => Some((HOSTS, self.names.symbol(host)?)),
+            Some(HostPattern::Below(suffix)) => Some((SUFFIXES, self.names.symbol(suffix)?)),
+        };
+        let known = match named {
             None => self.trie.any,
-            Some(HostPattern::Exact(host)) => {
-                let symbol = self.names.symbol(host)?;
-                self.names.target(HOSTS, symbol)
-            }
-            Some(HostPattern::Below(suffix)) => self.trie.below.get(suffix).copied(),
+            Some((place, symbol)) => self.names.target(place, symbol),
         };
         if known.is_some() {
             return known;
         }
         let root = self.node()?;
         self.trie.roots.push(root);
-        match host {
+        match named {
             None => self.trie.any = Some(root),
-            Some(HostPattern::Exact(host)) => {
-                let symbol = self.names.symbol(host)?;
-                self.names.lead(HOSTS, symbol, root);
-            }
-            Some(HostPattern::Below(suffix)) => {
-                self.trie.below.insert(suffix.clone(), root);
-            }
+            Some((place, symbol)) => self.names.lead(place, symbol, root),
         }
         Some(root)
     }
@@ -297,6 +292,7 @@ impl Builder<'_> {
         }
         self.trie.methods = at(METHODS);
         self.trie.hosts = at(HOSTS);
+        self.trie.suffixes = at(SUFFIXES);
         self.trie.names = names;
         self.trie.nodes.shrink_to_fit();
         self.trie.entries.shrink_to_fit();
@@ -318,7 +314,10 @@ const METHODS: u32 = NONE;
 /// Where hosts are named, as if it were a node.
 const HOSTS: u32 = NONE.saturating_sub(1);
 
-/// A number below [`NONE`] and [`HOSTS`].
+/// Where suffixes of hosts are named, as if it were a node.
+const SUFFIXES: u32 = NONE.saturating_sub(2);
+
+/// A number below [`NONE`] and the places that are no nodes.
 fn number(count: usize) -> Option<u32> {
-    u32::try_from(count).ok().filter(|number| *number < HOSTS)
+    u32::try_from(count).ok().filter(|number| *number < SUFFIXES)
 }

@@ -1,33 +1,35 @@
 //! Which of the names that are known at a place a request has, and where it leads.
 
+use std::hash::Hasher;
+
+use hashbrown::HashTable;
+
 use crate::bytes;
-use crate::policy::hash::ConfigMap;
+use crate::policy::hash::{ConfigHasher, ConfigMap};
 
 /// Names at many places, in a few flat tables.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    /// The names of short lists, one behind the other.
+    /// Every name, once.
     text: Vec<u8>,
-    /// The short lists, one behind the other.
-    listed: Vec<Listed>,
-    /// By name: its symbol, a number that is the same at all places.
-    symbols: ConfigMap<Box<[u8]>, u32>,
-    /// By place and symbol, where a list would be too long.
-    hashed: ConfigMap<(u32, u32), u32>,
+    /// The names of places that have few, place by place.
+    listed: Vec<Name>,
+    /// The names of places that have many, by place and name.
+    hashed: HashTable<(u32, Name)>,
 }
 
 /// The names at one place.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Choice {
-    /// From here to there in the short lists.
+    /// Few: a range of the list.
     Listed { start: u32, end: u32 },
-    /// In the hash table, under this place.
+    /// Many: in the hash table.
     Hashed { place: u32 },
 }
 
-/// A name of a short list: a range of the text, and where it leads.
+/// A name, as a range of the text, and where it leads.
 #[derive(Debug, Clone, Copy)]
-struct Listed {
+struct Name {
     start: u32,
     len: u32,
     target: u32,
@@ -36,17 +38,24 @@ struct Listed {
 /// Collects names; then [`Self::finish`].
 #[derive(Debug, Default)]
 pub(super) struct NamesBuilder {
-    symbols: ConfigMap<Box<[u8]>, u32>,
+    symbols: ConfigMap<Box<str>, u32>,
     targets: ConfigMap<(u32, u32), u32>,
 }
 
-/// The longest list whose names are compared one by one. Above it the cost of a lookup would grow with
-/// the number of routes; up to it, hashing would cost more.
-const LISTED: usize = 8;
+/// So many names are compared one by one. With more, the cost of a lookup would grow with the number of
+/// routes; with fewer, hashing would cost more.
+const FEW: usize = 8;
 
 impl Default for Choice {
     fn default() -> Self {
         Self::Listed { start: 0, end: 0 }
+    }
+}
+
+impl Choice {
+    /// Whether there is nothing to choose from.
+    pub(super) fn is_empty(self) -> bool {
+        matches!(self, Self::Listed { start, end } if start == end)
     }
 }
 
@@ -56,29 +65,41 @@ impl Names {
         match choice {
             Choice::Listed { start, end } => {
                 let listed = self.listed.get(start as usize..end as usize)?;
-                let is_meant = |known: &&Listed| {
-                    known.len as usize == name.len()
-                        && self
-                            .text
-                            .get(known.start as usize..)
-                            .and_then(|text| text.get(..name.len()))
-                            .is_some_and(|known| bytes::equal(known, name))
-                };
-                listed.iter().find(is_meant).map(|known| known.target)
+                let found = listed.iter().find(|known| self.is(known, name))?;
+                Some(found.target)
             }
             Choice::Hashed { place } => {
-                let symbol = self.symbols.get(name)?;
-                self.hashed.get(&(place, *symbol)).copied()
+                let is_meant = |(at, known): &(u32, Name)| *at == place && self.is(known, name);
+                let (_, found) = self.hashed.find(hash(place, name), is_meant)?;
+                Some(found.target)
             }
         }
     }
+
+    fn is(&self, known: &Name, name: &[u8]) -> bool {
+        known.len as usize == name.len()
+            && self
+                .text(known)
+                .is_some_and(|known| bytes::equal(known, name))
+    }
+
+    fn text(&self, name: &Name) -> Option<&[u8]> {
+        let text = self.text.get(name.start as usize..)?;
+        text.get(..name.len as usize)
+    }
+}
+
+fn hash(place: u32, name: &[u8]) -> u64 {
+    let mut hasher = ConfigHasher::default();
+    hasher.write_u32(place);
+    hasher.write(name);
+    hasher.finish()
 }
 
 /// `None`: there are more of something than numbers.
 impl NamesBuilder {
-    /// The number of a name.
+    /// The number of a name, the same at all places.
     pub(super) fn symbol(&mut self, name: &str) -> Option<u32> {
-        let name = name.as_bytes();
         if let Some(symbol) = self.symbols.get(name) {
             return Some(*symbol);
         }
@@ -99,47 +120,54 @@ impl NamesBuilder {
 
     /// The names, and what there is to choose from at each place that has any.
     pub(super) fn finish(self) -> Option<(Names, ConfigMap<u32, Choice>)> {
-        let mut by_symbol: Vec<&[u8]> = vec![b""; self.symbols.len()];
+        let mut names = Names::default();
+        let mut ranges = vec![(0, 0); self.symbols.len()];
         for (name, symbol) in &self.symbols {
-            *by_symbol.get_mut(*symbol as usize)? = name;
+            let start = u32::try_from(names.text.len()).ok()?;
+            let len = u32::try_from(name.len()).ok()?;
+            *ranges.get_mut(*symbol as usize)? = (start, len);
+            names.text.extend_from_slice(name.as_bytes());
         }
         let mut targets: Vec<(u32, u32, u32)> = self
             .targets
-            .iter()
-            .map(|((place, symbol), target)| (*place, *symbol, *target))
+            .into_iter()
+            .map(|((place, symbol), target)| (place, symbol, target))
             .collect();
         targets.sort_unstable();
-        let mut names = Names::default();
         let mut choices = ConfigMap::default();
         for here in targets.chunk_by(|left, right| left.0 == right.0) {
-            let place = here.first()?.0;
-            let choice = if here.len() > LISTED {
-                let hashed = here.iter().map(|(_, symbol, target)| ((place, *symbol), *target));
-                names.hashed.extend(hashed);
+            let (place, ..) = *here.first()?;
+            let known = here.iter().filter_map(|(_, symbol, target)| {
+                let (start, len) = *ranges.get(*symbol as usize)?;
+                let target = *target;
+                Some(Name { start, len, target })
+            });
+            let choice = if here.len() > FEW {
+                known.for_each(|name| names.insert(place, name));
                 Choice::Hashed { place }
             } else {
                 let start = u32::try_from(names.listed.len()).ok()?;
-                for (_, symbol, target) in here {
-                    let name = by_symbol.get(*symbol as usize)?;
-                    names.listed.push(Listed {
-                        start: u32::try_from(names.text.len()).ok()?,
-                        len: u32::try_from(name.len()).ok()?,
-                        target: *target,
-                    });
-                    names.text.extend_from_slice(name);
-                }
+                names.listed.extend(known);
                 let end = u32::try_from(names.listed.len()).ok()?;
                 Choice::Listed { start, end }
             };
             choices.insert(place, choice);
         }
-        if !names.hashed.is_empty() {
-            names.symbols = self.symbols;
-        }
         names.text.shrink_to_fit();
         names.listed.shrink_to_fit();
-        names.hashed.shrink_to_fit();
-        names.symbols.shrink_to_fit();
         Some((names, choices))
+    }
+}
+
+impl Names {
+    fn insert(&mut self, place: u32, name: Name) {
+        let text = &self.text;
+        let hash_of = |place: u32, name: &Name| {
+            let text = text.get(name.start as usize..).unwrap_or_default();
+            hash(place, text.get(..name.len as usize).unwrap_or_default())
+        };
+        let hash = hash_of(place, &name);
+        self.hashed
+            .insert_unique(hash, (place, name), |(place, name)| hash_of(*place, name));
     }
 }

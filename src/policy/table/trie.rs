@@ -1,7 +1,6 @@
 //! A trie of path segments for each host, all in a few flat tables.
 
 use super::names::{Choice, Names};
-use crate::policy::hash::ConfigMap;
 use crate::policy::path::SegmentText;
 use crate::policy::route::RouteId;
 
@@ -13,12 +12,12 @@ pub(super) struct Trie {
     pub(super) methods: Choice,
     /// Every host that a route names in full; what a name leads to is its root.
     pub(super) hosts: Choice,
+    /// Every suffix of hosts, without `*.`; what a name leads to is its root.
+    pub(super) suffixes: Choice,
     pub(super) nodes: Vec<Node>,
     /// By slot: where its entries end. They start where those of the slot before it end.
     pub(super) slots: Vec<u32>,
     pub(super) entries: Vec<Entry>,
-    /// By suffix, without `*.`: its root.
-    pub(super) below: ConfigMap<Box<str>, u32>,
     /// The root for every host.
     pub(super) any: Option<u32>,
     /// All roots, in the order in which the routes name them.
@@ -92,27 +91,22 @@ impl Trie {
         path: &SegmentText<'_>,
         wanted: Wanted,
     ) -> Option<RouteId> {
+        let host = host.as_bytes();
         let exact = || {
-            let root = self.names.find(self.hosts, host.as_bytes())?;
+            let root = self.names.find(self.hosts, host)?;
             self.find_below(root, path, wanted)
         };
         let below = || {
-            if self.below.is_empty() {
+            if self.suffixes.is_empty() {
                 return None;
             }
             // From the left, so the longest suffix comes first.
-            let mut suffix = host;
-            while let Some((_, after)) = suffix.split_once('.') {
-                let found = self
-                    .below
-                    .get(after)
-                    .and_then(|root| self.find_below(*root, path, wanted));
-                if found.is_some() {
-                    return found;
-                }
-                suffix = after;
-            }
-            None
+            let dots = host.iter().enumerate().filter(|(_, byte)| **byte == b'.');
+            let mut suffixes = dots.filter_map(|(dot, _)| host.get(dot.checked_add(1)?..));
+            suffixes.find_map(|suffix| {
+                let root = self.names.find(self.suffixes, suffix)?;
+                self.find_below(root, path, wanted)
+            })
         };
         let any = || self.find_below(self.any?, path, wanted);
         exact().or_else(below).or_else(any)
