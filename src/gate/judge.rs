@@ -195,7 +195,7 @@ impl Gate {
         let live = LiveRequest {
             method: scan.method,
             path: scan.path,
-            host: host.as_str(),
+            host: host.as_bytes(),
         };
         let now = around.seconds();
         match self.verifier.verify(token, &live, now, around.backend) {

@@ -9,7 +9,7 @@ use crate::bytes::ByteSet;
 /// A host without port and trailing dot, in lower case; an IPv6 address in brackets and in the form
 /// of RFC 5952. Borrowed where the request already spells it so.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct CanonicalHost<'r>(Cow<'r, str>);
+pub struct CanonicalHost<'r>(Cow<'r, [u8]>);
 
 /// The hosts that a route is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -71,38 +71,36 @@ impl<'r> CanonicalHost<'r> {
     /// # Errors
     /// A [`HostError`]: the request is malformed.
     pub fn parse(authority: &'r [u8]) -> Result<Self, HostError> {
-        let text = std::str::from_utf8(authority).map_err(|_| HostError::Character)?;
-        if let Some(bracketed) = text.strip_prefix('[') {
-            return ipv6(text, bracketed);
+        if authority.first() == Some(&b'[') {
+            return ipv6(authority);
         }
-        let name = match text.bytes().position(|byte| byte == b':') {
-            Some(colon) => {
-                let (name, port) = text.split_at_checked(colon).ok_or(HostError::Port)?;
-                check_port(port.strip_prefix(':').ok_or(HostError::Port)?)?;
-                name
+        let mut end = authority.len();
+        let (mut in_label, mut upper) = (false, false);
+        for (index, &byte) in authority.iter().enumerate() {
+            match byte {
+                byte if LABEL.has(byte) => {
+                    in_label = true;
+                    upper |= byte.is_ascii_uppercase();
+                }
+                b'.' if in_label => in_label = false,
+                b'.' => return Err(HostError::EmptyLabel),
+                b':' => {
+                    end = index;
+                    break;
+                }
+                _ => return Err(HostError::Character),
             }
-            None => text,
-        };
-        let name = name.strip_suffix('.').unwrap_or(name);
+        }
+        let (name, port) = authority.split_at_checked(end).unwrap_or_default();
+        if let Some(port) = port.strip_prefix(b":") {
+            check_port(port)?;
+        }
+        let name = name.strip_suffix(b".").unwrap_or(name);
         if name.is_empty() {
             return Err(HostError::Empty);
         }
         if name.len() > MAX_LENGTH {
             return Err(HostError::TooLong);
-        }
-        let mut upper = false;
-        let mut previous = b'.';
-        for byte in name.bytes() {
-            match byte {
-                byte if LABEL.has(byte) => upper |= byte.is_ascii_uppercase(),
-                b'.' if previous == b'.' => return Err(HostError::EmptyLabel),
-                b'.' => {}
-                _ => return Err(HostError::Character),
-            }
-            previous = byte;
-        }
-        if previous == b'.' {
-            return Err(HostError::EmptyLabel);
         }
         Ok(Self(if upper {
             Cow::Owned(name.to_ascii_lowercase())
@@ -111,16 +109,15 @@ impl<'r> CanonicalHost<'r> {
         }))
     }
 
-    /// The canonical text.
+    /// The canonical text, all of it ASCII.
     #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
-}
 
-impl fmt::Display for CanonicalHost<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+    fn into_text(self) -> Box<str> {
+        let text = String::from_utf8(self.0.into_owned());
+        text.unwrap_or_default().into_boxed_str()
     }
 }
 
@@ -152,7 +149,7 @@ impl HostPattern {
             return Err(invalid(HostError::Ipv6));
         }
         let canonical = CanonicalHost::parse(host.as_bytes()).map_err(invalid)?;
-        let canonical = canonical.0.into_owned().into_boxed_str();
+        let canonical = canonical.into_text();
         Ok(if below {
             Self::Below(canonical)
         } else {
@@ -163,12 +160,12 @@ impl HostPattern {
     /// Whether it covers a host.
     #[must_use]
     pub fn covers(&self, host: &CanonicalHost<'_>) -> bool {
-        let host = host.as_str();
+        let host = host.as_bytes();
         match self {
-            Self::Exact(exact) => host == &**exact,
+            Self::Exact(exact) => host == exact.as_bytes(),
             Self::Below(suffix) => host
-                .strip_suffix(&**suffix)
-                .and_then(|labels| labels.strip_suffix('.'))
+                .strip_suffix(suffix.as_bytes())
+                .and_then(|labels| labels.strip_suffix(b"."))
                 .is_some_and(|labels| !labels.is_empty()),
         }
     }
@@ -189,27 +186,31 @@ static LABEL: ByteSet = ByteSet::alphanumeric_and(b"-_");
 /// RFC 1035 §2.3.4, without the root's dot.
 const MAX_LENGTH: usize = 253;
 
-fn check_port(port: &str) -> Result<(), HostError> {
+fn check_port(port: &[u8]) -> Result<(), HostError> {
     // `parse` alone would take a leading plus sign.
-    if !port.bytes().all(|byte| byte.is_ascii_digit()) || port.parse::<u16>().is_err() {
+    let digits = port.iter().all(u8::is_ascii_digit);
+    let port = std::str::from_utf8(port).map_err(|_| HostError::Port)?;
+    if !digits || port.parse::<u16>().is_err() {
         return Err(HostError::Port);
     }
     Ok(())
 }
 
 #[cold]
-fn ipv6<'r>(text: &'r str, bracketed: &str) -> Result<CanonicalHost<'r>, HostError> {
+fn ipv6(authority: &[u8]) -> Result<CanonicalHost<'_>, HostError> {
+    let text = std::str::from_utf8(authority).map_err(|_| HostError::Character)?;
+    let bracketed = text.strip_prefix('[').ok_or(HostError::Ipv6)?;
     let (address, rest) = bracketed.split_once(']').ok_or(HostError::Ipv6)?;
     match rest.strip_prefix(':') {
-        Some(port) => check_port(port)?,
+        Some(port) => check_port(port.as_bytes())?,
         None if rest.is_empty() => {}
         None => return Err(HostError::Character),
     }
     let address: Ipv6Addr = address.parse().map_err(|_| HostError::Ipv6)?;
     let canonical = format!("[{address}]");
     Ok(CanonicalHost(match text.strip_suffix(rest) {
-        Some(same) if same == canonical => Cow::Borrowed(same),
-        _ => Cow::Owned(canonical),
+        Some(same) if same == canonical => Cow::Borrowed(same.as_bytes()),
+        _ => Cow::Owned(canonical.into_bytes()),
     }))
 }
 
@@ -220,7 +221,7 @@ mod tests {
     use super::*;
 
     fn canonical(text: &str) -> Result<String, HostError> {
-        CanonicalHost::parse(text.as_bytes()).map(|host| host.as_str().to_owned())
+        CanonicalHost::parse(text.as_bytes()).map(|host| host.into_text().into_string())
     }
 
     #[test]
@@ -261,7 +262,7 @@ mod tests {
         for (text, error) in [
             ("", HostError::Empty),
             (":80", HostError::Empty),
-            (".", HostError::Empty),
+            (".", HostError::EmptyLabel),
             (".a", HostError::EmptyLabel),
             ("a..b", HostError::EmptyLabel),
             ("a..", HostError::EmptyLabel),
@@ -295,8 +296,8 @@ mod tests {
             ("xexample.com", false),
             ("example.com.evil", false),
         ] {
-            let host = CanonicalHost::parse(host.as_bytes()).unwrap();
-            assert_eq!(pattern.covers(&host), covered, "{host}");
+            let canonical = CanonicalHost::parse(host.as_bytes()).unwrap();
+            assert_eq!(pattern.covers(&canonical), covered, "{host}");
         }
     }
 
@@ -327,7 +328,7 @@ mod tests {
         #[test]
         fn canonical_twice_is_canonical_once(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
             if let Ok(host) = CanonicalHost::parse(&bytes) {
-                let again = CanonicalHost::parse(host.as_str().as_bytes());
+                let again = CanonicalHost::parse(host.as_bytes());
                 prop_assert_eq!(again.as_ref(), Ok(&host));
             }
         }

@@ -56,8 +56,8 @@ pub enum PathError {
 /// Decoded segments in one text, between separators that no segment can hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SegmentText<'r> {
-    /// Without a separator at either end; empty for the root. No segment is empty.
-    pub(crate) text: Cow<'r, str>,
+    /// UTF-8 without a separator at either end; empty for the root. No segment is empty.
+    pub(crate) text: Cow<'r, [u8]>,
     /// `/` where nothing was decoded, else NUL, as control bytes are refused.
     pub(crate) separator: u8,
     /// Whether a slash stood at the end. Never for the root.
@@ -90,6 +90,7 @@ impl<'r> CanonicalPath<'r> {
                 }
                 b'#' => return Err(PathError::Fragment),
                 0..=b' ' | 0x7F => return Err(PathError::Control),
+                0x80.. => plain = false,
                 _ => {}
             }
         }
@@ -97,12 +98,11 @@ impl<'r> CanonicalPath<'r> {
         if !plain {
             return Self::parse_odd(path, query);
         }
-        let text = std::str::from_utf8(path).map_err(|_| PathError::Utf8)?;
         Ok(Self {
             segments: SegmentText {
-                text: Cow::Borrowed(text.strip_suffix('/').unwrap_or(text)),
+                text: Cow::Borrowed(path.strip_suffix(b"/").unwrap_or(path)),
                 separator: b'/',
-                trailing_slash: text.ends_with('/'),
+                trailing_slash: path.ends_with(b"/"),
             },
             classes: AmbiguitySet::EMPTY,
             hidden: AmbiguitySet::EMPTY,
@@ -133,10 +133,10 @@ impl<'r> CanonicalPath<'r> {
     }
 
     /// The decoded segments; none for the root.
-    pub fn segments(&self) -> impl Iterator<Item = &str> {
+    pub fn segments(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = self.segments.start();
         std::iter::from_fn(move || {
-            let (segment, after) = self.segments.next(rest?)?;
+            let (segment, after) = self.segments.next(rest?);
             rest = after;
             Some(segment)
         })
@@ -201,7 +201,7 @@ impl<'r> CanonicalPath<'r> {
         trailing_slash &= !kept.is_empty();
         Ok(Self {
             segments: SegmentText {
-                text: Cow::Owned(String::from_utf8(decoded).map_err(|_| PathError::Utf8)?),
+                text: Cow::Owned(decoded),
                 separator: SEPARATOR,
                 trailing_slash,
             },
@@ -214,25 +214,23 @@ impl<'r> CanonicalPath<'r> {
 
 impl SegmentText<'_> {
     /// Where [`Self::next`] starts; `None` at the root.
-    pub(crate) fn start(&self) -> Option<&str> {
+    pub(crate) fn start(&self) -> Option<&[u8]> {
         (!self.text.is_empty()).then_some(&*self.text)
     }
 
     /// The first segment of what is left, and what is left behind it.
-    pub(crate) fn next<'t>(&self, rest: &'t str) -> Option<(&'t str, Option<&'t str>)> {
-        // Segments are short: a plain loop is quicker than what finds any character in any text.
-        Some(match rest.bytes().position(|byte| byte == self.separator) {
-            Some(end) => (rest.get(..end)?, Some(rest.get(end.checked_add(1)?..)?)),
-            None => (rest, None),
-        })
+    pub(crate) fn next<'t>(&self, rest: &'t [u8]) -> (&'t [u8], Option<&'t [u8]>) {
+        let mut parts = rest.splitn(2, |byte| *byte == self.separator);
+        (parts.next().unwrap_or_default(), parts.next())
     }
 
     /// What is left, with slashes between the segments.
-    pub(crate) fn join<'t>(&self, rest: &'t str) -> Cow<'t, str> {
+    pub(crate) fn join<'t>(&self, rest: &'t [u8]) -> Cow<'t, [u8]> {
         if self.separator == b'/' {
             Cow::Borrowed(rest)
         } else {
-            Cow::Owned(rest.replace(char::from(self.separator), "/"))
+            let slash = |byte: &u8| if *byte == self.separator { b'/' } else { *byte };
+            rest.iter().map(slash).collect()
         }
     }
 }

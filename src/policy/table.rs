@@ -90,7 +90,7 @@ impl RouteTable {
         method: &[u8],
         path: &'a CanonicalPath<'_>,
     ) -> Result<Match<'a>, Unmatched> {
-        let host = host.as_str();
+        let host = host.as_bytes();
         let wanted = self.trie.wanted(method);
         let id = self.trie.find(host, path.segment_text(), wanted);
         let route = id.and_then(|id| self.get(id));
@@ -120,7 +120,7 @@ impl RouteTable {
     ) -> Option<Nearest> {
         let segments = path.segment_text();
         let wanted = self.trie.wanted(method);
-        let here = |wanted| self.trie.find(host.as_str(), segments, wanted);
+        let here = |wanted| self.trie.find(host.as_bytes(), segments, wanted);
         let elsewhere = |wanted| {
             self.trie
                 .roots()
@@ -157,7 +157,7 @@ impl RouteTable {
     #[cold]
     fn misread(
         &self,
-        host: &str,
+        host: &[u8],
         wanted: Wanted,
         path: &CanonicalPath<'_>,
         route: Option<&Route>,

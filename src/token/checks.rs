@@ -125,7 +125,9 @@ pub(super) fn bound(issuer: &Issuer, claims: &Claims, live: &LiveRequest<'_>) ->
     let bind = &issuer.bind;
     let holds = equal(&bind.method, &|method| method.as_bytes() == live.method)
         && equal(&bind.path, &|path| is_path(path.as_bytes(), live.path))
-        && equal(&bind.host, &|host| host.eq_ignore_ascii_case(live.host));
+        && equal(&bind.host, &|host| {
+            host.as_bytes().eq_ignore_ascii_case(live.host)
+        });
     demand(holds, Reason::BindingRequest)
 }
 

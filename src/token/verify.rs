@@ -54,7 +54,7 @@ pub struct LiveRequest<'a> {
     /// `:path` as it arrived, query included.
     pub path: &'a [u8],
     /// The canonical host: lower case, no port, no trailing dot.
-    pub host: &'a str,
+    pub host: &'a [u8],
 }
 
 /// What was counted since the start, for the metrics.

@@ -190,9 +190,10 @@ fn binding_holds(binding: &Binding, claims: &Claims, subject: &Subject<'_>) -> O
     let Some(variable) = subject.variables.get(&binding.variable) else {
         return Outcome::Missing;
     };
+    let is_value = |text: &str| *text.as_bytes() == *variable;
     let held = match claims.at(&binding.claim) {
-        Some(Json::String(text)) => *text == *variable,
-        Some(Json::Array(items)) => items.iter().any(|item| item.as_str() == Some(&*variable)),
+        Some(Json::String(text)) => is_value(text),
+        Some(Json::Array(items)) => items.iter().any(|item| item.as_str().is_some_and(is_value)),
         _ => return Outcome::Missing,
     };
     if held && !variable.is_empty() {
@@ -244,7 +245,7 @@ fn explain(failure: Failure<'_>, subject: &Subject<'_>) -> Refusal {
                 value: subject
                     .variables
                     .get(&binding.variable)
-                    .map(|value| cut(&value)),
+                    .map(|value| cut(&String::from_utf8_lossy(&value))),
                 claim: binding.claim.clone(),
                 missing: subject.claims.is_none_or(|claims| {
                     binding_holds(binding, claims, subject) == Outcome::Missing

@@ -34,12 +34,12 @@ pub(crate) fn readings<'p>(
 fn read(path: &SegmentText<'_>, habits: Habits) -> Option<SegmentText<'static>> {
     let mut text: Vec<u8> = Vec::with_capacity(path.text.len());
     if habits.decodes_twice {
-        decode_leniently(path.text.as_bytes(), &mut text);
-        if text == path.text.as_bytes() {
+        decode_leniently(&path.text, &mut text);
+        if text == *path.text {
             return None;
         }
     } else {
-        text.extend_from_slice(path.text.as_bytes());
+        text.extend_from_slice(&path.text);
     }
     let has = |byte: u8| text.contains(&byte);
     if habits.splits_at_encoded_slash && !has(b'/')
@@ -73,10 +73,10 @@ fn read(path: &SegmentText<'_>, habits: Habits) -> Option<SegmentText<'static>> 
         out.push(SEPARATOR);
     }
     out.pop();
-    let text = String::from_utf8(out).ok()?;
+    std::str::from_utf8(&out).ok()?;
     Some(SegmentText {
-        trailing_slash: trailing_slash && !text.is_empty(),
-        text: Cow::Owned(text),
+        trailing_slash: trailing_slash && !out.is_empty(),
+        text: Cow::Owned(out),
         separator: SEPARATOR,
     })
 }

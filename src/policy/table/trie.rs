@@ -87,11 +87,10 @@ impl Trie {
     /// The most specific route: by host, then below it.
     pub(super) fn find(
         &self,
-        host: &str,
+        host: &[u8],
         path: &SegmentText<'_>,
         wanted: Wanted,
     ) -> Option<RouteId> {
-        let host = host.as_bytes();
         let exact = || {
             let root = self.names.find(self.hosts, host)?;
             self.find_below(root, path, wanted)
@@ -130,16 +129,16 @@ impl Trie {
 
     /// Recursion is as deep as the longest pattern (`pattern::MAX_SEGMENTS`), however long the path
     /// is; and each node is visited once at most.
-    fn descend(&self, at: u32, rest: Option<&str>, lookup: &Lookup<'_>) -> Option<u32> {
+    fn descend(&self, at: u32, rest: Option<&[u8]>, lookup: &Lookup<'_>) -> Option<u32> {
         let node = self.nodes.get(at as usize)?;
         let Some(rest) = rest else {
             return self
                 .pick(node.end, lookup)
                 .or_else(|| self.pick(node.tail, lookup));
         };
-        let (segment, after) = lookup.path.next(rest)?;
+        let (segment, after) = lookup.path.next(rest);
         let literal = || {
-            let below = self.names.find(node.literals, segment.as_bytes())?;
+            let below = self.names.find(node.literals, segment)?;
             self.descend(below, after, lookup)
         };
         literal()

@@ -27,19 +27,19 @@ impl<'a> Variables<'a> {
         Self(Some((pattern, path)))
     }
 
-    /// The value of a variable, decoded. That of `{*rest}` has slashes between its segments, none at
+    /// The value of a variable, decoded: UTF-8. That of `{*rest}` has slashes between its segments, none at
     /// its end, and may be empty. `None` if the pattern has no such variable.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<Cow<'a, str>> {
+    pub fn get(&self, name: &str) -> Option<Cow<'a, [u8]>> {
         let (pattern, path) = self.0?;
         let mut rest = path.start();
         for segment in pattern.segments() {
             match segment {
                 Segment::Tail(variable) if **variable == *name => {
-                    return Some(rest.map_or(Cow::Borrowed(""), |rest| path.join(rest)));
+                    return Some(rest.map_or(Cow::Borrowed(b"".as_slice()), |rest| path.join(rest)));
                 }
                 _ => {
-                    let (value, after) = path.next(rest?)?;
+                    let (value, after) = path.next(rest?);
                     if segment.variable() == Some(name) {
                         return Some(Cow::Borrowed(value));
                     }

@@ -29,7 +29,7 @@ pub const SECRET: &[u8; 64] = b"0123456789abcdef0123456789abcdef0123456789abcdef
 pub const LIVE: LiveRequest<'static> = LiveRequest {
     method: b"GET",
     path: b"/orders/7?page=2",
-    host: "shop.example.com",
+    host: b"shop.example.com",
 };
 
 pub const CACHE: CacheLimits = CacheLimits {
