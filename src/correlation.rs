@@ -153,6 +153,7 @@ pub fn well_formed(bytes: &[u8]) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::headers::HeaderBuffer;
 
     fn settings() -> Settings {
         Settings {
@@ -165,10 +166,10 @@ mod tests {
 
     #[test]
     fn the_first_well_formed_header_wins() {
-        let headers: Headers<'_> = [("x-request-id", "second"), ("x-correlation-id", "bad id")]
+        let headers: HeaderBuffer = [("x-request-id", "second"), ("x-correlation-id", "bad id")]
             .into_iter()
             .collect();
-        let id = CorrelationId::from_headers(Some(b"bad id"), &headers, &settings()).unwrap();
+        let id = CorrelationId::from_headers(Some(b"bad id"), &headers.headers(), &settings()).unwrap();
         assert_eq!((id.as_str(), id.source()), ("second", Source::Header));
     }
 
@@ -195,8 +196,8 @@ mod tests {
     #[test]
     fn other_accepted_headers_that_hold_no_id_are_named() {
         let sent = |pairs: &[(&'static str, &'static str)]| {
-            let headers: Headers<'_> = pairs.iter().copied().collect();
-            CorrelationId::malformed_headers(&headers, &settings()).count()
+            let headers: HeaderBuffer = pairs.iter().copied().collect();
+            CorrelationId::malformed_headers(&headers.headers(), &settings()).count()
         };
         assert_eq!(sent(&[]), 0);
         assert_eq!(sent(&[("x-request-id", "good")]), 0);
@@ -208,10 +209,10 @@ mod tests {
 
     #[test]
     fn a_repeated_header_is_not_believed() {
-        let headers: Headers<'_> = [("x-request-id", "a"), ("x-request-id", "b")]
+        let headers: HeaderBuffer = [("x-request-id", "a"), ("x-request-id", "b")]
             .into_iter()
             .collect();
-        let id = CorrelationId::from_headers(None, &headers, &settings());
+        let id = CorrelationId::from_headers(None, &headers.headers(), &settings());
         assert_eq!(id, None);
     }
 

@@ -3,7 +3,7 @@
 #![no_main]
 
 use edge_claims::gate::{Gate, Patience, Surroundings};
-use edge_claims::headers::Headers;
+use edge_claims::headers::HeaderBuffer;
 use edge_claims::token::Portable;
 use libfuzzer_sys::fuzz_target;
 
@@ -31,7 +31,7 @@ fn decide(config: edge_claims::config::Config) {
     let (mut gate, _) = Gate::new(config, &|_| None, 1);
     for path in &paths {
         let path = path.replace(['{', '}', '*'], "");
-        let headers: Headers<'_> = [
+        let headers: HeaderBuffer = [
             (":method", "GET"),
             (":path", path.as_str()),
             (":authority", "shop.example.com"),
@@ -47,6 +47,6 @@ fn decide(config: edge_claims::config::Config) {
             peers: &|| vec!["spiffe://td/x".to_owned()],
             patience: Patience::None,
         };
-        let _ = gate.decide(&headers, &mut around);
+        let _ = gate.decide(&headers.headers(), &mut around);
     }
 }

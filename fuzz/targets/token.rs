@@ -4,7 +4,7 @@
 
 use ct_codecs::{Base64UrlSafeNoPadding, Encoder};
 use edge_claims::gate::{Gate, Outcome, Patience, Surroundings};
-use edge_claims::headers::Headers;
+use edge_claims::headers::HeaderBuffer;
 use edge_claims::token::Portable;
 use libfuzzer_sys::fuzz_target;
 
@@ -54,7 +54,7 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 fn accepts(token: &[u8]) -> bool {
-    let headers: Headers<'_> = [
+    let headers: HeaderBuffer = [
         (b":method".as_slice(), b"GET".as_slice()),
         (b":path", b"/a/b"),
         (b":authority", b"shop.example.com"),
@@ -70,7 +70,7 @@ fn accepts(token: &[u8]) -> bool {
         patience: Patience::None,
     };
     GATE.with_borrow_mut(|gate| {
-        let decision = gate.decide(&headers, &mut around);
+        let decision = gate.decide(&headers.headers(), &mut around);
         matches!(decision.outcome, Outcome::Forward(_))
     })
 }

@@ -8,6 +8,7 @@ use crate::denial::Reason;
 use crate::headers::{Headers, is_token};
 use crate::identity::OnSpoof;
 use crate::policy::decision::{Claimant, Refused, Situation};
+use crate::policy::explanation::Refusal as AccessRefusal;
 use crate::policy::host::CanonicalHost;
 use crate::policy::path::CanonicalPath;
 use crate::policy::permit::Permit;
@@ -32,10 +33,10 @@ pub(super) enum Ruling {
     Pass {
         permit: Permit,
         /// What would have been denied, in shadow mode.
-        shadowed: Option<Denial>,
+        shadowed: Option<Box<Denial>>,
     },
     Deny {
-        refusal: Denial,
+        refusal: Box<Denial>,
     },
     Wait {
         issuer: usize,
@@ -51,13 +52,27 @@ pub(super) struct Denial {
     pub(super) explanation: Option<String>,
 }
 
-impl From<Reason> for Denial {
+impl From<Reason> for Box<Denial> {
     fn from(reason: Reason) -> Self {
-        Self {
+        Self::new(Denial {
             reason,
             step_up: None,
             explanation: None,
-        }
+        })
+    }
+}
+
+impl Denial {
+    #[cold]
+    fn of(refusal: &AccessRefusal) -> Box<Self> {
+        Box::new(Self {
+            reason: refusal.reason,
+            step_up: refusal.step_up().map(|step_up| StepUpChallenge {
+                acr_values: step_up.acr_values.clone(),
+                max_age: step_up.max_age,
+            }),
+            explanation: Some(refusal.explanation.to_string()),
+        })
     }
 }
 
@@ -251,7 +266,7 @@ impl Gate {
                         caller = None;
                         Ok(permit)
                     }
-                    Err(reason) => Err(Denial::from(reason)),
+                    Err(reason) => Err(reason.into()),
                 }
             }
             Err(denial) => Err(denial),
@@ -286,7 +301,7 @@ impl Gate {
         request: &Located<'_>,
         credentials: &Credentials,
         around: &Surroundings<'_>,
-    ) -> Result<Permit, Denial> {
+    ) -> Result<Permit, Box<Denial>> {
         let policy = &self.config.rbac;
         let caller = credentials.caller();
         let claimant = caller.map(|caller| Claimant {
@@ -308,14 +323,7 @@ impl Gate {
             }
             Err(Refused::ClaimsMissing) => Err(credentials.reason().into()),
             Err(Refused::RouteUnknown) => Err(Reason::RouteUnknown.into()),
-            Err(Refused::Access(refusal)) => Err(Denial {
-                reason: refusal.reason,
-                step_up: refusal.step_up().map(|step_up| StepUpChallenge {
-                    acr_values: step_up.acr_values.clone(),
-                    max_age: step_up.max_age,
-                }),
-                explanation: Some(refusal.explanation.to_string()),
-            }),
+            Err(Refused::Access(refusal)) => Err(Denial::of(&refusal)),
         }
     }
 
@@ -363,7 +371,12 @@ impl Gate {
 
     /// Denies, or lets through what shadow mode or the roll-out's share spares.
     #[cold]
-    fn enforce(&self, denial: Denial, located: Option<RouteId>, caller: Option<&Caller>) -> Ruling {
+    fn enforce(
+        &self,
+        denial: Box<Denial>,
+        located: Option<RouteId>,
+        caller: Option<&Caller>,
+    ) -> Ruling {
         let route = located.and_then(|id| self.config.rbac.routes.get(id));
         let shadow = self.config.mode == Mode::Shadow
             || route.is_some_and(|route| route.shadow || !chosen(route, caller));
@@ -379,7 +392,7 @@ impl Gate {
 
     /// The denial with the route that came nearest and the test that failed, for the log.
     #[cold]
-    fn explained(&self, mut denial: Denial, request: &Located<'_>) -> Denial {
+    fn explained(&self, mut denial: Box<Denial>, request: &Located<'_>) -> Box<Denial> {
         let routes = &self.config.rbac.routes;
         let failed = denial
             .explanation
@@ -426,10 +439,11 @@ impl Judgement {
         let explanation = Some(what.to_string());
         Self {
             ruling: Ruling::Deny {
-                refusal: Denial {
+                refusal: Box::new(Denial {
+                    reason,
+                    step_up: None,
                     explanation,
-                    ..reason.into()
-                },
+                }),
             },
             ..Self::denied(reason)
         }

@@ -79,9 +79,6 @@ pub struct Decision {
     pub response_header: Option<(Rc<str>, Rc<str>)>,
     /// A line for the filter's own log.
     pub record: Option<String>,
-    /// For a request that is answered here: what its correlation header must be all the same, so that
-    /// an access log which prints that header shows the ID, and never what a client put there.
-    pub logged_as: Vec<Edit>,
 }
 
 /// What access logs can print of a request; mostly two values.
@@ -93,7 +90,13 @@ pub enum Outcome {
     /// Let it go on with these edits.
     Forward(Forward),
     /// Answer it.
-    Reply(Reply),
+    Reply {
+        /// The answer.
+        reply: Box<Reply>,
+        /// What its correlation header must be all the same, so that an access log which prints that
+        /// header shows the ID, and never what a client put there.
+        logged_as: Vec<Edit>,
+    },
     /// Let it wait until the issuer's keys were fetched, then ask again.
     Wait {
         /// The index of the issuer whose keys it waits for.
@@ -174,7 +177,6 @@ impl Gate {
                 access_fields: AccessFields::new(),
                 response_header: None,
                 record: None,
-                logged_as: Vec::new(),
             };
         }
         let correlation = self.correlate(&scan, headers, judgement.caller.as_ref(), around);
@@ -207,7 +209,6 @@ impl Gate {
             counters::add_one(Some(&mut self.counters.spoofed));
         }
         let hostile = self.hostile(scan, headers, correlation);
-        let mut logged_as = Vec::new();
         let outcome = match judgement.ruling {
             Ruling::Pass { permit, .. } => {
                 let edits = edits::compile(
@@ -225,10 +226,11 @@ impl Gate {
                 Outcome::Forward(Forward::new(permit, edits))
             }
             Ruling::Deny { ref refusal } => {
-                logged_as = hostile;
+                let mut logged_as = hostile;
                 edits::correlate(&mut logged_as, &self.names, scan, correlation);
                 let header = response_header.as_ref().map(|(name, _)| &**name);
-                Outcome::Reply(self.reply(refusal, route, scan, correlation, header))
+                let reply = self.reply(refusal, route, scan, correlation, header);
+                Outcome::Reply { reply, logged_as }
             }
             Ruling::Wait { issuer } => Outcome::Wait { issuer },
         };
@@ -237,7 +239,6 @@ impl Gate {
             access_fields,
             response_header,
             record,
-            logged_as,
         }
     }
 
@@ -274,9 +275,9 @@ impl Gate {
         scan: &Scan<'_>,
         correlation: &CorrelationId,
         correlation_header: Option<&str>,
-    ) -> Reply {
+    ) -> Box<Reply> {
         let route = route.and_then(|id| self.config.rbac.routes.get(id));
-        Reply::new(
+        let reply = Reply::new(
             &Denied {
                 reason: refusal.reason,
                 status: route.map(|route| route.status(refusal.reason)),
@@ -287,7 +288,8 @@ impl Gate {
                 grpc: scan.grpc,
             },
             &self.config.responses,
-        )
+        );
+        Box::new(reply)
     }
 
     /// The signed ID wins, then an accepted header's, then a new one.

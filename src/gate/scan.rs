@@ -17,8 +17,6 @@ pub struct HeaderIndex {
 #[derive(Debug)]
 struct Known {
     name: Box<[u8]>,
-    /// The same as [`fold`] leaves it.
-    folded: Box<[u8]>,
     role: Role,
 }
 
@@ -110,15 +108,13 @@ impl HeaderIndex {
     }
 
     fn add(&mut self, name: &str, role: Role) {
-        let folded: Box<[u8]> = name.bytes().map(fold).collect();
-        if self.by_length.len() <= folded.len() {
+        if self.by_length.len() <= name.len() {
             self.by_length
-                .resize_with(folded.len().saturating_add(1), Vec::new);
+                .resize_with(name.len().saturating_add(1), Vec::new);
         }
-        if let Some(bucket) = self.by_length.get_mut(folded.len()) {
+        if let Some(bucket) = self.by_length.get_mut(name.len()) {
             bucket.push(Known {
                 name: name.as_bytes().into(),
-                folded,
                 role,
             });
         }
@@ -206,8 +202,8 @@ impl<'a> Scan<'a> {
 impl Known {
     /// Whether a careless backend would take a name of the same length for this one.
     fn is_meant_by(&self, name: &[u8]) -> bool {
-        let mut bytes = name.iter().zip(&self.folded);
-        bytes.all(|(byte, known)| fold(*byte) == *known)
+        let mut bytes = name.iter().zip(&self.name);
+        bytes.all(|(byte, known)| fold(*byte) == fold(*known))
     }
 }
 

@@ -111,8 +111,8 @@ pub(super) fn apply(decision: Option<Decision>, keep: &mut dyn FnMut(Option<Head
             }
             Applied::Continue
         }
-        Outcome::Reply(reply) => {
-            for edit in decision.logged_as {
+        Outcome::Reply { reply, logged_as } => {
+            for edit in logged_as {
                 // For access logs only: the answer goes out in any case.
                 let _ = match &edit.value {
                     Some(value) => host::set_header(Map::Request, &edit.name, value),

@@ -7,7 +7,7 @@ use foldhash::fast::FixedState;
 
 use crate::denial::Reason;
 use crate::json::Json;
-use crate::token::cache::{self, ForgedTokens, Hashed, VerifiedTokens};
+use crate::token::cache::{self, ForgedTokens, VerifiedTokens};
 use crate::token::jws::{Jws, LastHeader};
 use crate::token::keyring::{Chosen, Keyring, Miss};
 use crate::token::refusal::{Absence, Refusal};
@@ -23,7 +23,6 @@ pub struct Verifier {
     issuers: Vec<IssuerState>,
     verified: VerifiedTokens,
     forged: ForgedTokens,
-    hasher: FixedState,
     last_header: LastHeader,
     stats: Stats,
     warnings: Vec<SecretWarning>,
@@ -98,8 +97,7 @@ impl Verifier {
         Self {
             issuers,
             verified: VerifiedTokens::new(limits.entries, limits.bytes, hasher.clone()),
-            forged: ForgedTokens::new(FORGED.entries, FORGED.bytes, hasher.clone()),
-            hasher,
+            forged: ForgedTokens::new(FORGED.entries, FORGED.bytes, hasher),
             last_header: LastHeader::default(),
             stats: Stats::default(),
             warnings,
@@ -143,8 +141,6 @@ impl Verifier {
         now: u64,
         backend: &dyn SignatureBackend,
     ) -> Result<Verified, Refusal> {
-        let bytes = token;
-        let token = Hashed::by_signature(bytes, &self.hasher);
         if let Some(known) = self.verified.get(token) {
             let known = Rc::clone(known);
             let recheck = self.recheck(&known, live, now);
@@ -162,17 +158,22 @@ impl Verifier {
             };
         }
         self.stats.cache_misses = self.stats.cache_misses.saturating_add(1);
-        let suspect = Hashed::whole(bytes, &self.hasher);
-        if self.forged.get(suspect).is_some() {
+        if self.forged.get(token).is_some() {
             self.stats.forged_hits = self.stats.forged_hits.saturating_add(1);
             return Err(Reason::SignatureInvalid.into());
         }
-        let verified = Rc::new(self.verify_fresh(suspect, live, now, backend)?);
+        let verified = Rc::new(self.verify_fresh(token, live, now, backend)?);
         if let Some(state) = self.issuers.get(verified.issuer)
             && state.issuer.one_use.is_none()
         {
-            let cost = cache::verified_cost(token.bytes, &verified.claims);
-            self.verified.insert(token, Rc::clone(&verified), cost);
+            let cost = cache::verified_cost(token, &verified.claims);
+            let issuers = &self.issuers;
+            let worthless = |old: &Rc<VerifiedToken>| {
+                let state = issuers.get(old.issuer);
+                state.is_none_or(|state| checks::times(&state.issuer, &old.times, now).is_err())
+            };
+            self.verified
+                .insert(token, Rc::clone(&verified), cost, worthless);
         }
         Ok(Verified::new(verified, false))
     }
@@ -199,12 +200,12 @@ impl Verifier {
     #[inline(never)]
     fn verify_fresh(
         &mut self,
-        token: Hashed<'_>,
+        token: &[u8],
         live: &LiveRequest<'_>,
         now: u64,
         backend: &dyn SignatureBackend,
     ) -> Result<VerifiedToken, Refusal> {
-        let jws = Jws::parse_after(&mut self.last_header, token.bytes)
+        let jws = Jws::parse_after(&mut self.last_header, token)
             .map_err(|_| Reason::ClaimsMalformed)?;
         let (index, state) = jws
             .issuer()
@@ -232,8 +233,8 @@ impl Verifier {
         // A token without `kid` can't get round the list.
         checks::kid_not_revoked(issuer, chosen.kid())?;
         if !is_signed(algorithm, &chosen, &jws, backend, &mut self.stats) {
-            let cost = cache::forged_cost(token.bytes);
-            self.forged.insert(token, index, cost);
+            let cost = cache::forged_cost(token);
+            self.forged.insert(token, index, cost, |_| true);
             return Err(Reason::SignatureInvalid.into());
         }
 

@@ -11,7 +11,7 @@ use jwt_simple::reexports::ct_codecs::{Base64UrlSafeNoPadding, Encoder};
 use serde_json::{Value, json};
 
 use super::{Decision, Gate, Outcome, Patience, Surroundings};
-use crate::headers::Headers;
+use crate::headers::HeaderBuffer;
 use crate::record::AccessField;
 use crate::token::Portable;
 
@@ -73,7 +73,7 @@ impl Bench {
     }
 
     fn decide(&mut self, fields: &Fields) -> Decision {
-        let headers: Headers<'_> = fields
+        let headers: HeaderBuffer = fields
             .iter()
             .map(|(name, value)| (name.as_bytes(), value.as_slice()))
             .collect();
@@ -85,7 +85,7 @@ impl Bench {
             peers: &|| peers.clone(),
             patience: self.patience,
         };
-        self.gate.decide(&headers, &mut around)
+        self.gate.decide(&headers.headers(), &mut around)
     }
 
     /// The verdict as access logs show it: `deny/role/admin`.

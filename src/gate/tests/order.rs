@@ -295,7 +295,7 @@ fn jwt_header(json: &str) -> String {
 fn replies_carry_status_details_and_id() {
     let mut bench = Bench::new();
     let decision = bench.decide(&get("/admin", &[("x-correlation-id", "c-1")]));
-    let Outcome::Reply(reply) = decision.outcome else {
+    let Outcome::Reply { reply, .. } = decision.outcome else {
         panic!("it was not answered");
     };
     assert_eq!(reply.status, Reason::ClaimsMissing.status());

@@ -112,7 +112,7 @@ fn a_route_has_statuses_of_its_own() {
             .map(|it| ("x-edge-claims", it.as_str()))
             .collect();
         match bench.decide(&get(path, &headers)).outcome {
-            Outcome::Reply(reply) => reply.status,
+            Outcome::Reply { reply, .. } => reply.status,
             other => panic!("{other:?}"),
         }
     };

@@ -10,7 +10,8 @@ fn parse(raw: &str) -> CanonicalPath<'_> {
 }
 
 fn segments(raw: &str) -> Vec<String> {
-    parse(raw).segments().map(str::to_owned).collect()
+    let text = |segment: &[u8]| String::from_utf8(segment.to_vec()).unwrap();
+    parse(raw).segments().map(text).collect()
 }
 
 fn classes(raw: &str) -> Vec<&'static str> {
@@ -40,7 +41,6 @@ fn a_plain_path_is_borrowed() {
         "/a",
         "/a/b.c/",
         "/a/b?c=%zz#d",
-        "/caf\u{e9}/x",
         "/a/~_-!$&'()*+,=:@",
     ] {
         let path = parse(raw);
@@ -50,6 +50,7 @@ fn a_plain_path_is_borrowed() {
     }
     assert_eq!(segments("/"), [""; 0]);
     assert_eq!(segments("/a/b/?x/y"), ["a", "b"]);
+    assert_eq!(segments("/caf\u{e9}/x"), ["caf\u{e9}", "x"]);
     assert!(parse("/a/").trailing_slash());
     assert!(!parse("/a").trailing_slash());
     assert!(!parse("/").trailing_slash());
@@ -284,7 +285,8 @@ fn readings_are_those_of_common_backends() {
         readings(parse(raw).segment_text())
             .map(|reading| {
                 let slash = if reading.trailing_slash { "/" } else { "" };
-                format!("/{}{slash}", reading.text.replace('\0', "|"))
+                let text = std::str::from_utf8(&reading.text).unwrap();
+                format!("/{}{slash}", text.replace('\0', "|"))
             })
             .collect()
     };
@@ -383,7 +385,7 @@ proptest! {
                 prop_assert!(path.classes().contains(Ambiguity::DotSegments)
                     || path.classes().contains(Ambiguity::EmptySegments));
             }
-            prop_assert!(path.segments().all(|segment| !matches!(segment, "" | "." | "..")));
+            prop_assert!(path.segments().all(|segment| !matches!(segment, b"" | b"." | b"..")));
         }
     }
 }

@@ -141,28 +141,70 @@ fn a_token_with_the_signature_of_a_cached_one_is_not_a_hit() {
     assert_eq!(verifier.stats().cache_hits, 0);
 }
 
-#[test]
-fn the_cache_is_bounded_by_entries() {
+/// Tokens that differ in `jti`.
+fn numbered(count: u32) -> Vec<String> {
+    let token = |id| {
+        let claims = claims_with(&format!(r#""jti":"{id}""#));
+        sign(Algorithm::EdDsa, &header(Algorithm::EdDsa), &claims)
+    };
+    (0..count).map(token).collect()
+}
+
+fn verifier_of(entries: usize) -> Verifier {
     let limits = CacheLimits {
-        entries: 3,
+        entries,
         bytes: 1_000_000,
     };
-    let mut verifier = Verifier::new(vec![issuer()], limits, 7, &environment);
-    let tokens: Vec<String> = (0..5)
-        .map(|id| {
-            let claims = claims_with(&format!(r#""jti":"{id}""#));
-            sign(Algorithm::EdDsa, &header(Algorithm::EdDsa), &claims)
-        })
-        .collect();
+    Verifier::new(vec![issuer()], limits, 7, &environment)
+}
+
+#[test]
+fn a_token_that_comes_again_takes_the_place_of_the_least_recently_used_one() {
+    let mut verifier = verifier_of(3);
+    let tokens = numbered(4);
     for token in &tokens[..3] {
         assert!(at(&mut verifier, token, NOW).is_ok());
     }
+    let mut cached = |index: usize| {
+        let verified = at(&mut verifier, &tokens[index], NOW).unwrap();
+        assert_eq!(verifier.cached().0, 3);
+        verified.from_cache()
+    };
     // The first one is used again, so the second is the oldest.
-    assert!(at(&mut verifier, &tokens[0], NOW).unwrap().from_cache());
-    assert!(at(&mut verifier, &tokens[3], NOW).is_ok());
+    assert!(cached(0));
+    assert!(!cached(3));
+    assert!(!cached(3));
+    assert!(cached(3));
+    assert!(cached(0));
+    assert!(cached(2));
+    assert!(!cached(1));
+}
+
+#[test]
+fn tokens_that_come_once_drive_no_other_out() {
+    let mut verifier = verifier_of(3);
+    let tokens = numbered(200);
+    for token in &tokens {
+        assert!(!at(&mut verifier, token, NOW).unwrap().from_cache());
+    }
+    for token in &tokens[..3] {
+        assert!(at(&mut verifier, token, NOW).unwrap().from_cache());
+    }
     assert_eq!(verifier.cached().0, 3);
-    assert!(at(&mut verifier, &tokens[0], NOW).unwrap().from_cache());
-    assert!(!at(&mut verifier, &tokens[1], NOW).unwrap().from_cache());
+}
+
+#[test]
+fn a_token_takes_the_place_of_an_expired_one_at_once() {
+    let mut verifier = verifier_of(3);
+    for token in numbered(3) {
+        assert!(at(&mut verifier, &token, NOW).is_ok());
+    }
+    let later = NOW + 1_000;
+    let claims = claims_with(&format!(r#""jti":"new","exp":{}"#, later + 60));
+    let new = sign(Algorithm::EdDsa, &header(Algorithm::EdDsa), &claims);
+    assert!(!at(&mut verifier, &new, later).unwrap().from_cache());
+    assert!(at(&mut verifier, &new, later).unwrap().from_cache());
+    assert_eq!(verifier.cached().0, 3);
 }
 
 #[test]
@@ -177,8 +219,12 @@ fn the_cache_is_bounded_by_bytes() {
     };
     let mut verifier = Verifier::new(vec![issuer()], limits, 7, &environment);
     for id in 0..50 {
-        assert!(at(&mut verifier, &token(id, 100), NOW).is_ok());
-        assert!(verifier.cached().1 <= 20_000);
+        // Twice, as a full cache makes no room for what comes once.
+        for _ in 0..2 {
+            assert!(at(&mut verifier, &token(id, 100), NOW).is_ok());
+            assert!(verifier.cached().1 <= 20_000);
+        }
+        assert!(at(&mut verifier, &token(id, 100), NOW).unwrap().from_cache());
     }
     assert!(verifier.cached().0 > 1);
     // One that is larger than the whole cache drives no other out.
