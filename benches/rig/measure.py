@@ -11,6 +11,8 @@ from .envoy import Envoy, EnvoyFailed, bootstrap, free_ports, listener, upstream
 
 # Seconds: V8 compiles a function again, for speed, once it was called some hundred thousand times.
 WARM_UP = 3
+# Seconds from one time to the next that the filter tells the host of its counters.
+TICK = 1
 WEIGHING_WORKERS = (1, 3)
 
 
@@ -62,7 +64,7 @@ class Bench:
 
     def check_caches(self):
         """Raises CheckFailed unless jwt_authn's cache was hit in the native rows that have one, and
-        missed no more than at their start."""
+        missed no more than at their start; and the filter's was not hit in its rows of new tokens."""
         stats = json.loads(self.envoy.admin("/stats?format=json&filter=jwt_cache_(hit|miss)$"))
         counters = {s["name"]: s["value"] for s in stats["stats"] if "name" in s}
         for row in self.rows:
@@ -71,6 +73,18 @@ class Bench:
                 hits, misses = counters.get(prefix + "hit", 0), counters.get(prefix + "miss", 0)
                 if hits < 100 or misses > 100:
                     raise CheckFailed(f"{row.name}: {hits} hits and {misses} misses of the cache")
+            elif row.kind == "ours" and row.cold:
+                before = self._cache_hits()
+                requests = self.load.run(row, self.ports[row.name], 1)["requests"]
+                hits = self._cache_hits() - before
+                if hits * 100 > requests:
+                    raise CheckFailed(f"{row.name}: {hits} of {requests} tokens were not new")
+
+    def _cache_hits(self):
+        """Of the filter in all rows together, once they have told the host of the last ones."""
+        time.sleep(2 * TICK)
+        stats = json.loads(self.envoy.admin("/stats?format=json&filter=edge_claims_cache_total"))
+        return sum(s["value"] for s in stats["stats"] if "hit" in s.get("name", ""))
 
     def _sample(self, row, seconds):
         before = self.envoy.cpu()

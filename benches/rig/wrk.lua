@@ -2,6 +2,7 @@
 --   BENCH_HEADERS  file of request headers, one "name: value" a line
 --   BENCH_TOKENS   optional file of tokens, one a line: every request takes the next, as x-edge-claims
 --   BENCH_START    index of the first token
+--   BENCH_AGAIN    index of the token that comes after the last one
 -- Prints one line of JSON at the end; latencies in microseconds.
 
 local threads = {}
@@ -31,9 +32,10 @@ function init(args)
       table.insert(tokens, token)
    end
    next_token = tonumber(os.getenv("BENCH_START"))
+   local again = tonumber(os.getenv("BENCH_AGAIN"))
 
    request = function()
-      next_token = next_token % #tokens + 1
+      next_token = (next_token < #tokens and next_token or again) + 1
       return before .. tokens[next_token] .. after
    end
 end
