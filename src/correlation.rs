@@ -169,7 +169,8 @@ mod tests {
         let headers: HeaderBuffer = [("x-request-id", "second"), ("x-correlation-id", "bad id")]
             .into_iter()
             .collect();
-        let id = CorrelationId::from_headers(Some(b"bad id"), &headers.headers(), &settings()).unwrap();
+        let id =
+            CorrelationId::from_headers(Some(b"bad id"), &headers.headers(), &settings()).unwrap();
         assert_eq!((id.as_str(), id.source()), ("second", Source::Header));
     }
 

@@ -31,7 +31,10 @@ impl<'a> Headers<'a> {
         let mut needed = 0_usize;
         for pair in sizes {
             let (name, value) = lengths(*pair);
-            needed = needed.checked_add(name)?.checked_add(value)?.checked_add(2)?;
+            needed = needed
+                .checked_add(name)?
+                .checked_add(value)?
+                .checked_add(2)?;
         }
         (needed <= text.len()).then_some(Self { sizes, text })
     }

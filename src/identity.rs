@@ -33,7 +33,7 @@ pub struct IdentityHeader {
 /// its header and no member can pose as two.
 #[must_use]
 pub fn header_value(claim: &Json) -> Option<String> {
-    let mut value = String::new();
+    let mut value = String::with_capacity(64);
     match claim {
         Json::Array(items) => {
             for (index, item) in items.iter().enumerate() {

@@ -304,7 +304,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Json, A::Error> {
-        let mut members = Vec::new();
+        let mut members = Vec::with_capacity(MEMBERS);
         while let Some(Name(name)) = access.next_key()? {
             members.push((name, access.next_value()?));
         }
@@ -314,6 +314,9 @@ impl<'de> Visitor<'de> for JsonVisitor {
         Ok(Json::Object(Object(members)))
     }
 }
+
+/// What an object has room for at first: a token has about so many claims, or twice.
+const MEMBERS: usize = 8;
 
 /// Up to that many, comparing each name with each is quicker than sorting them.
 const FEW_MEMBERS: usize = 24;

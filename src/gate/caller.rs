@@ -1,5 +1,6 @@
 //! Whose request it is: a verified token, and what this config makes of its claims.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use super::edits::{self, Edit, Names};
@@ -27,18 +28,14 @@ struct Derived {
     /// By the place of the header in the config.
     identity: Box<[Option<Rc<[u8]>>]>,
     subject: Option<Rc<str>>,
-    usual_edits: Rc<[Edit]>,
+    /// Made for the first request that can use them.
+    usual_edits: OnceCell<Rc<[Edit]>>,
 }
 
 impl Caller {
     /// The caller who brought the token; `subject_key` is the key of subjects in logs.
-    pub(super) fn new(
-        verified: Verified,
-        config: &Config,
-        names: &Names,
-        subject_key: Option<&[u8]>,
-    ) -> Self {
-        let derived = verified.memo(|claims| Derived::new(claims, config, names, subject_key));
+    pub(super) fn new(verified: Verified, config: &Config, subject_key: Option<&[u8]>) -> Self {
+        let derived = verified.memo(|claims| Derived::new(claims, config, subject_key));
         Self { verified, derived }
     }
 
@@ -58,8 +55,10 @@ impl Caller {
     }
 
     /// What becomes of the headers of a request that brings nothing odd.
-    pub(super) fn usual_edits(&self) -> &Rc<[Edit]> {
-        &self.derived.usual_edits
+    pub(super) fn usual_edits(&self, config: &Config, names: &Names) -> Rc<[Edit]> {
+        let derived = &self.derived;
+        let make = || edits::usual(config, names, &derived.identity);
+        Rc::clone(derived.usual_edits.get_or_init(make))
     }
 
     /// The subject as logs show it: a keyed hash.
@@ -70,19 +69,13 @@ impl Caller {
 
 impl Derived {
     #[inline(never)]
-    fn new(
-        claims: &Claims,
-        config: &Config,
-        names: &Names,
-        subject_key: Option<&[u8]>,
-    ) -> Self {
+    fn new(claims: &Claims, config: &Config, subject_key: Option<&[u8]>) -> Self {
         let signed = config.correlation.claim.as_ref();
         let signed = signed.and_then(|claim| claims.at(claim)?.as_str());
         let header = |header: &identity::IdentityHeader| {
             let value = identity::header_value(claims.at(&header.claim)?)?;
             Some(Rc::from(value.into_bytes()))
         };
-        let identity: Box<[_]> = config.identity.headers.iter().map(header).collect();
         let hashed = config.log.subject == Subject::Hash;
         let subject = subject_key.filter(|_| hashed).and_then(|key| {
             let subject = claims.get("sub").and_then(Json::as_str)?;
@@ -91,9 +84,9 @@ impl Derived {
         Self {
             roles: config.rbac.roles.roles_of(claims),
             signed_id: CorrelationId::signed(signed),
-            usual_edits: edits::usual(config, names, &identity),
-            identity,
+            identity: config.identity.headers.iter().map(header).collect(),
             subject,
+            usual_edits: OnceCell::new(),
         }
     }
 }

@@ -45,7 +45,11 @@ impl Names {
                 .iter()
                 .map(|header| shared(&header.name))
                 .collect(),
-            other_ids: config.correlation.accept.iter().any(|name| *name != config.correlation.header),
+            other_ids: config
+                .correlation
+                .accept
+                .iter()
+                .any(|name| *name != config.correlation.header),
         }
     }
 }
@@ -70,11 +74,7 @@ impl Forward {
 
 /// What a request of a verified caller must lose and gain that brought the token, nothing that poses as
 /// identity, and the right correlation ID: most requests do, so it is made once for a token.
-pub(super) fn usual(
-    config: &Config,
-    names: &Names,
-    identity: &[Option<Rc<[u8]>>],
-) -> Rc<[Edit]> {
+pub(super) fn usual(config: &Config, names: &Names, identity: &[Option<Rc<[u8]>>]) -> Rc<[Edit]> {
     let identity = names.identity.iter().zip(identity);
     let identity = identity.filter_map(|(name, value)| Some((name, value.as_ref()?)));
     let mut edits: Vec<Edit> = identity
@@ -105,9 +105,17 @@ pub(super) fn compile(
                 && rest.hostile.is_empty()
                 && rest.path.is_none() =>
         {
-            Rc::clone(caller.usual_edits())
+            caller.usual_edits(config, names)
         }
-        _ => compile_all(config, names, scan, caller, token_dropped, correlation, rest),
+        _ => compile_all(
+            config,
+            names,
+            scan,
+            caller,
+            token_dropped,
+            correlation,
+            rest,
+        ),
     }
 }
 

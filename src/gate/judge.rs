@@ -218,12 +218,7 @@ impl Gate {
                 self.counters.kid(verified.kid());
                 self.note_delay(&verified, now);
                 let subject_key = self.subject_key.as_deref();
-                Credentials::Verified(Caller::new(
-                    verified,
-                    &self.config,
-                    &self.names,
-                    subject_key,
-                ))
+                Credentials::Verified(Caller::new(verified, &self.config, subject_key))
             }
             Err(TokenRefusal::Denied(reason)) => Credentials::Refused(reason),
             Err(ref absent @ TokenRefusal::KeysAbsent { issuer, .. }) => Credentials::Undecided {

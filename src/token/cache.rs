@@ -109,6 +109,9 @@ impl<P: Part, V> TokenMap<P, V> {
 
     /// The value of a token, which becomes the most recently used one.
     pub(super) fn get(&mut self, token: &[u8]) -> Option<&V> {
+        if self.tokens.is_empty() {
+            return None;
+        }
         match self.entry(self.hash(token), token) {
             RawEntryMut::Occupied(mut entry) => {
                 entry.to_back();
@@ -138,7 +141,8 @@ impl<P: Part, V> TokenMap<P, V> {
             let Some((_, oldest)) = self.tokens.iter().next() else {
                 break;
             };
-            admitted = admitted || worthless(&oldest.value) || self.seen_once.again(hash, self.entries);
+            admitted =
+                admitted || worthless(&oldest.value) || self.seen_once.again(hash, self.entries);
             if !admitted {
                 return;
             }

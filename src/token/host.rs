@@ -67,29 +67,49 @@ pub fn ecdsa_der(signature: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let (r, s) = signature.split_at_checked(signature.len().checked_div(2)?)?;
-    let mut content = Vec::with_capacity(signature.len().saturating_add(8));
-    push_integer(&mut content, r)?;
-    push_integer(&mut content, s)?;
-    let mut der = Vec::with_capacity(content.len().saturating_add(3));
+    let (r, s) = (Integer::new(r)?, Integer::new(s)?);
+    let length = r.encoded_len()?.checked_add(s.encoded_len()?)?;
+    let mut der = Vec::with_capacity(length.checked_add(3)?);
     der.push(0x30);
-    push_der_length(&mut der, content.len())?;
-    der.append(&mut content);
+    push_der_length(&mut der, length)?;
+    r.push(&mut der)?;
+    s.push(&mut der)?;
     Some(der)
 }
 
 /// X.690 §8.3: the shortest two's complement of a number that is not negative.
-fn push_integer(der: &mut Vec<u8>, number: &[u8]) -> Option<()> {
-    let zeros = number.iter().take_while(|byte| **byte == 0).count();
-    let digits = number.get(zeros..)?;
-    // Zero has no digits here and needs one; a leading 1 bit would read as a sign.
-    let pad = digits.first().is_none_or(|first| first & 0x80 != 0);
-    der.push(0x02);
-    push_der_length(der, digits.len().checked_add(usize::from(pad))?)?;
-    if pad {
-        der.push(0);
+struct Integer<'n> {
+    /// Zero has no digits here and needs one; a leading 1 bit would read as a sign.
+    pad: bool,
+    digits: &'n [u8],
+}
+
+impl<'n> Integer<'n> {
+    fn new(number: &'n [u8]) -> Option<Self> {
+        let zeros = number.iter().take_while(|byte| **byte == 0).count();
+        let digits = number.get(zeros..)?;
+        let pad = digits.first().is_none_or(|first| first & 0x80 != 0);
+        Some(Self { pad, digits })
     }
-    der.extend_from_slice(digits);
-    Some(())
+
+    fn len(&self) -> Option<usize> {
+        self.digits.len().checked_add(usize::from(self.pad))
+    }
+
+    /// With its tag, and a length of one byte: it has at most 67 bytes.
+    fn encoded_len(&self) -> Option<usize> {
+        self.len()?.checked_add(2)
+    }
+
+    fn push(&self, der: &mut Vec<u8>) -> Option<()> {
+        der.push(0x02);
+        push_der_length(der, self.len()?)?;
+        if self.pad {
+            der.push(0);
+        }
+        der.extend_from_slice(self.digits);
+        Some(())
+    }
 }
 
 /// X.690 §10.1, up to 255: the longest signature is two numbers of 67 bytes.

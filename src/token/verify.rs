@@ -205,8 +205,8 @@ impl Verifier {
         now: u64,
         backend: &dyn SignatureBackend,
     ) -> Result<VerifiedToken, Refusal> {
-        let jws = Jws::parse_after(&mut self.last_header, token)
-            .map_err(|_| Reason::ClaimsMalformed)?;
+        let jws =
+            Jws::parse_after(&mut self.last_header, token).map_err(|_| Reason::ClaimsMalformed)?;
         let (index, state) = jws
             .issuer()
             .and_then(|name| {

@@ -77,6 +77,49 @@ fn a_request_that_needs_no_edit_gets_none() {
     assert_eq!(forward.edits(), []);
 }
 
+/// The edits of a request that brings nothing odd are made once for a token; no other request of that
+/// token may get them, and those that may must lose and gain what they would for a gate that never saw
+/// the token.
+#[test]
+fn what_a_token_had_before_changes_no_edit() {
+    let claims = json!({"roles": ["a"], "cid": "c-1"});
+    let right = ("x-correlation-id", "c-1");
+    let sent: [&[(&str, &str)]; 9] = [
+        &[right],
+        &[],
+        &[right, right],
+        &[("x-correlation-id", "c-2")],
+        &[right, ("x-auth-subject", "root")],
+        &[right, ("x-auth-subject", "alice")],
+        &[right, ("x_auth_roles", "admin")],
+        &[right, ("x-stripped", "1")],
+        &[right, ("x-other-id", "no id")],
+    ];
+    let change = |forward: bool| {
+        move |policy: &mut Value| {
+            policy["claims"]["forward"] = json!(forward);
+            policy["identity"]["strip"] = json!(["x-stripped"]);
+            policy["rbac"]["path"] = json!({"dot_segments": "normalize"});
+            policy["correlation"]["accept"] = json!(["x-correlation-id", "x-other-id"]);
+        }
+    };
+    for forward in [false, true] {
+        let mut warm = Bench::with(change(forward));
+        let usual = with_token("/me", &claims, &[right]);
+        for path in ["/me", "/./me", "/public/x"] {
+            for sent in sent {
+                let request = with_token(path, &claims, sent);
+                let _ = warm.forwarded(&usual);
+                let fresh = Bench::with(change(forward)).forwarded(&request);
+                assert_eq!(warm.forwarded(&request), fresh, "{path} {sent:?}");
+                assert_eq!(fresh["x-correlation-id"], ["c-1"], "{path} {sent:?}");
+                assert_eq!(fresh.contains_key("x-edge-claims"), forward);
+                assert!(!fresh.contains_key("x-stripped") && !fresh.contains_key("x-other-id"));
+            }
+        }
+    }
+}
+
 #[test]
 fn spoofed_headers_are_counted_and_refused_where_asked_for() {
     let spoofs = [

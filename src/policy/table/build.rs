@@ -319,5 +319,7 @@ const SUFFIXES: u32 = NONE.saturating_sub(2);
 
 /// A number below [`NONE`] and the places that are no nodes.
 fn number(count: usize) -> Option<u32> {
-    u32::try_from(count).ok().filter(|number| *number < SUFFIXES)
+    u32::try_from(count)
+        .ok()
+        .filter(|number| *number < SUFFIXES)
 }

@@ -171,3 +171,45 @@ impl Names {
             .insert_unique(hash, (place, name), |(place, name)| hash_of(*place, name));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Short lists and the hash table alike, names of any length, the same name at several places.
+        #[test]
+        fn every_name_leads_from_its_place_to_its_target_and_no_other_does(
+            known in proptest::collection::btree_map((0..4_u32, "[ab/é]{0,12}"), any::<u32>(), 0..60),
+            others in proptest::collection::vec((0..5_u32, "[ab/é]{0,12}"), 0..20),
+        ) {
+            let mut builder = NamesBuilder::default();
+            let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
+            for ((place, name), target) in &known {
+                let symbol = builder.symbol(name).unwrap();
+                builder.lead(*place, symbol, *target);
+                *counts.entry(*place).or_default() += 1;
+            }
+            let (names, choices) = builder.finish().unwrap();
+            let find = |place: &u32, name: &str| {
+                let choice = choices.get(place).copied().unwrap_or_default();
+                names.find(choice, name.as_bytes())
+            };
+            for ((place, name), target) in &known {
+                prop_assert_eq!(find(place, name), Some(*target));
+            }
+            for (place, name) in others {
+                let target = known.get(&(place, name.clone())).copied();
+                prop_assert_eq!(find(&place, &name), target);
+            }
+            for (place, count) in counts {
+                let hashed = matches!(choices[&place], Choice::Hashed { .. });
+                prop_assert_eq!(hashed, count > FEW);
+            }
+        }
+    }
+}

@@ -36,7 +36,9 @@ impl<'a> Variables<'a> {
         for segment in pattern.segments() {
             match segment {
                 Segment::Tail(variable) if **variable == *name => {
-                    return Some(rest.map_or(Cow::Borrowed(b"".as_slice()), |rest| path.join(rest)));
+                    return Some(
+                        rest.map_or(Cow::Borrowed(b"".as_slice()), |rest| path.join(rest)),
+                    );
                 }
                 _ => {
                     let (value, after) = path.next(rest?);

@@ -224,7 +224,11 @@ fn the_cache_is_bounded_by_bytes() {
             assert!(at(&mut verifier, &token(id, 100), NOW).is_ok());
             assert!(verifier.cached().1 <= 20_000);
         }
-        assert!(at(&mut verifier, &token(id, 100), NOW).unwrap().from_cache());
+        assert!(
+            at(&mut verifier, &token(id, 100), NOW)
+                .unwrap()
+                .from_cache()
+        );
     }
     assert!(verifier.cached().0 > 1);
     // One that is larger than the whole cache drives no other out.

@@ -316,7 +316,10 @@ fn variables_have_the_values_of_the_path() {
         let host = CanonicalHost::parse(b"h").unwrap();
         let path = CanonicalPath::parse(path.as_bytes()).unwrap();
         let found = table.find(&host, b"GET", &path).unwrap();
-        found.variables().get(name).map(|value| String::from_utf8(value.into_owned()).unwrap())
+        found
+            .variables()
+            .get(name)
+            .map(|value| String::from_utf8(value.into_owned()).unwrap())
     };
     assert_eq!(get("/t/a%20%24/x/b/c/?d", "tenant").as_deref(), Some("a $"));
     assert_eq!(get("/t/a%20b/x/%41/c/", "rest").as_deref(), Some("A/c"));
