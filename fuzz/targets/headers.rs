@@ -115,5 +115,5 @@ fn decoded_public(path: Option<(&[u8], &[u8])>) -> bool {
     let Ok(path) = edge_claims::policy::path::CanonicalPath::parse(raw) else {
         return false;
     };
-    path.segments().next() == Some("public")
+    path.segments().next() == Some(b"public".as_slice())
 }
