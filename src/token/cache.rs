@@ -141,10 +141,11 @@ impl<P: Part, V> TokenMap<P, V> {
             let Some((_, oldest)) = self.tokens.iter().next() else {
                 break;
             };
-            admitted =
-                admitted || worthless(&oldest.value) || self.seen_once.again(hash, self.entries);
-            if !admitted {
-                return;
+            if !worthless(&oldest.value) {
+                admitted = admitted || self.seen_once.again(hash, self.entries);
+                if !admitted {
+                    return;
+                }
             }
             self.used = self.used.saturating_sub(oldest.cost);
             self.tokens.remove_lru();

@@ -169,8 +169,12 @@ impl Verifier {
             let cost = cache::verified_cost(token, &verified.claims);
             let issuers = &self.issuers;
             let worthless = |old: &Rc<VerifiedToken>| {
-                let state = issuers.get(old.issuer);
-                state.is_none_or(|state| checks::times(&state.issuer, &old.times, now).is_err())
+                issuers.get(old.issuer).is_none_or(|state| {
+                    let times = checks::times(&state.issuer, &old.times, now);
+                    times
+                        .and(checks::issuer_in_force(&state.issuer, now))
+                        .is_err()
+                })
             };
             self.verified
                 .insert(token, Rc::clone(&verified), cost, worthless);

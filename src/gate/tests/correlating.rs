@@ -109,6 +109,18 @@ fn repeated_headers_leave_one_id() {
 }
 
 #[test]
+fn a_repeated_header_gives_way_to_the_next_accepted_one() {
+    let mut bench = Bench::with(ids);
+    let sent = [
+        ("x-correlation-id", "a"),
+        ("x-correlation-id", "b"),
+        ("x-request-cid", "c"),
+    ];
+    let seen = bench.forwarded(&request(None, &sent));
+    assert_eq!(seen["x-correlation-id"], ["c"]);
+}
+
+#[test]
 fn no_decision_depends_on_it() {
     let mut bench = Bench::with(ids);
     let long = "x".repeat(10_000);

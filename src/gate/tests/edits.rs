@@ -84,13 +84,19 @@ fn a_request_that_needs_no_edit_gets_none() {
 fn what_a_token_had_before_changes_no_edit() {
     let claims = json!({"roles": ["a"], "cid": "c-1"});
     let right = ("x-correlation-id", "c-1");
-    let sent: [&[(&str, &str)]; 9] = [
+    let sent: [&[(&str, &str)]; 11] = [
         &[right],
         &[],
         &[right, right],
         &[("x-correlation-id", "c-2")],
         &[right, ("x-auth-subject", "root")],
         &[right, ("x-auth-subject", "alice")],
+        &[
+            right,
+            ("x-auth-subject", "alice"),
+            ("x-auth-subject", "root"),
+        ],
+        &[right, ("x-auth-email", "root@example.com")],
         &[right, ("x_auth_roles", "admin")],
         &[right, ("x-stripped", "1")],
         &[right, ("x-other-id", "no id")],
@@ -99,6 +105,7 @@ fn what_a_token_had_before_changes_no_edit() {
         move |policy: &mut Value| {
             policy["claims"]["forward"] = json!(forward);
             policy["identity"]["strip"] = json!(["x-stripped"]);
+            policy["identity"]["headers"]["x-auth-email"] = json!(["email"]);
             policy["rbac"]["path"] = json!({"dot_segments": "normalize"});
             policy["correlation"]["accept"] = json!(["x-correlation-id", "x-other-id"]);
         }
@@ -113,6 +120,8 @@ fn what_a_token_had_before_changes_no_edit() {
                 let fresh = Bench::with(change(forward)).forwarded(&request);
                 assert_eq!(warm.forwarded(&request), fresh, "{path} {sent:?}");
                 assert_eq!(fresh["x-correlation-id"], ["c-1"], "{path} {sent:?}");
+                let resolved = path.replace("/./", "/");
+                assert_eq!(fresh[":path"], [resolved], "{sent:?}");
                 assert_eq!(fresh.contains_key("x-edge-claims"), forward);
                 assert!(!fresh.contains_key("x-stripped") && !fresh.contains_key("x-other-id"));
             }

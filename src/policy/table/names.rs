@@ -137,13 +137,14 @@ impl NamesBuilder {
         let mut choices = ConfigMap::default();
         for here in targets.chunk_by(|left, right| left.0 == right.0) {
             let (place, ..) = *here.first()?;
-            let known = here.iter().filter_map(|(_, symbol, target)| {
+            let mut known = Vec::with_capacity(here.len());
+            for (_, symbol, target) in here {
                 let (start, len) = *ranges.get(*symbol as usize)?;
                 let target = *target;
-                Some(Name { start, len, target })
-            });
+                known.push(Name { start, len, target });
+            }
             let choice = if here.len() > FEW {
-                known.for_each(|name| names.insert(place, name));
+                known.into_iter().for_each(|name| names.insert(place, name));
                 Choice::Hashed { place }
             } else {
                 let start = u32::try_from(names.listed.len()).ok()?;

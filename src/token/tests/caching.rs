@@ -237,6 +237,51 @@ fn the_cache_is_bounded_by_bytes() {
     assert_eq!(verifier.cached(), before);
 }
 
+/// An expired token makes room for itself only: for more room, a newcomer must come twice.
+#[test]
+fn a_large_token_that_comes_once_drives_no_good_one_out() {
+    let limits = CacheLimits {
+        entries: 1_000,
+        bytes: 30_000,
+    };
+    let mut verifier = Verifier::new(vec![issuer()], limits, 7, &environment);
+    let signed = |claims: &str| {
+        let claims = claims_with(claims);
+        sign(Algorithm::EdDsa, &header(Algorithm::EdDsa), &claims)
+    };
+    let early = signed(&format!(r#""jti":"early","exp":{}"#, NOW + 5));
+    assert!(at(&mut verifier, &early, NOW).is_ok());
+    let goods: Vec<String> = (0..100)
+        .map(|id| signed(&format!(r#""jti":"{id}","exp":{}"#, NOW + 500)))
+        .collect();
+    let good = goods
+        .iter()
+        .take_while(|token| {
+            let before = verifier.cached().0;
+            assert!(at(&mut verifier, token, NOW).is_ok());
+            verifier.cached().0 > before
+        })
+        .count();
+    assert!((5..99).contains(&good), "{good}");
+
+    let later = NOW + 200;
+    let large = signed(&format!(
+        r#""jti":"large","exp":{},"pad":"{}""#,
+        later + 60,
+        "x".repeat(3_000)
+    ));
+    assert!(at(&mut verifier, &large, later).is_ok());
+    let mut kept = 0;
+    for token in &goods[..good] {
+        kept += usize::from(at(&mut verifier, token, later).unwrap().from_cache());
+    }
+    assert_eq!(kept, good);
+    // The second time it takes what it needs.
+    assert!(at(&mut verifier, &large, later).is_ok());
+    assert!(at(&mut verifier, &large, later).unwrap().from_cache());
+    assert!(verifier.cached().1 <= 30_000);
+}
+
 /// Claims can take far more room as a tree than as a text.
 #[test]
 fn what_claims_take_as_a_tree_counts() {

@@ -325,6 +325,14 @@ fn variables_have_the_values_of_the_path() {
     assert_eq!(get("/t/a%20b/x/%41/c/", "rest").as_deref(), Some("A/c"));
     assert_eq!(get("/t/a/x/b/c", "rest").as_deref(), Some("b/c"));
     assert_eq!(get("/t/a/x", "rest").as_deref(), Some(""));
+    assert_eq!(
+        get("/t/caf\u{e9}/x", "tenant").as_deref(),
+        Some("caf\u{e9}")
+    );
+    assert_eq!(
+        get("/t/caf%C3%A9/x", "tenant").as_deref(),
+        Some("caf\u{e9}")
+    );
     assert_eq!(get("/t/a/x", "other"), None);
 }
 

@@ -141,52 +141,85 @@ fn any_route() -> impl Strategy<Value = String> {
     )
 }
 
+/// Routes that match no request here and make every choice a long one: of hosts, suffixes, methods and
+/// literal segments.
+fn fillers() -> impl Iterator<Item = String> {
+    (0..12).flat_map(|number| {
+        [
+            format!("M{number} f{number}.com /GET"),
+            format!("* *.f{number}.com /M{number}"),
+            format!("* * /x{number}"),
+            format!("* a.com /a/x{number}"),
+            format!("* *.a.com /{{v}}/x{number}"),
+            format!("* *.com /x{number}/a"),
+        ]
+    })
+}
+
+fn check(texts: &[String]) -> Result<(), TestCaseError> {
+    let mut routes: Vec<Route> = texts
+        .iter()
+        .enumerate()
+        .map(|(index, text)| route(&format!("r{index}: {text}")))
+        .collect();
+    // Routes that tie are refused; what is left after they are taken out must load.
+    let table = loop {
+        match RouteTable::build(routes.clone(), PathRules::default()) {
+            Ok(table) => break table,
+            Err(problems) => {
+                let RouteProblem::Tie { first, second, .. } = &problems[0] else {
+                    panic!("{problems:?}");
+                };
+                prop_assert_ne!(first.id, second.id);
+                routes.remove(second.id.0 as usize);
+            }
+        }
+    };
+    for method in METHODS {
+        for host in HOSTS {
+            for path in PATHS {
+                let segments: Vec<&str> = path
+                    .split('/')
+                    .filter(|segment| !segment.is_empty())
+                    .collect();
+                let mut best: Option<(Rank, &Route)> = None;
+                for route in &routes {
+                    let Some(rank) = rank(&routes, route, method, host, &segments) else {
+                        continue;
+                    };
+                    match best.as_ref().map(|(best, _)| rank.cmp(best)) {
+                        None | Some(Ordering::Greater) => best = Some((rank, route)),
+                        Some(Ordering::Less) => {}
+                        Some(Ordering::Equal) => {
+                            prop_assert!(false, "{} ties and was loaded", route.name);
+                        }
+                    }
+                }
+                let expected = best.map_or("-", |(_, route)| &*route.name);
+                let request = format!("{method} {host} {path}");
+                let found = decide(&table, &request);
+                prop_assert_eq!(found.as_str(), expected, "{}", request);
+            }
+        }
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
     #[test]
     fn the_table_decides_as_the_sentences_say(texts in prop::collection::vec(any_route(), 1..10)) {
-        let mut routes: Vec<Route> = texts
-            .iter()
-            .enumerate()
-            .map(|(index, text)| route(&format!("r{index}: {text}")))
-            .collect();
-        // Routes that tie are refused; what is left after they are taken out must load.
-        let table = loop {
-            match RouteTable::build(routes.clone(), PathRules::default()) {
-                Ok(table) => break table,
-                Err(problems) => {
-                    let RouteProblem::Tie { first, second, .. } = &problems[0] else {
-                        panic!("{problems:?}");
-                    };
-                    prop_assert_ne!(first.id, second.id);
-                    routes.remove(second.id.0 as usize);
-                }
-            }
-        };
-        for method in METHODS {
-            for host in HOSTS {
-                for path in PATHS {
-                    let segments: Vec<&str> =
-                        path.split('/').filter(|segment| !segment.is_empty()).collect();
-                    let mut best: Option<(Rank, &Route)> = None;
-                    for route in &routes {
-                        let Some(rank) = rank(&routes, route, method, host, &segments) else {
-                            continue;
-                        };
-                        match best.as_ref().map(|(best, _)| rank.cmp(best)) {
-                            None | Some(Ordering::Greater) => best = Some((rank, route)),
-                            Some(Ordering::Less) => {}
-                            Some(Ordering::Equal) => {
-                                prop_assert!(false, "{} ties and was loaded", route.name);
-                            }
-                        }
-                    }
-                    let expected = best.map_or("-", |(_, route)| &*route.name);
-                    let request = format!("{method} {host} {path}");
-                    let found = decide(&table, &request);
-                    prop_assert_eq!(found.as_str(), expected, "{}", request);
-                }
-            }
-        }
+        check(&texts)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+    #[test]
+    fn and_so_it_does_where_there_is_much_to_choose_from(
+        mut texts in prop::collection::vec(any_route(), 1..20),
+    ) {
+        texts.extend(fillers());
+        check(&texts)?;
     }
 }
