@@ -13,7 +13,7 @@ pub struct Headers<'a> {
     text: &'a [u8],
 }
 
-/// Headers written as a host does, for those who have none.
+/// Headers, written in the same form.
 #[derive(Debug, Clone)]
 pub struct HeaderBuffer(Vec<u8>);
 
@@ -63,6 +63,14 @@ impl<'a> Headers<'a> {
     pub fn first(&self, name: &str) -> Option<&'a [u8]> {
         self.all(name).next()
     }
+
+    /// The value of a header that stands exactly once.
+    #[must_use]
+    pub fn once(&self, name: &str) -> Option<&'a [u8]> {
+        let mut values = self.all(name);
+        let only = values.next();
+        only.filter(|_| values.next().is_none())
+    }
 }
 
 impl HeaderSource for Headers<'_> {
@@ -72,6 +80,12 @@ impl HeaderSource for Headers<'_> {
 }
 
 impl HeaderBuffer {
+    /// As the host reads them.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// To read them.
     #[must_use]
     pub fn headers(&self) -> Headers<'_> {

@@ -3,7 +3,7 @@
 #![no_main]
 
 use edge_claims::gate::{Gate, Outcome, Patience, Surroundings};
-use edge_claims::headers::Headers;
+use edge_claims::headers::{HeaderBuffer, Headers};
 use edge_claims::token::Portable;
 use libfuzzer_sys::fuzz_target;
 
@@ -42,25 +42,11 @@ fuzz_target!(|bytes: &[u8]| {
             (name, value.get(1..).unwrap_or_default())
         })
         .collect();
-    let wire = wire(&lines);
-    let headers = Headers::from_wire(&wire).expect("it is well-formed");
+    let buffer: HeaderBuffer = lines.iter().copied().collect();
+    let headers = Headers::from_wire(buffer.as_bytes()).expect("it is well-formed");
     assert!(headers.iter().eq(lines.iter().copied()));
     decide(&headers);
 });
-
-fn wire(pairs: &[(&[u8], &[u8])]) -> Vec<u8> {
-    let size = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
-    let mut wire = size(pairs.len()).to_vec();
-    for (name, value) in pairs {
-        wire.extend(size(name.len()));
-        wire.extend(size(value.len()));
-    }
-    for part in pairs.iter().flat_map(|(name, value)| [name, value]) {
-        wire.extend_from_slice(part);
-        wire.push(0);
-    }
-    wire
-}
 
 fn decide(headers: &Headers<'_>) {
     let mut around = Surroundings {

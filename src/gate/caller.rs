@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use super::edits::{self, Edit, Names};
+use super::edits::Edit;
 use crate::claims::Claims;
 use crate::config::Config;
 use crate::correlation::CorrelationId;
@@ -28,7 +28,6 @@ struct Derived {
     /// By the place of the header in the config.
     identity: Box<[Option<Rc<[u8]>>]>,
     subject: Option<Rc<str>>,
-    /// Made for the first request that can use them.
     usual_edits: OnceCell<Rc<[Edit]>>,
 }
 
@@ -54,11 +53,9 @@ impl Caller {
         self.derived.identity.get(index)?.as_ref()
     }
 
-    /// What becomes of the headers of a request that brings nothing odd.
-    pub(super) fn usual_edits(&self, config: &Config, names: &Names) -> Rc<[Edit]> {
-        let derived = &self.derived;
-        let make = || edits::usual(config, names, &derived.identity);
-        Rc::clone(derived.usual_edits.get_or_init(make))
+    /// What becomes of the headers of its usual requests, which `make` makes for the first of them.
+    pub(super) fn usual_edits(&self, make: impl FnOnce() -> Rc<[Edit]>) -> Rc<[Edit]> {
+        Rc::clone(self.derived.usual_edits.get_or_init(make))
     }
 
     /// The subject as logs show it: a keyed hash.

@@ -29,14 +29,17 @@ pub(super) struct Names {
     token: Rc<[u8]>,
     correlation: Rc<[u8]>,
     identity: Vec<Rc<[u8]>>,
-    /// Whether correlation IDs may stand in other headers, too.
-    pub(super) other_ids: bool,
+    /// Other headers that correlation IDs are accepted from.
+    pub(super) other_ids: Vec<Box<str>>,
 }
 
 impl Names {
     pub(super) fn new(config: &Config) -> Self {
         let shared = |name: &str| Rc::from(name.as_bytes());
+        let accepted = config.correlation.accept.iter();
+        let other_ids = accepted.filter(|name| **name != config.correlation.header);
         Self {
+            other_ids: other_ids.map(|name| name.as_str().into()).collect(),
             token: shared(&config.claims.header),
             correlation: shared(&config.correlation.header),
             identity: config
@@ -45,11 +48,6 @@ impl Names {
                 .iter()
                 .map(|header| shared(&header.name))
                 .collect(),
-            other_ids: config
-                .correlation
-                .accept
-                .iter()
-                .any(|name| *name != config.correlation.header),
         }
     }
 }
@@ -72,108 +70,86 @@ impl Forward {
     }
 }
 
-/// What a request of a verified caller must lose and gain that brought the token, nothing that poses as
-/// identity, and the right correlation ID: most requests do, so it is made once for a token.
-pub(super) fn usual(config: &Config, names: &Names, identity: &[Option<Rc<[u8]>>]) -> Rc<[Edit]> {
-    let identity = names.identity.iter().zip(identity);
-    let identity = identity.filter_map(|(name, value)| Some((name, value.as_ref()?)));
-    let mut edits: Vec<Edit> = identity
-        .map(|(name, value)| set(Rc::clone(name), Some(Rc::clone(value))))
-        .collect();
-    if !config.claims.forward {
-        edits.push(remove(Rc::clone(&names.token)));
-    }
-    edits.into()
-}
-
-/// What this request must lose and gain.
-pub(super) fn compile(
-    config: &Config,
-    names: &Names,
-    scan: &Scan<'_>,
-    caller: Option<&Caller>,
-    token_dropped: bool,
-    correlation: &CorrelationId,
-    rest: Rest,
-) -> Rc<[Edit]> {
-    match caller {
-        Some(caller)
-            if scan.strip.is_empty()
-                && scan.identity.is_empty()
-                && !token_dropped
-                && scan.correlation.is_some_and(|sent| correlation.is(sent))
-                && rest.hostile.is_empty()
-                && rest.path.is_none() =>
-        {
-            caller.usual_edits(config, names)
-        }
-        _ => compile_all(
-            config,
-            names,
-            scan,
-            caller,
-            token_dropped,
-            correlation,
-            rest,
-        ),
-    }
-}
-
-/// What seldom is to be changed.
-pub(super) struct Rest {
+/// What the edits of a request that goes on depend on.
+pub(super) struct Draft<'a> {
+    pub(super) names: &'a Names,
+    pub(super) scan: &'a Scan<'a>,
+    pub(super) caller: Option<&'a Caller>,
+    /// Whether the config lets tokens go on.
+    pub(super) forwards_token: bool,
+    /// Whether this one does not, whatever the config says.
+    pub(super) token_dropped: bool,
+    pub(super) correlation: &'a CorrelationId,
     /// Headers that pose as correlation IDs.
     pub(super) hostile: Vec<Edit>,
     /// `:path`, where dots or empty segments were resolved.
     pub(super) path: Option<Vec<u8>>,
 }
 
-#[inline(never)]
-fn compile_all(
-    config: &Config,
-    names: &Names,
-    scan: &Scan<'_>,
-    caller: Option<&Caller>,
-    token_dropped: bool,
-    correlation: &CorrelationId,
-    rest: Rest,
-) -> Rc<[Edit]> {
-    let mut edits: Vec<Edit> = scan
-        .strip
-        .iter()
-        .map(|name| remove(Rc::from(*name)))
-        .collect();
-    for (index, name) in names.identity.iter().enumerate() {
-        let wanted = caller.and_then(|caller| caller.identity(index));
-        let mut sent = scan
-            .identity
+impl Draft<'_> {
+    /// The edits. Those of usual requests are the same for all of a token, and made for the first one.
+    pub(super) fn edits(&self) -> Rc<[Edit]> {
+        match self.caller {
+            Some(caller) if self.is_usual() => caller.usual_edits(|| self.every_edit()),
+            _ => self.every_edit(),
+        }
+    }
+
+    /// Whether a request with verified claims brings nothing but its token that is to be changed.
+    fn is_usual(&self) -> bool {
+        self.scan.strip.is_empty()
+            && self.scan.identity.is_empty()
+            && !self.token_dropped
+            && self
+                .scan
+                .correlation
+                .is_some_and(|sent| self.correlation.is(sent))
+            && self.hostile.is_empty()
+            && self.path.is_none()
+    }
+
+    #[inline(never)]
+    fn every_edit(&self) -> Rc<[Edit]> {
+        let (names, scan) = (self.names, self.scan);
+        let mut edits: Vec<Edit> = scan
+            .strip
             .iter()
-            .filter(|(at, _)| *at == index)
-            .map(|(_, value)| *value);
-        let (first, second) = (sent.next(), sent.next());
-        match (first, second, wanted) {
-            (Some(value), None, Some(wanted)) if *value == **wanted => {}
-            (None, _, None) => {}
-            (_, second, wanted) => {
-                // Setting a header that stands more than once may leave the others.
-                if second.is_some() || wanted.is_none() {
-                    edits.push(remove(Rc::clone(name)));
-                }
-                if let Some(wanted) = wanted {
-                    edits.push(set(Rc::clone(name), Some(Rc::clone(wanted))));
+            .map(|name| remove(Rc::from(*name)))
+            .collect();
+        for (index, name) in names.identity.iter().enumerate() {
+            let wanted = self.caller.and_then(|caller| caller.identity(index));
+            let mut sent = scan
+                .identity
+                .iter()
+                .filter(|(at, _)| *at == index)
+                .map(|(_, value)| *value);
+            let (first, second) = (sent.next(), sent.next());
+            match (first, second, wanted) {
+                (Some(value), None, Some(wanted)) if *value == **wanted => {}
+                (None, _, None) => {}
+                (_, second, wanted) => {
+                    // Setting a header that stands more than once may leave the others.
+                    if second.is_some() || wanted.is_none() {
+                        edits.push(remove(Rc::clone(name)));
+                    }
+                    if let Some(wanted) = wanted {
+                        edits.push(set(Rc::clone(name), Some(Rc::clone(wanted))));
+                    }
                 }
             }
         }
+        let keep_token = self.forwards_token && !self.token_dropped;
+        if scan.token != TokenHeader::Absent && !keep_token {
+            edits.push(remove(Rc::clone(&names.token)));
+        }
+        correlate(&mut edits, names, scan, self.correlation);
+        if let Some(path) = &self.path {
+            let path = Rc::from(path.as_slice());
+            edits.push(set(Rc::from(b":path".as_slice()), Some(path)));
+        }
+        edits.extend(self.hostile.iter().cloned());
+        edits.into()
     }
-    let keep_token = config.claims.forward && !token_dropped;
-    if scan.token != TokenHeader::Absent && !keep_token {
-        edits.push(remove(Rc::clone(&names.token)));
-    }
-    correlate(&mut edits, names, scan, correlation);
-    if let Some(path) = rest.path {
-        edits.push(set(Rc::from(b":path".as_slice()), Some(Rc::from(path))));
-    }
-    edits.extend(rest.hostile);
-    edits.into()
 }
 
 /// Whether a request brought identity headers that are not what its claims say.

@@ -148,15 +148,15 @@ impl Gate {
         around: &mut Surroundings<'_>,
     ) -> Judgement {
         if scan.spoofed && self.config.identity.on_spoof == OnSpoof::Reject {
-            return Judgement::denied(Reason::SpoofedHeader);
+            return Judgement::denied(Reason::SpoofedHeader.into());
         }
         if scan.token == TokenHeader::Repeated {
-            return Judgement::denied(Reason::ClaimsRepeated);
+            return Judgement::denied(Reason::ClaimsRepeated.into());
         }
         // A plain CONNECT asks for a tunnel, which no route describes. An extended one (RFC 8441)
         // arrives as GET. What is no token (RFC 9110 §9.1) some backend may read as another method.
         if !is_token(scan.method) || scan.method == b"CONNECT" {
-            return Judgement::denied(Reason::RequestMalformed);
+            return Judgement::denied(Reason::RequestMalformed.into());
         }
         let host = match CanonicalHost::parse(scan.authority) {
             Ok(host) => host,
@@ -412,11 +412,9 @@ impl Gate {
 
 impl Judgement {
     #[cold]
-    fn denied(reason: Reason) -> Self {
+    fn denied(refusal: Box<Denial>) -> Self {
         Self {
-            ruling: Ruling::Deny {
-                refusal: reason.into(),
-            },
+            ruling: Ruling::Deny { refusal },
             route: None,
             caller: None,
             token_dropped: false,
@@ -431,17 +429,9 @@ impl Judgement {
 
     #[cold]
     fn malformed_as(reason: Reason, what: &dyn std::fmt::Display) -> Self {
-        let explanation = Some(what.to_string());
-        Self {
-            ruling: Ruling::Deny {
-                refusal: Box::new(Denial {
-                    reason,
-                    step_up: None,
-                    explanation,
-                }),
-            },
-            ..Self::denied(reason)
-        }
+        let mut refusal: Box<Denial> = reason.into();
+        refusal.explanation = Some(what.to_string());
+        Self::denied(refusal)
     }
 }
 

@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 
 use self::caller::Caller;
 use self::counters::Counters;
-use self::edits::Names;
+use self::edits::{Draft, Names};
 pub use self::edits::{Edit, Forward};
 use self::judge::{Denial, Judgement, Ruling};
 use self::scan::{HeaderIndex, Scan};
@@ -211,19 +211,17 @@ impl Gate {
         let hostile = self.hostile(scan, headers, correlation);
         let outcome = match judgement.ruling {
             Ruling::Pass { permit, .. } => {
-                let edits = edits::compile(
-                    &self.config,
-                    &self.names,
+                let draft = Draft {
+                    names: &self.names,
                     scan,
-                    judgement.caller.as_ref(),
-                    judgement.token_dropped,
+                    caller: judgement.caller.as_ref(),
+                    forwards_token: self.config.claims.forward,
+                    token_dropped: judgement.token_dropped,
                     correlation,
-                    edits::Rest {
-                        hostile,
-                        path: judgement.new_path,
-                    },
-                );
-                Outcome::Forward(Forward::new(permit, edits))
+                    hostile,
+                    path: judgement.new_path,
+                };
+                Outcome::Forward(Forward::new(permit, draft.edits()))
             }
             Ruling::Deny { ref refusal } => {
                 let mut logged_as = hostile;
@@ -250,13 +248,11 @@ impl Gate {
         headers: &Headers<'_>,
         correlation: &CorrelationId,
     ) -> Vec<Edit> {
-        let hostile: Vec<Edit> = if self.names.other_ids {
-            CorrelationId::malformed_headers(headers, &self.config.correlation)
-                .map(|name| edits::remove(Rc::from(name.as_bytes())))
-                .collect()
-        } else {
-            Vec::new()
-        };
+        let others = self.names.other_ids.iter();
+        let hostile: Vec<Edit> = others
+            .filter(|name| CorrelationId::is_malformed(headers, name))
+            .map(|name| edits::remove(Rc::from(name.as_bytes())))
+            .collect();
         let malformed = match scan.correlation {
             Some(sent) => !correlation.is(sent) && well_formed(sent).is_none(),
             None => scan.correlation_present,
@@ -328,36 +324,33 @@ impl Gate {
         judgement: &Judgement,
         correlation: &CorrelationId,
     ) -> AccessFields {
-        let mut fields = AccessFields::new();
-        for field in &self.config.log.access_fields {
-            let value = match field {
-                AccessField::CorrelationId => Some(correlation.shared()),
-                AccessField::Verdict => Some(self.verdict_text(verdict, judgement.route)),
-                AccessField::CorrelationSource => Some(correlation.source().as_str().into()),
-                AccessField::Reason => verdict.reason().map(|reason| reason.code().into()),
-                field => self.detail(*field, judgement),
-            };
-            if let Some(value) = value {
-                fields.push((*field, value));
-            }
-        }
+        let fields = self.config.log.access_fields.iter();
         fields
+            .filter_map(|field| {
+                let value = self.access_field(*field, verdict, judgement, correlation)?;
+                Some((*field, value))
+            })
+            .collect()
     }
 
-    /// What an access log shows of the route or of the caller, where it is asked for.
-    #[cold]
-    fn detail(&self, field: AccessField, judgement: &Judgement) -> Option<Rc<str>> {
+    fn access_field(
+        &self,
+        field: AccessField,
+        verdict: Verdict,
+        judgement: &Judgement,
+        correlation: &CorrelationId,
+    ) -> Option<Rc<str>> {
         let caller = judgement.caller.as_ref();
         let verified = caller.map(|caller| &caller.verified);
         let text = match field {
+            AccessField::CorrelationId => return Some(correlation.shared()),
+            AccessField::Verdict => return Some(self.verdict_text(verdict, judgement.route)),
+            AccessField::CorrelationSource => return Some(correlation.source().as_str().into()),
+            AccessField::Reason => return Some(verdict.reason()?.code().into()),
             AccessField::Route => self.route_name(judgement.route),
             AccessField::Issuer => verified.map(Verified::issuer_name),
             AccessField::Kid => verified.and_then(Verified::kid),
             AccessField::Subject => caller.and_then(Caller::subject),
-            AccessField::CorrelationId
-            | AccessField::Verdict
-            | AccessField::CorrelationSource
-            | AccessField::Reason => None,
         };
         Some(plain(text?).into())
     }

@@ -7,6 +7,8 @@
 
 use std::ptr::{null, null_mut};
 
+use crate::headers::HeaderBuffer;
+
 /// Which header map.
 #[derive(Clone, Copy)]
 #[repr(u32)]
@@ -194,7 +196,9 @@ pub fn set_filter_state(name: &str, value: &str) -> Result<(), Failed> {
 /// # Errors
 /// Any status but Ok.
 pub fn send_reply(reply: &crate::reply::Reply) -> Result<(), Failed> {
-    let headers = serialise(&reply.headers);
+    let headers = reply.headers.iter().map(|(name, value)| (name, value));
+    let headers: HeaderBuffer = headers.collect();
+    let headers = headers.as_bytes();
     // SAFETY: every slice outlives the call.
     done(unsafe {
         proxy_send_local_response(
@@ -208,22 +212,6 @@ pub fn send_reply(reply: &crate::reply::Reply) -> Result<(), Failed> {
             reply.grpc_status,
         )
     })
-}
-
-fn serialise(headers: &[(String, String)]) -> Vec<u8> {
-    #[allow(clippy::cast_possible_truncation)]
-    let size = |length: usize| (length as u32).to_le_bytes();
-    let mut bytes = Vec::with_capacity(256);
-    bytes.extend_from_slice(&size(headers.len()));
-    for (name, value) in headers {
-        bytes.extend_from_slice(&size(name.len()));
-        bytes.extend_from_slice(&size(value.len()));
-    }
-    for part in headers.iter().flat_map(|(name, value)| [name, value]) {
-        bytes.extend_from_slice(part.as_bytes());
-        bytes.push(0);
-    }
-    bytes
 }
 
 /// A buffer, up to `max` bytes of it.

@@ -77,15 +77,22 @@ impl Names {
     }
 
     fn is(&self, known: &Name, name: &[u8]) -> bool {
-        known.len as usize == name.len()
-            && self
-                .text(known)
-                .is_some_and(|known| bytes::equal(known, name))
+        known.len as usize == name.len() && bytes::equal(known.of(&self.text), name)
     }
 
-    fn text(&self, name: &Name) -> Option<&[u8]> {
-        let text = self.text.get(name.start as usize..)?;
-        text.get(..name.len as usize)
+    fn insert(&mut self, place: u32, name: Name) {
+        let text = &self.text;
+        let hash_of = |(place, name): &(u32, Name)| hash(*place, name.of(text));
+        let entry = (place, name);
+        self.hashed.insert_unique(hash_of(&entry), entry, hash_of);
+    }
+}
+
+impl Name {
+    /// The name itself, in the text of all names.
+    fn of(self, text: &[u8]) -> &[u8] {
+        let behind = text.get(self.start as usize..).unwrap_or_default();
+        behind.get(..self.len as usize).unwrap_or_default()
     }
 }
 
@@ -157,19 +164,6 @@ impl NamesBuilder {
         names.text.shrink_to_fit();
         names.listed.shrink_to_fit();
         Some((names, choices))
-    }
-}
-
-impl Names {
-    fn insert(&mut self, place: u32, name: Name) {
-        let text = &self.text;
-        let hash_of = |place: u32, name: &Name| {
-            let text = text.get(name.start as usize..).unwrap_or_default();
-            hash(place, text.get(..name.len as usize).unwrap_or_default())
-        };
-        let hash = hash_of(place, &name);
-        self.hashed
-            .insert_unique(hash, (place, name), |(place, name)| hash_of(*place, name));
     }
 }
 

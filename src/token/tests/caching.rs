@@ -237,6 +237,30 @@ fn the_cache_is_bounded_by_bytes() {
     assert_eq!(verifier.cached(), before);
 }
 
+#[test]
+fn a_token_takes_the_place_of_one_whose_issuer_has_ended_at_once() {
+    let ending = Issuer {
+        not_after: Some(NOW + 5),
+        ..issuer()
+    };
+    let other = Issuer {
+        name: "https://other.example.com".to_owned(),
+        ..issuer()
+    };
+    let limits = CacheLimits {
+        entries: 1,
+        bytes: 1_000_000,
+    };
+    let mut verifier = Verifier::new(vec![ending, other], limits, 7, &environment);
+    let old = token(Algorithm::EdDsa);
+    assert!(at(&mut verifier, &old, NOW).is_ok());
+    let claims = claims_with(r#""iss":"https://other.example.com""#);
+    let new = sign(Algorithm::EdDsa, &header(Algorithm::EdDsa), &claims);
+    let later = NOW + 10;
+    assert!(!at(&mut verifier, &new, later).unwrap().from_cache());
+    assert!(at(&mut verifier, &new, later).unwrap().from_cache());
+}
+
 /// An expired token makes room for itself only: for more room, a newcomer must come twice.
 #[test]
 fn a_large_token_that_comes_once_drives_no_good_one_out() {
