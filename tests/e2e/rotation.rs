@@ -223,7 +223,8 @@ fn the_first_requests_wait_for_the_first_keys_and_others_go_on() {
     let upstream = Upstream::start();
     let (key, fixed) = (Key::generate("ES256", "k1"), Key::generate("ES256", "k2"));
     let server = KeyServer::start(&[]);
-    server.publish_after(Duration::from_millis(1_500), &[&key]);
+    let answer = Duration::from_secs(4);
+    server.publish_after(answer, &[&key]);
     let other = "https://other.example.com";
     let slow = json!({"refresh": "10m", "timeout": "10s"});
     let envoy = Setup::new(&upstream)
@@ -267,12 +268,9 @@ fn the_first_requests_wait_for_the_first_keys_and_others_go_on() {
             let (response, after) = waiter.join().unwrap();
             assert_eq!(response.status, 200, "{response:?}");
             assert!(after > Duration::from_secs(1), "answered after {after:?}");
-            assert!(after < Duration::from_secs(6), "answered after {after:?}");
+            assert!(after < answer * 3, "answered after {after:?}");
         }
-        assert!(
-            meanwhile < Duration::from_secs(1),
-            "others took {meanwhile:?}"
-        );
+        assert!(meanwhile < answer, "others took {meanwhile:?}");
     });
     assert_eq!(server.fetches(), 1);
 }

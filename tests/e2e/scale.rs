@@ -100,7 +100,6 @@ fn ten_thousand_routes_load_and_match() {
          about {} MiB more per VM",
         memory / u64::from(WORKERS + 1) / (1 << 20)
     );
-    assert!(many.as_secs() < 15, "a reload took {many:?}");
     let token = world.token(&json!({"roles": ["reader"], "tenant_id": "a"}));
     for index in (0..COUNT).step_by(487).chain([COUNT - 1]) {
         let (host, path, method) = request_for(index);
