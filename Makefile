@@ -40,6 +40,8 @@ test-edge: setup wasm ## client → a Fastly edge under Viceroy → Envoy → up
 lint: ## formatting and clippy, with and without the proxy, for the host and for wasm
 	$(call say,formatting)
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
+	cargo fmt --manifest-path benches/noop/Cargo.toml --check
 	$(call say,clippy)
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --all-targets --features proxy -- -D warnings
@@ -47,6 +49,10 @@ lint: ## formatting and clippy, with and without the proxy, for the host and for
 	cargo clippy --target wasm32-wasip1 --features proxy -- -D warnings
 	cargo clippy --package xtask --package edge-claims-harness --all-targets -- -D warnings
 	cargo clippy --target wasm32-wasip1 --package edge-claims-vectors -- -D warnings
+	cargo clippy --target wasm32-wasip1 --manifest-path benches/noop/Cargo.toml --target-dir target/bench/noop \
+	  --locked -- -D warnings
+	@# Without building the fuzzing engine, which needs a C++ compiler: nothing is linked here.
+	CUSTOM_LIBFUZZER_PATH=/none/libFuzzer.a cargo clippy --manifest-path fuzz/Cargo.toml --locked -- -D warnings
 
 .PHONY: doc
 doc: ## the documentation, without warnings
