@@ -105,8 +105,8 @@ impl Ruling {
 struct Located<'r> {
     scan: &'r Scan<'r>,
     headers: &'r Headers<'r>,
-    host: CanonicalHost<'r>,
-    path: CanonicalPath<'r>,
+    host: &'r CanonicalHost<'r>,
+    path: &'r CanonicalPath<'r>,
     route: Option<RouteId>,
 }
 
@@ -183,11 +183,11 @@ impl Gate {
         let request = Located {
             scan,
             headers,
-            host,
-            path,
+            host: &host,
+            path: &path,
             route,
         };
-        self.authorize(&request, &credentials, around)
+        self.authorize(&request, credentials, around)
     }
 
     /// What the request's token is worth.
@@ -241,12 +241,16 @@ impl Gate {
     fn authorize(
         &mut self,
         request: &Located<'_>,
-        credentials: &Credentials,
+        credentials: Credentials,
         around: &mut Surroundings<'_>,
     ) -> Judgement {
-        let checked = self.check(request, credentials, around);
+        let checked = self.check(request, &credentials, around);
         let mut token_dropped = false;
-        let mut caller = credentials.caller().cloned();
+        let (mut caller, missing) = match credentials {
+            Credentials::Verified(caller) => (Some(caller), None),
+            Credentials::Undecided { issuer, reason } => (None, Some((issuer, reason))),
+            Credentials::Refused(_) => (None, None),
+        };
         let result = match checked {
             Ok(permit) => {
                 if caller.is_none() && request.scan.token != TokenHeader::Absent {
@@ -273,7 +277,7 @@ impl Gate {
                 shadowed: None,
             },
             Err(denial) => {
-                if let Some(issuer) = may_wait(credentials, &denial, around.patience) {
+                if let Some(issuer) = may_wait(missing, &denial, around.patience) {
                     Ruling::Wait { issuer }
                 } else {
                     let denial = self.explained(denial, request);
@@ -305,7 +309,7 @@ impl Gate {
             issuer: caller.verified.issuer_name(),
         });
         let situation = Situation {
-            path: &request.path,
+            path: request.path,
             headers: request.headers,
             peers: around.peers,
             now: around.seconds(),
@@ -396,7 +400,7 @@ impl Gate {
         let word = |fits: bool| if fits { "ok" } else { "differs" };
         denial.explanation = Some(match request.route.and_then(|id| routes.get(id)) {
             Some(route) => format!("{}: host ok, path ok, method ok, {failed}", route.name),
-            None => match routes.nearest(&request.host, request.scan.method, &request.path) {
+            None => match routes.nearest(request.host, request.scan.method, request.path) {
                 Some(near) => format!(
                     "no route; nearest {}: host {}, path ok, method {}; {failed}",
                     routes.get(near.id).map_or("-", |route| route.name.as_str()),
@@ -444,15 +448,13 @@ impl Surroundings<'_> {
 
 /// The issuer to wait for, where waiting could turn a denial into something else: the route wants
 /// claims, and only the key is missing.
-fn may_wait(credentials: &Credentials, denial: &Denial, patience: Patience) -> Option<usize> {
-    match credentials {
-        Credentials::Undecided { issuer, reason }
-            if patience == Patience::Wait && denial.reason == *reason =>
-        {
-            Some(*issuer)
-        }
-        _ => None,
-    }
+fn may_wait(
+    missing: Option<(usize, Reason)>,
+    denial: &Denial,
+    patience: Patience,
+) -> Option<usize> {
+    let (issuer, reason) = missing?;
+    (patience == Patience::Wait && denial.reason == reason).then_some(issuer)
 }
 
 /// Whether a denial on this route is enforced for this subject: the share is taken from a hash of
