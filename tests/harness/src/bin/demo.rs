@@ -64,10 +64,12 @@ fn main() -> ExitCode {
     );
     if keep {
         stay(&steps, &envoy);
+        // Ctrl-C reaches Envoy, too; it may be gone already.
+        envoy.abandon();
     } else {
         println!("`make demo KEEP=1` leaves it running, for requests of your own.");
+        envoy.finish();
     }
-    envoy.finish();
     if surprises.is_empty() {
         ExitCode::SUCCESS
     } else {
@@ -262,13 +264,17 @@ fn stay(steps: &[Step], envoy: &Envoy) {
         );
     }
     let _ = std::io::stdout().flush();
-    let read = std::io::stdin().read_line(&mut String::new());
-    if !matches!(read, Ok(1..)) {
+    let (stop, stopped) = std::sync::mpsc::channel();
+    let interrupt = stop.clone();
+    ctrlc::set_handler(move || interrupt.send(()).unwrap_or_default()).expect("the first handler");
+    std::thread::spawn(move || {
+        let read = std::io::stdin().read_line(&mut String::new());
         // No terminal behind us: there is nobody to press Enter.
-        loop {
-            std::thread::park();
+        if matches!(read, Ok(1..)) {
+            stop.send(()).unwrap_or_default();
         }
-    }
+    });
+    let _ = stopped.recv();
 }
 
 fn say(what: &str) {
