@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use crate::bytes::{self, ByteSet};
 use crate::claims::ClaimPath;
-use crate::headers::Headers;
+use crate::headers::Sent;
 
 /// Where correlation IDs are read and written: the config's `correlation`.
 #[derive(Debug, Clone)]
@@ -62,30 +62,28 @@ impl CorrelationId {
         })
     }
 
-    /// The first well-formed ID in the accepted headers; `own` is the value of [`Settings::header`],
-    /// where it stands once. A header that stands more than once is not believed: which one would the
-    /// edge have meant?
+    /// The first well-formed ID in the accepted headers, in their order. A header that stands more than
+    /// once is not believed: which one would the edge have meant?
     #[must_use]
-    pub fn from_headers(
-        own: Option<&[u8]>,
-        headers: &Headers<'_>,
-        settings: &Settings,
-    ) -> Option<Self> {
-        settings.accept.iter().find_map(|name| {
-            let is_own = bytes::equal(name.as_bytes(), settings.header.as_bytes());
-            let sent = if is_own { own } else { headers.once(name) };
-            Some(Self {
-                text: well_formed(sent?)?.into(),
-                source: Source::Header,
-            })
+    pub fn from_headers<'a>(accepted: impl IntoIterator<Item = Sent<'a>>) -> Option<Self> {
+        let text = accepted
+            .into_iter()
+            .find_map(|sent| well_formed(sent.once()?))?;
+        Some(Self {
+            text: text.into(),
+            source: Source::Header,
         })
     }
 
     /// Whether a header is there and holds no ID, or stands more than once: no log and no upstream is to
     /// see it.
     #[must_use]
-    pub fn is_malformed(headers: &Headers<'_>, name: &str) -> bool {
-        headers.first(name).is_some() && headers.once(name).and_then(well_formed).is_none()
+    pub fn is_malformed(sent: Sent<'_>) -> bool {
+        match sent {
+            Sent::Absent => false,
+            Sent::Once(value) => well_formed(value).is_none(),
+            Sent::Repeated => true,
+        }
     }
 
     /// A new UUIDv7 from a time in milliseconds since 1970 and ten random bytes.
@@ -104,10 +102,11 @@ impl CorrelationId {
         &self.text
     }
 
-    /// Whether a header's value is this ID.
+    /// Whether a header stands once and holds this ID.
     #[must_use]
-    pub fn is(&self, value: &[u8]) -> bool {
-        bytes::equal(self.text.as_bytes(), value)
+    pub fn is_sent_as(&self, sent: Sent<'_>) -> bool {
+        let value = sent.once();
+        value.is_some_and(|value| bytes::equal(self.text.as_bytes(), value))
     }
 
     /// The ID, shared.
@@ -134,25 +133,21 @@ pub fn well_formed(bytes: &[u8]) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::headers::HeaderBuffer;
-
-    fn settings() -> Settings {
-        Settings {
-            header: "x-correlation-id".into(),
-            claim: None,
-            accept: vec!["x-correlation-id".into(), "x-request-id".into()],
-            response_header: true,
-        }
-    }
 
     #[test]
     fn the_first_well_formed_header_wins() {
-        let headers: HeaderBuffer = [("x-request-id", "second"), ("x-correlation-id", "bad id")]
-            .into_iter()
-            .collect();
-        let id =
-            CorrelationId::from_headers(Some(b"bad id"), &headers.headers(), &settings()).unwrap();
+        let sent = [
+            Sent::Once(b"bad id"),
+            Sent::Absent,
+            Sent::Once(b"second"),
+            Sent::Once(b"third"),
+        ];
+        let id = CorrelationId::from_headers(sent).unwrap();
         assert_eq!((id.as_str(), id.source()), ("second", Source::Header));
+        assert!(id.is_sent_as(Sent::Once(b"second")));
+        for other in [Sent::Once(b"third"), Sent::Repeated, Sent::Absent] {
+            assert!(!id.is_sent_as(other), "{other:?}");
+        }
     }
 
     #[test]
@@ -176,25 +171,14 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_holds_no_id_or_stands_twice_is_malformed() {
-        let malformed = |pairs: &[(&'static str, &'static str)]| {
-            let headers: HeaderBuffer = pairs.iter().copied().collect();
-            CorrelationId::is_malformed(&headers.headers(), "x-request-id")
-        };
-        assert!(!malformed(&[]));
-        assert!(!malformed(&[("x-request-id", "good")]));
-        assert!(malformed(&[("x-request-id", "not good")]));
-        assert!(malformed(&[("x-request-id", "a"), ("x-request-id", "a")]));
-        assert!(!malformed(&[("x-correlation-id", "not good")]));
-    }
-
-    #[test]
-    fn a_repeated_header_is_not_believed() {
-        let headers: HeaderBuffer = [("x-request-id", "a"), ("x-request-id", "b")]
-            .into_iter()
-            .collect();
-        let id = CorrelationId::from_headers(None, &headers.headers(), &settings());
-        assert_eq!(id, None);
+    fn a_header_that_holds_no_id_or_stands_twice_is_malformed_and_not_believed() {
+        for sent in [Sent::Absent, Sent::Once(b"good")] {
+            assert!(!CorrelationId::is_malformed(sent), "{sent:?}");
+        }
+        for sent in [Sent::Once(b"not good"), Sent::Once(b""), Sent::Repeated] {
+            assert!(CorrelationId::is_malformed(sent), "{sent:?}");
+            assert_eq!(CorrelationId::from_headers([sent]), None, "{sent:?}");
+        }
     }
 
     #[test]

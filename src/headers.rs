@@ -13,6 +13,17 @@ pub struct Headers<'a> {
     text: &'a [u8],
 }
 
+/// What a request has of a header that is to stand once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent<'a> {
+    /// It is not there.
+    Absent,
+    /// It is there once, with this value.
+    Once(&'a [u8]),
+    /// It is there more than once: nobody can tell which one is meant.
+    Repeated,
+}
+
 /// Headers, written in the same form.
 #[derive(Debug, Clone)]
 pub struct HeaderBuffer(Vec<u8>);
@@ -63,13 +74,24 @@ impl<'a> Headers<'a> {
     pub fn first(&self, name: &str) -> Option<&'a [u8]> {
         self.all(name).next()
     }
+}
 
-    /// The value of a header that stands exactly once.
+impl<'a> Sent<'a> {
+    /// With one more instance of the header.
+    pub fn add(&mut self, value: &'a [u8]) {
+        *self = match self {
+            Self::Absent => Self::Once(value),
+            Self::Once(_) | Self::Repeated => Self::Repeated,
+        };
+    }
+
+    /// Its value, where it stands once.
     #[must_use]
-    pub fn once(&self, name: &str) -> Option<&'a [u8]> {
-        let mut values = self.all(name);
-        let only = values.next();
-        only.filter(|_| values.next().is_none())
+    pub fn once(self) -> Option<&'a [u8]> {
+        match self {
+            Self::Once(value) => Some(value),
+            Self::Absent | Self::Repeated => None,
+        }
     }
 }
 

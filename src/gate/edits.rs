@@ -3,9 +3,10 @@
 use std::rc::Rc;
 
 use super::caller::Caller;
-use super::scan::{Scan, TokenHeader};
+use super::scan::Scan;
 use crate::config::Config;
 use crate::correlation::CorrelationId;
+use crate::headers::Sent;
 use crate::policy::permit::Permit;
 
 /// One change to the request's headers.
@@ -29,17 +30,16 @@ pub(super) struct Names {
     token: Rc<[u8]>,
     correlation: Rc<[u8]>,
     identity: Vec<Rc<[u8]>>,
-    /// Other headers that correlation IDs are accepted from.
-    pub(super) other_ids: Vec<Box<str>>,
+    /// Headers that correlation IDs are accepted from.
+    accepted: Vec<Rc<[u8]>>,
 }
 
 impl Names {
     pub(super) fn new(config: &Config) -> Self {
         let shared = |name: &str| Rc::from(name.as_bytes());
         let accepted = config.correlation.accept.iter();
-        let other_ids = accepted.filter(|name| **name != config.correlation.header);
         Self {
-            other_ids: other_ids.map(|name| name.as_str().into()).collect(),
+            accepted: accepted.map(|name| shared(name)).collect(),
             token: shared(&config.claims.header),
             correlation: shared(&config.correlation.header),
             identity: config
@@ -100,10 +100,7 @@ impl Draft<'_> {
         self.scan.strip.is_empty()
             && self.scan.identity.is_empty()
             && !self.token_dropped
-            && self
-                .scan
-                .correlation
-                .is_some_and(|sent| self.correlation.is(sent))
+            && self.correlation.is_sent_as(self.scan.correlation)
             && self.hostile.is_empty()
             && self.path.is_none()
     }
@@ -139,7 +136,7 @@ impl Draft<'_> {
             }
         }
         let keep_token = self.forwards_token && !self.token_dropped;
-        if scan.token != TokenHeader::Absent && !keep_token {
+        if scan.token != Sent::Absent && !keep_token {
             edits.push(remove(Rc::clone(&names.token)));
         }
         correlate(&mut edits, names, scan, self.correlation);
@@ -165,6 +162,15 @@ pub(super) fn spoofed(scan: &Scan<'_>, caller: Option<&Caller>) -> bool {
     scan.aliased || scan.identity.iter().any(differs)
 }
 
+/// Takes away what poses as a correlation ID in other headers that IDs are accepted from.
+pub(super) fn hostile(names: &Names, scan: &Scan<'_>) -> Vec<Edit> {
+    let others = scan.other_ids.iter();
+    others
+        .filter(|(_, sent)| CorrelationId::is_malformed(*sent))
+        .filter_map(|(index, _)| Some(remove(Rc::clone(names.accepted.get(*index)?))))
+        .collect()
+}
+
 /// Makes the correlation header the one ID, where it is not.
 pub(super) fn correlate(
     edits: &mut Vec<Edit>,
@@ -172,18 +178,18 @@ pub(super) fn correlate(
     scan: &Scan<'_>,
     correlation: &CorrelationId,
 ) {
-    if scan.correlation.is_some_and(|sent| correlation.is(sent)) {
+    if correlation.is_sent_as(scan.correlation) {
         return;
     }
     let name = &names.correlation;
     // Setting a header that stands more than once may leave the others.
-    if scan.correlation_present && scan.correlation.is_none() {
+    if scan.correlation == Sent::Repeated {
         edits.push(remove(Rc::clone(name)));
     }
     edits.push(set(Rc::clone(name), Some(Rc::from(correlation.shared()))));
 }
 
-pub(super) fn remove(name: Rc<[u8]>) -> Edit {
+fn remove(name: Rc<[u8]>) -> Edit {
     set(name, None)
 }
 

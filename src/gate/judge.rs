@@ -1,11 +1,11 @@
 //! The decision itself: which route, whose claims, and whether they suffice.
 
 use super::caller::Caller;
-use super::scan::{Scan, TokenHeader};
+use super::scan::Scan;
 use super::{Gate, Patience, Surroundings};
 use crate::config::Mode;
 use crate::denial::Reason;
-use crate::headers::{Headers, is_token};
+use crate::headers::{Headers, Sent, is_token};
 use crate::identity::OnSpoof;
 use crate::policy::decision::{Claimant, Refused, Situation};
 use crate::policy::explanation::Refusal as AccessRefusal;
@@ -150,7 +150,7 @@ impl Gate {
         if scan.spoofed && self.config.identity.on_spoof == OnSpoof::Reject {
             return Judgement::denied(Reason::SpoofedHeader.into());
         }
-        if scan.token == TokenHeader::Repeated {
+        if scan.token == Sent::Repeated {
             return Judgement::denied(Reason::ClaimsRepeated.into());
         }
         // A plain CONNECT asks for a tunnel, which no route describes. An extended one (RFC 8441)
@@ -197,7 +197,7 @@ impl Gate {
         host: &CanonicalHost<'_>,
         around: &Surroundings<'_>,
     ) -> Credentials {
-        let TokenHeader::Once(value) = scan.token else {
+        let Sent::Once(value) = scan.token else {
             return Credentials::Refused(Reason::ClaimsMissing);
         };
         let claims = &self.config.claims;
@@ -253,7 +253,7 @@ impl Gate {
         };
         let result = match checked {
             Ok(permit) => {
-                if caller.is_none() && request.scan.token != TokenHeader::Absent {
+                if caller.is_none() && request.scan.token != Sent::Absent {
                     token_dropped = true;
                     super::counters::add_one(Some(&mut self.counters.dropped_tokens));
                 }

@@ -19,8 +19,9 @@ use self::edits::{Draft, Names};
 pub use self::edits::{Edit, Forward};
 use self::judge::{Denial, Judgement, Ruling};
 use self::scan::{HeaderIndex, Scan};
+use crate::bytes;
 use crate::config::Config;
-use crate::correlation::{CorrelationId, well_formed};
+use crate::correlation::CorrelationId;
 use crate::headers::Headers;
 use crate::policy::route::RouteId;
 use crate::record::{AccessField, Record, Verdict};
@@ -179,7 +180,7 @@ impl Gate {
                 record: None,
             };
         }
-        let correlation = self.correlate(&scan, headers, judgement.caller.as_ref(), around);
+        let correlation = self.correlate(&scan, judgement.caller.as_ref(), around);
         self.conclude(&scan, headers, judgement, &correlation, around)
     }
 
@@ -208,7 +209,12 @@ impl Gate {
         if edits::spoofed(scan, judgement.caller.as_ref()) {
             counters::add_one(Some(&mut self.counters.spoofed));
         }
-        let hostile = self.hostile(scan, headers, correlation);
+        let hostile = edits::hostile(&self.names, scan);
+        let malformed = !correlation.is_sent_as(scan.correlation)
+            && CorrelationId::is_malformed(scan.correlation);
+        if malformed || !hostile.is_empty() {
+            counters::add_one(Some(&mut self.counters.correlation_malformed));
+        }
         let outcome = match judgement.ruling {
             Ruling::Pass { permit, .. } => {
                 let draft = Draft {
@@ -240,29 +246,6 @@ impl Gate {
         }
     }
 
-    /// Counts correlation headers that are no ID, and says which of them are to be taken away beside the
-    /// one that is set anyway.
-    fn hostile(
-        &mut self,
-        scan: &Scan<'_>,
-        headers: &Headers<'_>,
-        correlation: &CorrelationId,
-    ) -> Vec<Edit> {
-        let others = self.names.other_ids.iter();
-        let hostile: Vec<Edit> = others
-            .filter(|name| CorrelationId::is_malformed(headers, name))
-            .map(|name| edits::remove(Rc::from(name.as_bytes())))
-            .collect();
-        let malformed = match scan.correlation {
-            Some(sent) => !correlation.is(sent) && well_formed(sent).is_none(),
-            None => scan.correlation_present,
-        };
-        if !hostile.is_empty() || malformed {
-            counters::add_one(Some(&mut self.counters.correlation_malformed));
-        }
-        hostile
-    }
-
     #[cold]
     fn reply(
         &self,
@@ -292,17 +275,26 @@ impl Gate {
     fn correlate(
         &mut self,
         scan: &Scan<'_>,
-        headers: &Headers<'_>,
         caller: Option<&Caller>,
         around: &mut Surroundings<'_>,
     ) -> CorrelationId {
         if let Some(signed) = caller.and_then(Caller::signed_id) {
-            if scan.correlation.is_some_and(|sent| !signed.is(sent)) {
+            if scan.correlation.once().is_some() && !signed.is_sent_as(scan.correlation) {
                 counters::add_one(Some(&mut self.counters.correlation_overwritten));
             }
             return signed.clone();
         }
-        CorrelationId::from_headers(scan.correlation, headers, &self.config.correlation)
+        let settings = &self.config.correlation;
+        let accepted = settings.accept.iter().enumerate();
+        let sent = accepted.map(|(index, name)| {
+            let is_own = bytes::equal(name.as_bytes(), settings.header.as_bytes());
+            if is_own {
+                scan.correlation
+            } else {
+                scan.other_id(index)
+            }
+        });
+        CorrelationId::from_headers(sent)
             .unwrap_or_else(|| CorrelationId::generate(around.now, (around.random)()))
     }
 

@@ -2,7 +2,7 @@
 
 use crate::bytes;
 use crate::config::Config;
-use crate::headers::Headers;
+use crate::headers::{Headers, Sent};
 
 /// Which of the request's headers mean something, by name. Names are looked up as a careless backend
 /// would read them: without regard to case, and with `_` the same as `-` (RFC 3875 §4.1.18 folds
@@ -25,6 +25,8 @@ struct Known {
 enum Role {
     Token,
     Correlation,
+    /// Index into the config's accepted correlation headers.
+    OtherId(usize),
     /// Index into the config's identity headers.
     Identity(usize),
     Strip,
@@ -34,17 +36,6 @@ enum Role {
     ContentType,
     Origin,
     PreflightMethod,
-}
-
-/// The token's header in a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokenHeader<'a> {
-    /// Not there.
-    Absent,
-    /// There once, with this value.
-    Once(&'a [u8]),
-    /// There more than once.
-    Repeated,
 }
 
 /// What the headers of one request say.
@@ -57,11 +48,11 @@ pub struct Scan<'a> {
     /// `:authority`
     pub authority: &'a [u8],
     /// The token's header.
-    pub token: TokenHeader<'a>,
-    /// The value of the correlation header, where it stands exactly once.
-    pub correlation: Option<&'a [u8]>,
-    /// Whether the correlation header is there at all.
-    pub correlation_present: bool,
+    pub token: Sent<'a>,
+    /// The correlation header.
+    pub correlation: Sent<'a>,
+    /// Other headers that correlation IDs are accepted from, by their index in the config.
+    pub other_ids: Vec<(usize, Sent<'a>)>,
     /// Identity headers that the request brought, by their index in the config.
     pub identity: Vec<(usize, &'a [u8])>,
     /// Names to take away whatever the decision is: aliases of reserved headers, and the config's
@@ -102,6 +93,11 @@ impl HeaderIndex {
         for (position, header) in config.identity.headers.iter().enumerate() {
             index.add(&header.name, Role::Identity(position));
         }
+        for (position, name) in config.correlation.accept.iter().enumerate() {
+            if *name != config.correlation.header {
+                index.add(name, Role::OtherId(position));
+            }
+        }
         index.add(&config.correlation.header, Role::Correlation);
         index.add(&config.claims.header, Role::Token);
         index
@@ -127,9 +123,9 @@ impl HeaderIndex {
             method: b"",
             path: b"",
             authority: b"",
-            token: TokenHeader::Absent,
-            correlation: None,
-            correlation_present: false,
+            token: Sent::Absent,
+            correlation: Sent::Absent,
+            other_ids: Vec::new(),
             identity: Vec::new(),
             strip: Vec::new(),
             spoofed: false,
@@ -163,16 +159,9 @@ impl<'a> Scan<'a> {
             Role::ContentType if exact => self.grpc |= is_grpc(value),
             Role::Origin if exact => self.origin = true,
             Role::PreflightMethod if exact => self.preflight_method = Some(value),
-            Role::Token if exact => {
-                self.token = match self.token {
-                    TokenHeader::Absent => TokenHeader::Once(value),
-                    _ => TokenHeader::Repeated,
-                };
-            }
-            Role::Correlation if exact => {
-                self.correlation = (!self.correlation_present).then_some(value);
-                self.correlation_present = true;
-            }
+            Role::Token if exact => self.token.add(value),
+            Role::Correlation if exact => self.correlation.add(value),
+            Role::OtherId(index) if exact => self.add_other_id(index, value),
             Role::Identity(index) => {
                 self.spoofed = true;
                 if exact {
@@ -188,8 +177,23 @@ impl<'a> Scan<'a> {
             | Role::Authority
             | Role::ContentType
             | Role::Origin
-            | Role::PreflightMethod => {}
+            | Role::PreflightMethod
+            | Role::OtherId(_) => {}
         }
+    }
+
+    fn add_other_id(&mut self, index: usize, value: &'a [u8]) {
+        match self.other_ids.iter_mut().find(|(known, _)| *known == index) {
+            Some((_, sent)) => sent.add(value),
+            None => self.other_ids.push((index, Sent::Once(value))),
+        }
+    }
+
+    /// An accepted correlation header other than the own one, by its index in the config.
+    pub fn other_id(&self, index: usize) -> Sent<'a> {
+        let mut known = self.other_ids.iter();
+        let found = known.find(|(known, _)| *known == index);
+        found.map_or(Sent::Absent, |(_, sent)| *sent)
     }
 
     fn strip(&mut self, name: &'a [u8]) {

@@ -121,6 +121,39 @@ fn a_repeated_header_gives_way_to_the_next_accepted_one() {
 }
 
 #[test]
+fn what_other_accepted_headers_hold_goes_on_only_if_it_is_an_id() {
+    let mut bench = Bench::with(ids);
+    let own = ("x-correlation-id", "own");
+    let other = |value| ("x-request-cid", value);
+    for (sent, left, malformed) in [
+        (vec![own, other("good")], &["good"][..], 0),
+        (vec![own, other("not good")], &[], 1),
+        (vec![own, other("a"), other("a")], &[], 1),
+        // A second one that is none makes the first no better.
+        (vec![own, other("a"), other("not good")], &[], 1),
+        (vec![own], &[], 0),
+    ] {
+        bench.gate.take_counters();
+        let seen = bench.forwarded(&request(None, &sent));
+        assert_eq!(seen["x-correlation-id"], ["own"], "{sent:?}");
+        let passed = seen.get("x-request-cid").map_or(&[][..], Vec::as_slice);
+        assert_eq!(passed, left, "{sent:?}");
+        let counted = bench.gate.take_counters().correlation_malformed;
+        assert_eq!(counted, malformed, "{sent:?}");
+    }
+    // Repeated, it is not believed; and only the name that the config has is.
+    for sent in [
+        &[other("a"), other("b")][..],
+        &[("x_request_cid", "a")],
+        &[("x_request-cid", "a"), ("X-Request-Cid", "a")],
+    ] {
+        let decision = bench.decide(&request(None, sent));
+        let source = field(&decision, AccessField::CorrelationSource);
+        assert_eq!(source.as_deref(), Some("generated"), "{sent:?}");
+    }
+}
+
+#[test]
 fn no_decision_depends_on_it() {
     let mut bench = Bench::with(ids);
     let long = "x".repeat(10_000);
