@@ -52,7 +52,7 @@ lint: ## formatting and clippy, with and without the proxy, for the host and for
 	cargo clippy --target wasm32-wasip1 --manifest-path benches/noop/Cargo.toml --target-dir target/bench/noop \
 	  --locked -- -D warnings
 	@# Without building the fuzzing engine, which needs a C++ compiler: nothing is linked here.
-	CUSTOM_LIBFUZZER_PATH=/none/libFuzzer.a cargo clippy --manifest-path fuzz/Cargo.toml --locked -- -D warnings
+	CUSTOM_LIBFUZZER_PATH=/none/libFuzzer.a cargo clippy --manifest-path fuzz/Cargo.toml -- -D warnings
 
 .PHONY: doc
 doc: ## the documentation, without warnings
