@@ -210,6 +210,7 @@ impl Gate {
             counters::add_one(Some(&mut self.counters.spoofed));
         }
         let hostile = edits::hostile(&self.names, scan);
+        // The ID itself is well-formed, and so sent as a rule: it is not looked at once more.
         let malformed = !correlation.is_sent_as(scan.correlation)
             && CorrelationId::is_malformed(scan.correlation);
         if malformed || !hostile.is_empty() {

@@ -267,10 +267,11 @@ fn the_first_requests_wait_for_the_first_keys_and_others_go_on() {
         for waiter in waiting {
             let (response, after) = waiter.join().unwrap();
             assert_eq!(response.status, 200, "{response:?}");
-            assert!(after > Duration::from_secs(1), "answered after {after:?}");
-            assert!(after < answer * 3, "answered after {after:?}");
+            assert!(after > answer * 2 / 3, "answered after {after:?}");
+            assert!(after < answer * 2, "answered after {after:?}");
         }
-        assert!(meanwhile < answer, "others took {meanwhile:?}");
+        // Had they waited for the answer, too, it would be nearly all of that time.
+        assert!(meanwhile < answer / 2, "others took {meanwhile:?}");
     });
     assert_eq!(server.fetches(), 1);
 }

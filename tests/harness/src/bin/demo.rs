@@ -266,12 +266,15 @@ fn stay(steps: &[Step], envoy: &Envoy) {
     let _ = std::io::stdout().flush();
     let (stop, stopped) = std::sync::mpsc::channel();
     let interrupt = stop.clone();
-    ctrlc::set_handler(move || interrupt.send(()).unwrap_or_default()).expect("the first handler");
+    ctrlc::set_handler(move || {
+        let _ = interrupt.send(());
+    })
+    .expect("the first handler");
     std::thread::spawn(move || {
         let read = std::io::stdin().read_line(&mut String::new());
         // No terminal behind us: there is nobody to press Enter.
         if matches!(read, Ok(1..)) {
-            stop.send(()).unwrap_or_default();
+            let _ = stop.send(());
         }
     });
     let _ = stopped.recv();
