@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use crate::bytes::{self, ByteSet};
 use crate::claims::ClaimPath;
-use crate::headers::Sent;
+use crate::headers::SingleHeader;
 
 /// Where correlation IDs are read and written: the config's `correlation`.
 #[derive(Debug, Clone)]
@@ -62,10 +62,10 @@ impl CorrelationId {
 
     /// The first well-formed ID in the accepted headers, in their order. A header that stands more than
     /// once is not believed: which one would the edge have meant?
-    pub(crate) fn from_headers<'a>(accepted: impl IntoIterator<Item = Sent<'a>>) -> Option<Self> {
+    pub(crate) fn from_headers<'a>(accepted: impl IntoIterator<Item = SingleHeader<'a>>) -> Option<Self> {
         let text = accepted
             .into_iter()
-            .find_map(|sent| well_formed(sent.once()?))?;
+            .find_map(|sent| well_formed(sent.one()?))?;
         Some(Self {
             text: text.into(),
             source: Source::Header,
@@ -74,11 +74,11 @@ impl CorrelationId {
 
     /// Whether a header is there and holds no ID, or stands more than once: no log and no upstream is to
     /// see it.
-    pub(crate) fn is_malformed(sent: Sent<'_>) -> bool {
+    pub(crate) fn is_malformed(sent: SingleHeader<'_>) -> bool {
         match sent {
-            Sent::Absent => false,
-            Sent::Once(value) => well_formed(value).is_none(),
-            Sent::Repeated => true,
+            SingleHeader::Missing => false,
+            SingleHeader::One(value) => well_formed(value).is_none(),
+            SingleHeader::Multiple => true,
         }
     }
 
@@ -97,8 +97,8 @@ impl CorrelationId {
     }
 
     /// Whether a header stands once and holds this ID.
-    pub(crate) fn is_sent_as(&self, sent: Sent<'_>) -> bool {
-        let value = sent.once();
+    pub(crate) fn is_sent_as(&self, sent: SingleHeader<'_>) -> bool {
+        let value = sent.one();
         value.is_some_and(|value| bytes::equal(self.text.as_bytes(), value))
     }
 
@@ -127,15 +127,15 @@ mod tests {
     #[test]
     fn the_first_well_formed_header_wins() {
         let sent = [
-            Sent::Once(b"bad id"),
-            Sent::Absent,
-            Sent::Once(b"second"),
-            Sent::Once(b"third"),
+            SingleHeader::One(b"bad id"),
+            SingleHeader::Missing,
+            SingleHeader::One(b"second"),
+            SingleHeader::One(b"third"),
         ];
         let id = CorrelationId::from_headers(sent).unwrap();
         assert_eq!((id.as_str(), id.source()), ("second", Source::Header));
-        assert!(id.is_sent_as(Sent::Once(b"second")));
-        for other in [Sent::Once(b"third"), Sent::Repeated, Sent::Absent] {
+        assert!(id.is_sent_as(SingleHeader::One(b"second")));
+        for other in [SingleHeader::One(b"third"), SingleHeader::Multiple, SingleHeader::Missing] {
             assert!(!id.is_sent_as(other), "{other:?}");
         }
     }
@@ -162,10 +162,10 @@ mod tests {
 
     #[test]
     fn a_header_that_holds_no_id_or_stands_twice_is_malformed_and_not_believed() {
-        for sent in [Sent::Absent, Sent::Once(b"good")] {
+        for sent in [SingleHeader::Missing, SingleHeader::One(b"good")] {
             assert!(!CorrelationId::is_malformed(sent), "{sent:?}");
         }
-        for sent in [Sent::Once(b"not good"), Sent::Once(b""), Sent::Repeated] {
+        for sent in [SingleHeader::One(b"not good"), SingleHeader::One(b""), SingleHeader::Multiple] {
             assert!(CorrelationId::is_malformed(sent), "{sent:?}");
             assert_eq!(CorrelationId::from_headers([sent]), None, "{sent:?}");
         }

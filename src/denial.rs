@@ -1,5 +1,25 @@
 //! Why a request is denied: one stable code for the response, the log, the metrics and the docs.
 
+/// A denied request: the reason, and what else is known about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// The deny reason.
+    pub reason: Reason,
+    /// The check that failed, in words. For the log only, never for the client.
+    pub explanation: Option<String>,
+    /// What to ask of the user; only where the reason is [`Reason::StepUp`].
+    pub step_up: Option<StepUp>,
+}
+
+/// What a step-up challenge asks of the user (RFC 9470 §3).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StepUp {
+    /// `acr_values`, any of which suffices; visible ASCII without quotes and backslashes.
+    pub acr_values: Vec<String>,
+    /// `max_age`: the greatest age of the last active authentication, in seconds.
+    pub max_age: Option<u64>,
+}
+
 /// A deny reason. The code is part of the product's contract and never changes its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
@@ -40,7 +60,7 @@ pub enum Reason {
     Revoked,
     /// The issuer's keys cannot be had right now.
     KeysUnavailable,
-    /// Host or path are none, or the method is CONNECT.
+    /// Host or path is not valid, or the method is CONNECT, has lower-case letters or is no token.
     RequestMalformed,
     /// The path can be read in more than one way.
     PathAmbiguous,
@@ -81,6 +101,28 @@ pub enum Challenge {
     InsufficientScope,
     /// `error="insufficient_user_authentication"`
     InsufficientUserAuthentication,
+}
+
+impl Denial {
+    /// A denial with an explanation for the log.
+    #[cold]
+    pub(crate) fn explained(reason: Reason, explanation: impl ToString) -> Box<Self> {
+        Box::new(Self {
+            reason,
+            explanation: Some(explanation.to_string()),
+            step_up: None,
+        })
+    }
+}
+
+impl From<Reason> for Box<Denial> {
+    fn from(reason: Reason) -> Self {
+        Self::new(Denial {
+            reason,
+            explanation: None,
+            step_up: None,
+        })
+    }
 }
 
 impl Reason {

@@ -17,7 +17,7 @@ pub enum OnSpoof {
     Reject,
 }
 
-/// Header → claim, as the config's `identity.headers` has it.
+/// A header and the claim that it shows, as the config's `identity.headers` has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdentityHeader {
     /// The header's name, in lower case.
@@ -28,9 +28,9 @@ pub struct IdentityHeader {
 
 /// The value of one identity header, or `None` where the claim is absent, an object, or too long.
 ///
-/// Strings, numbers and booleans as they are, lists joined with commas. `%`, a comma inside a list's
-/// member and every byte outside 0x21–0x7E are percent-encoded, so that no claim can break out of
-/// its header and no member can pose as two.
+/// Strings, numbers and booleans as they are, lists joined with commas. `%`, commas inside a value and
+/// every byte outside 0x21–0x7E are percent-encoded: no claim can break out of its header, and one value
+/// cannot be read as two.
 pub(crate) fn header_value(claim: &Json) -> Option<String> {
     let mut value = String::with_capacity(64);
     match claim {
@@ -39,43 +39,51 @@ pub(crate) fn header_value(claim: &Json) -> Option<String> {
                 if index > 0 {
                     value.push(',');
                 }
-                push_scalar(&mut value, item, true)?;
+                push_scalar(&mut value, item)?;
             }
         }
-        scalar => push_scalar(&mut value, scalar, false)?,
+        scalar => push_scalar(&mut value, scalar)?,
     }
     (value.len() <= MAX_VALUE).then_some(value)
 }
 
-fn push_scalar(value: &mut String, scalar: &Json, in_list: bool) -> Option<()> {
-    match scalar {
-        Json::String(text) => {
-            let plain = |byte: u8| {
-                (0x21..=0x7e).contains(&byte) && byte != b'%' && !(in_list && byte == b',')
-            };
-            if text.len() > MAX_VALUE {
-                return None;
-            }
-            if text.bytes().all(plain) {
-                value.push_str(text);
-                return Some(());
-            }
-            for byte in text.bytes() {
-                if plain(byte) {
-                    value.push(char::from(byte));
-                } else {
-                    value.push('%');
-                    for nibble in [byte >> 4, byte & 0xf] {
-                        let digit = char::from_digit(u32::from(nibble), 16)?;
-                        value.push(digit.to_ascii_uppercase());
-                    }
-                }
-            }
+/// The value of an identity header for a list of names.
+pub(crate) fn list_value<'n>(names: impl Iterator<Item = &'n str>) -> Option<String> {
+    let mut value = String::with_capacity(64);
+    for (index, name) in names.enumerate() {
+        if index > 0 {
+            value.push(',');
         }
+        push_text(&mut value, name)?;
+    }
+    (value.len() <= MAX_VALUE).then_some(value)
+}
+
+fn push_scalar(value: &mut String, scalar: &Json) -> Option<()> {
+    match scalar {
+        Json::String(text) => push_text(value, text)?,
         Json::Integer(number) => value.push_str(&number.to_string()),
         Json::Float(number) => value.push_str(&serde_json::Number::from_f64(*number)?.to_string()),
         Json::Bool(flag) => value.push_str(if *flag { "true" } else { "false" }),
         Json::Null | Json::Array(_) | Json::Object(_) => return None,
+    }
+    Some(())
+}
+
+fn push_text(value: &mut String, text: &str) -> Option<()> {
+    if text.len() > MAX_VALUE {
+        return None;
+    }
+    for byte in text.bytes() {
+        if (0x21..=0x7e).contains(&byte) && byte != b'%' && byte != b',' {
+            value.push(char::from(byte));
+        } else {
+            value.push('%');
+            for nibble in [byte >> 4, byte & 0xf] {
+                let digit = char::from_digit(u32::from(nibble), 16)?;
+                value.push(digit.to_ascii_uppercase());
+            }
+        }
     }
     Some(())
 }
@@ -108,7 +116,12 @@ mod tests {
             value(r#"["a,admin","%2C"]"#).as_deref(),
             Some("a%2Cadmin,%252C")
         );
-        assert_eq!(value(r#""a,b""#).as_deref(), Some("a,b"));
+        assert_eq!(value(r#""a,b""#).as_deref(), Some("a%2Cb"));
+        let names = ["a", "b c", "d,e"];
+        assert_eq!(
+            list_value(names.into_iter()).as_deref(),
+            Some("a,b%20c,d%2Ce")
+        );
         assert_eq!(value(r#""é""#).as_deref(), Some("%C3%A9"));
         assert_eq!(value(r#""\u0000\u007f""#).as_deref(), Some("%00%7F"));
     }

@@ -49,11 +49,13 @@ pub enum AccessField {
     Subject,
     /// `signed`, `header` or `generated`.
     CorrelationSource,
+    /// The path that was judged, without its query.
+    Path,
 }
 
 impl AccessField {
     /// The words of the config, each with its field.
-    pub const WORDS: [(&'static str, Self); 8] = [
+    pub const WORDS: [(&'static str, Self); 9] = [
         ("correlation_id", Self::CorrelationId),
         ("verdict", Self::Verdict),
         ("reason", Self::Reason),
@@ -62,6 +64,7 @@ impl AccessField {
         ("kid", Self::Kid),
         ("subject", Self::Subject),
         ("correlation_source", Self::CorrelationSource),
+        ("path", Self::Path),
     ];
 
     /// The filter-state key: `edge_claims.<name>`, which the host stores as `wasm.edge_claims.<name>`.
@@ -75,6 +78,7 @@ impl AccessField {
             Self::Kid => "edge_claims.kid",
             Self::Subject => "edge_claims.subject",
             Self::CorrelationSource => "edge_claims.correlation_source",
+            Self::Path => "edge_claims.path",
         }
     }
 }
@@ -128,7 +132,7 @@ pub struct Record<'a> {
     /// The route that decided, if one did.
     pub route: Option<&'a str>,
     /// Why it was or would have been denied, in words.
-    pub explanation: Option<String>,
+    pub explanation: Option<&'a str>,
     /// The correlation ID.
     pub correlation_id: &'a str,
     /// Where the correlation ID comes from.
@@ -151,48 +155,63 @@ pub struct Record<'a> {
     pub subject: Option<&'a str>,
 }
 
-/// The longest text of a record, in bytes of what came.
-const MAX_TEXT: usize = 512;
-
 impl Record<'_> {
-    /// The record as JSON on one line, without a line break at the end.
+    /// The record as JSON on one line, without a line break at the end. It has less than 3 kB, whatever
+    /// the request holds: each text is cut at its own limit.
     pub fn to_line(&self) -> String {
         let mut line = String::with_capacity(384);
         line.push_str("{\"event\":\"edge_claims\"");
         push_number(&mut line, "time_ms", self.time);
-        push_text(&mut line, "verdict", Some(self.verdict.word().as_bytes()));
-        push_text(
-            &mut line,
-            "reason",
-            self.verdict.reason().map(|reason| reason.code().as_bytes()),
-        );
-        push_text(&mut line, "route", self.route.map(str::as_bytes));
-        push_text(
-            &mut line,
-            "explanation",
-            self.explanation.as_deref().map(str::as_bytes),
-        );
-        push_text(
-            &mut line,
-            "correlation_id",
-            Some(self.correlation_id.as_bytes()),
-        );
-        push_text(
-            &mut line,
-            "correlation_source",
-            Some(self.correlation_source.as_str().as_bytes()),
-        );
-        push_text(&mut line, "request_id", self.request_id);
-        push_text(&mut line, "trace_id", self.traceparent.and_then(trace_id));
-        push_text(&mut line, "method", Some(self.method));
-        push_text(&mut line, "host", Some(self.host));
-        push_text(&mut line, "path", Some(without_query(self.path)));
-        push_text(&mut line, "issuer", self.issuer.map(str::as_bytes));
-        push_text(&mut line, "kid", self.kid.map(str::as_bytes));
-        push_text(&mut line, "subject", self.subject.map(str::as_bytes));
+        let mut text = |name: &str, limit: usize, value: Option<&[u8]>| {
+            push_text(&mut line, name, limit, value);
+        };
+        let reason = self.verdict.reason().map(|reason| reason.code().as_bytes());
+        let source = self.correlation_source.as_str().as_bytes();
+        text("verdict", 16, Some(self.verdict.word().as_bytes()));
+        text("reason", 32, reason);
+        text("route", 64, self.route.map(str::as_bytes));
+        text("explanation", 768, self.explanation.map(str::as_bytes));
+        text("correlation_id", 128, Some(self.correlation_id.as_bytes()));
+        text("correlation_source", 16, Some(source));
+        text("request_id", 128, self.request_id);
+        text("trace_id", 32, self.traceparent.and_then(trace_id));
+        text("method", 32, Some(self.method));
+        text("host", 256, Some(self.host));
+        text("path", 512, Some(without_query(self.path)));
+        text("issuer", 256, self.issuer.map(str::as_bytes));
+        text("kid", 128, self.kid.map(str::as_bytes));
+        text("subject", 64, self.subject.map(str::as_bytes));
         line.push('}');
         line
     }
+}
+
+/// A text that access logs may print raw: at most 256 characters; what is not printable ASCII, and what
+/// could end a field of a text log, becomes `_`.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars()
+        .take(256)
+        .map(|letter| match letter {
+            '"' | '\\' => '_',
+            letter if letter.is_ascii_graphic() => letter,
+            _ => '_',
+        })
+        .collect()
+}
+
+/// A path that access logs may print raw: at most 512 bytes of it, without the query; what is not
+/// printable ASCII, `"` and `\` are percent-encoded.
+pub(crate) fn plain_path(path: &[u8]) -> String {
+    let path = without_query(path);
+    let mut text = String::with_capacity(path.len());
+    for byte in path.get(..512).unwrap_or(path) {
+        match byte {
+            b'"' | b'\\' => text.push_str(&format!("%{byte:02X}")),
+            byte if byte.is_ascii_graphic() => text.push(char::from(*byte)),
+            byte => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
 }
 
 /// A subject as the first 16 bytes of HMAC-SHA-256 (RFC 2104), in hex: the same subject gives the same
@@ -205,7 +224,7 @@ pub(crate) fn keyed_hash(key: &[u8], subject: &str) -> String {
         .collect()
 }
 
-fn without_query(path: &[u8]) -> &[u8] {
+pub(crate) fn without_query(path: &[u8]) -> &[u8] {
     path.split(|byte| matches!(byte, b'?' | b'#'))
         .next()
         .unwrap_or_default()
@@ -229,25 +248,36 @@ fn push_number(line: &mut String, name: &str, value: u64) {
     line.push_str(&format!(",\"{name}\":{value}"));
 }
 
-/// What is not printable ASCII is escaped: characters as JSON has it (RFC 8259 §7), bytes that are no
-/// UTF-8 as `\u00XX`. So one line stays one line, no terminal is steered, and the record is valid JSON
-/// whatever came.
-fn push_text(line: &mut String, name: &str, value: Option<&[u8]>) {
+/// What is not printable ASCII is escaped: characters as in RFC 8259 §7, bytes that are not UTF-8 as
+/// `\u00XX`. So one record is one line, no terminal is controlled by it, and it is valid JSON whatever the
+/// request held. `limit` is the most bytes that the escaped text may have; `...` marks what was cut.
+fn push_text(line: &mut String, name: &str, limit: usize, value: Option<&[u8]>) {
     let Some(value) = value else { return };
     line.push_str(",\"");
     line.push_str(name);
     line.push_str("\":\"");
-    let shown = value.get(..MAX_TEXT).unwrap_or(value);
-    for chunk in shown.utf8_chunks() {
-        for unit in chunk.valid().encode_utf16() {
-            push_unit(line, unit);
+    let end = line.len().saturating_add(limit);
+    'text: for chunk in value.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            let before = line.len();
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                push_unit(line, *unit);
+            }
+            if line.len() > end {
+                line.truncate(before);
+                line.push_str("...");
+                break 'text;
+            }
         }
         for byte in chunk.invalid() {
+            let before = line.len();
             push_unit(line, u16::from(*byte));
+            if line.len() > end {
+                line.truncate(before);
+                line.push_str("...");
+                break 'text;
+            }
         }
-    }
-    if value.len() > MAX_TEXT {
-        line.push_str("...");
     }
     line.push('"');
 }
@@ -317,13 +347,42 @@ mod tests {
     fn letters_of_any_script_are_themselves_once_parsed() {
         let explanation = "role: has [Müller, 管理, 😀…], needs any of [a]";
         let line = Record {
-            explanation: Some(explanation.to_owned()),
+            explanation: Some(explanation),
             ..record()
         }
         .to_line();
         assert!(line.is_ascii());
         let value: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(value["explanation"], explanation);
+    }
+
+    #[test]
+    fn a_record_is_short_whatever_the_request_holds() {
+        let long = vec![0xff; 100_000];
+        let text = "\u{7}".repeat(10_000);
+        let line = Record {
+            route: Some(&text),
+            explanation: Some(&text),
+            correlation_id: &text,
+            request_id: Some(&long),
+            traceparent: Some(&long),
+            method: &long,
+            host: &long,
+            path: &long,
+            issuer: Some(&text),
+            kid: Some(&text),
+            subject: Some(&text),
+            ..record()
+        }
+        .to_line();
+        assert!(line.len() < 3_000, "{}", line.len());
+        assert!(serde_json::from_str::<serde_json::Value>(&line).is_ok());
+    }
+
+    #[test]
+    fn a_path_in_an_access_log_is_printable_and_has_no_query() {
+        assert_eq!(plain_path(b"/a/\"b\\\xff?token=x"), "/a/%22b%5C%FF");
+        assert_eq!(plain_path(&[b'/'; 2_000]).len(), 512);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The answer to a denied request: status, headers, RFC 9457 problem JSON or a gRPC status.
 
-use crate::denial::{Challenge, Reason};
+use crate::denial::{Challenge, Reason, StepUp};
 
 /// How much answers say: the config's `responses`.
 #[derive(Debug, Clone)]
@@ -23,18 +23,9 @@ pub enum Detail {
     None,
 }
 
-/// What a step-up challenge asks for (RFC 9470 §3).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct StepUpChallenge {
-    /// Authentication context class references, any of which would do.
-    pub acr_values: Vec<String>,
-    /// The greatest age of the last active authentication, in seconds.
-    pub max_age: Option<u64>,
-}
-
-/// What an answer is made of.
+/// What the answer to a denied request depends on.
 #[derive(Debug)]
-pub struct Denied<'a> {
+pub struct DeniedRequest<'a> {
     /// Why.
     pub reason: Reason,
     /// The status that the route asks for in place of the reason's own.
@@ -46,12 +37,12 @@ pub struct Denied<'a> {
     /// The header that carries it in responses, if responses carry it.
     pub correlation_header: Option<&'a str>,
     /// Set where the reason is [`Reason::StepUp`].
-    pub step_up: Option<&'a StepUpChallenge>,
+    pub step_up: Option<&'a StepUp>,
     /// Whether the request is gRPC.
     pub grpc: bool,
 }
 
-/// An answer that the host sends in the upstream's stead.
+/// A response that the host sends in place of the upstream.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Reply {
     /// HTTP status.
@@ -68,7 +59,7 @@ pub struct Reply {
 
 impl Reply {
     /// The answer to a denied request.
-    pub fn new(denied: &Denied<'_>, settings: &Settings) -> Self {
+    pub fn new(denied: &DeniedRequest<'_>, settings: &Settings) -> Self {
         let reason = denied.reason;
         let status = denied.status.unwrap_or(reason.status());
         let mut headers = Vec::with_capacity(5);
@@ -112,7 +103,7 @@ pub(crate) fn details(reason: Reason, route: Option<&str>) -> String {
 
 const RETRY_AFTER_SECONDS: &str = "5";
 
-fn challenge(denied: &Denied<'_>, settings: &Settings, status: u16) -> Option<String> {
+fn challenge(denied: &DeniedRequest<'_>, settings: &Settings, status: u16) -> Option<String> {
     let reason = denied.reason;
     let mut text = format!("Bearer realm=\"{}\"", settings.realm);
     match reason.challenge() {
@@ -141,9 +132,8 @@ fn challenge(denied: &Denied<'_>, settings: &Settings, status: u16) -> Option<St
     Some(text)
 }
 
-/// RFC 9457 §3. The members are written by hand, since every value is known to need no more escaping
-/// than [`serde_json::Value`] gives its strings.
-fn problem(denied: &Denied<'_>, settings: &Settings, status: u16) -> String {
+/// The problem document (RFC 9457 §3).
+fn problem(denied: &DeniedRequest<'_>, settings: &Settings, status: u16) -> String {
     let code = (settings.detail == Detail::Code).then(|| denied.reason.code());
     let kind = match (&settings.docs_url, code) {
         (Some(url), Some(code)) => format!("{url}#{code}"),
@@ -160,7 +150,7 @@ fn problem(denied: &Denied<'_>, settings: &Settings, status: u16) -> String {
     serde_json::Value::Object(members).to_string()
 }
 
-fn plain(denied: &Denied<'_>, settings: &Settings, status: u16) -> String {
+fn plain(denied: &DeniedRequest<'_>, settings: &Settings, status: u16) -> String {
     match settings.detail {
         Detail::Code => {
             format!("{} ({})", denied.reason.code(), denied.correlation_id)
@@ -179,7 +169,7 @@ const fn title(status: u16) -> &'static str {
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
         503 => "Service Unavailable",
-        _ => "Denied",
+        _ => "DeniedRequest",
     }
 }
 
@@ -209,8 +199,8 @@ mod tests {
         }
     }
 
-    fn denied(reason: Reason) -> Denied<'static> {
-        Denied {
+    fn denied(reason: Reason) -> DeniedRequest<'static> {
+        DeniedRequest {
             reason,
             status: None,
             route: Some("orders"),
@@ -278,11 +268,11 @@ mod tests {
                 .unwrap()
                 .contains("error=\"insufficient_scope\"")
         );
-        let step_up = StepUpChallenge {
+        let step_up = StepUp {
             acr_values: vec!["urn:mfa".into()],
             max_age: Some(900),
         };
-        let denied = Denied {
+        let denied = DeniedRequest {
             step_up: Some(&step_up),
             ..denied(Reason::StepUp)
         };
@@ -313,7 +303,7 @@ mod tests {
     #[test]
     fn grpc_gets_plain_text_and_a_code() {
         let reply = Reply::new(
-            &Denied {
+            &DeniedRequest {
                 grpc: true,
                 ..denied(Reason::Role)
             },

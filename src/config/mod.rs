@@ -6,10 +6,11 @@
 
 mod access;
 mod issuers;
+mod policy_test;
 pub(crate) mod problem;
 mod rbac;
 pub(crate) mod reader;
-mod rehearsal;
+
 mod settings;
 
 pub(crate) use self::issuers::Claims;
@@ -17,7 +18,7 @@ use self::problem::{Fault, Place, Problem, Problems, Refused};
 use self::reader::Node;
 pub(crate) use self::settings::Identity;
 use crate::json::Json;
-use crate::policy::decision::Policy;
+use crate::policy::authorize::Policy;
 use crate::{correlation, record, reply};
 
 /// A checked and compiled plugin config.
@@ -114,7 +115,7 @@ fn config(node: &Node<'_>) -> Option<Config> {
     };
     header_conflicts(&config, node);
     if let (Some(tests), Some(first)) = (tests, config.claims.issuers.first()) {
-        rehearsal::run(&tests, &config.rbac, &first.name);
+        policy_test::run_all(&tests, &config.rbac, &first.name);
     }
     Some(config)
 }

@@ -7,7 +7,7 @@ use super::problem::Fault;
 use super::reader::Node;
 use super::settings::claim_name_or_path;
 use crate::denial::Reason;
-use crate::policy::decision::Policy;
+use crate::policy::authorize::{AuthorityPort, Policy};
 use crate::policy::host::HostPattern;
 use crate::policy::path::{PathRuleOverrides, PathRules, Resolve, Retain, TrailingSlash};
 use crate::policy::pattern::PathPattern;
@@ -37,6 +37,11 @@ pub(super) fn rbac(node: &Node<'_>, issuers: Option<Vec<&str>>) -> Option<Policy
         .key("default")
         .and_then(|node| node.one_of(&words))
         .unwrap_or(false);
+    let words = [("strip", AuthorityPort::Strip), ("keep", AuthorityPort::Keep)];
+    let authority_port = section
+        .key("authority_port")
+        .and_then(|node| node.one_of(&words))
+        .unwrap_or_default();
     let words = [
         ("reported", PeerValidation::Reported),
         ("by_listener", PeerValidation::ByListener),
@@ -77,6 +82,7 @@ pub(super) fn rbac(node: &Node<'_>, issuers: Option<Vec<&str>>) -> Option<Policy
     Some(Policy {
         roles: model?,
         routes: table?,
+        authority_port,
         cors_preflight,
         default_authenticated,
         peer_validation,

@@ -1,6 +1,8 @@
-//! What is counted. Requests only add to numbers here; the host hears of them on the next tick.
+//! The counters of one worker. Requests only add to them; the worker passes them on to the host with
+//! each tick.
 
 use crate::denial::Reason;
+use crate::policy::route::RouteId;
 use crate::record::Verdict;
 
 /// Most routes that are counted one by one; those behind them in the config are counted together.
@@ -36,7 +38,7 @@ pub struct Counters {
     pub dropped_tokens: u64,
     /// Verified tokens by key ID, `-` for none.
     pub kids: Vec<(String, u64)>,
-    /// Verified tokens of key IDs for which there was no room.
+    /// Verified tokens of key IDs beyond the bound.
     pub other_kids: u64,
     /// Seconds between a token's issue and its first use here.
     pub edge_delays: Vec<u64>,
@@ -51,15 +53,16 @@ impl Counters {
         }
     }
 
-    /// Counts what a request came to.
-    pub fn count(&mut self, verdict: Verdict, route: Option<usize>) {
+    /// Counts a request by its verdict.
+    pub fn count(&mut self, verdict: Verdict, route: Option<RouteId>) {
         let (column, cell) = match verdict {
             Verdict::Allow => (0, Some(&mut self.allowed)),
             Verdict::Deny(reason) => (1, self.denied.get_mut(reason as usize)),
             Verdict::Shadow(reason) => (2, self.shadowed.get_mut(reason as usize)),
         };
         add_one(cell);
-        let row = route.and_then(|route| self.routes.get_mut(route.min(COUNTED_ROUTES)));
+        let row = route.map(|route| route.index().min(COUNTED_ROUTES));
+        let row = row.and_then(|row| self.routes.get_mut(row));
         add_one(row.and_then(|row| row.get_mut(column)));
     }
 
@@ -105,7 +108,7 @@ mod tests {
     fn routes_beyond_the_bound_share_a_row() {
         let mut counters = Counters::new(10_000);
         for route in [0, 199, 200, 201, 9_999] {
-            counters.count(Verdict::Deny(Reason::Role), Some(route));
+            counters.count(Verdict::Deny(Reason::Role), Some(RouteId(route)));
         }
         assert_eq!(counters.routes.len(), COUNTED_ROUTES + 1);
         assert_eq!(counters.routes[0], [0, 1, 0]);
@@ -127,7 +130,7 @@ mod tests {
     #[test]
     fn taking_starts_anew() {
         let mut counters = Counters::new(2);
-        counters.count(Verdict::Allow, Some(1));
+        counters.count(Verdict::Allow, Some(RouteId(1)));
         counters.delay(3);
         assert_eq!(counters.take().routes, [[0; 3], [1, 0, 0]]);
         assert_eq!(counters, Counters::new(2));

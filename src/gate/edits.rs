@@ -1,110 +1,113 @@
-//! What a request that goes on must lose and gain.
+//! The header edits of a request that goes on.
 
 use std::rc::Rc;
 
-use super::caller::Caller;
+use super::permit::Permit;
+use super::principal::VerifiedPrincipal;
 use super::scan::Scan;
 use crate::config::Config;
 use crate::correlation::CorrelationId;
-use crate::headers::Sent;
-use crate::policy::permit::Permit;
+use crate::headers::SingleHeader;
 
-/// One change to the request's headers.
+/// One edit of the request's headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
     /// The header's name as it stands in the request, or as it is to be set.
     pub name: Rc<[u8]>,
-    /// The one value that it has afterwards; `None`: no instance of it is left.
+    /// The one value that the header has afterwards; `None`: every instance is removed.
     pub value: Option<Rc<[u8]>>,
 }
 
-/// A request that may go on, and how.
+/// A request that may go on, and the edits that make it the request that was judged.
+///
+/// Only a permit makes one, and only the pipeline makes permits:
+///
+/// ```compile_fail,E0451
+/// let forward = edge_claims::internals::Forward { permit: (), edits: [].into() };
+/// ```
 #[derive(Debug)]
 pub struct Forward {
-    permit: Permit,
+    _permit: Permit,
     edits: Rc<[Edit]>,
 }
 
-/// The names of the headers that edits are about, shared by all of them.
-pub(super) struct Names {
+/// The names of the headers that edits set or remove, shared by all edits.
+pub(super) struct HeaderNames {
     token: Rc<[u8]>,
     correlation: Rc<[u8]>,
     identity: Vec<Rc<[u8]>>,
-    /// Headers that correlation IDs are accepted from.
-    accepted: Vec<Rc<[u8]>>,
+    /// The headers that correlation IDs are accepted from.
+    accepted_ids: Vec<Rc<[u8]>>,
 }
 
-impl Names {
+impl HeaderNames {
     pub(super) fn new(config: &Config) -> Self {
         let shared = |name: &str| Rc::from(name.as_bytes());
+        let identity = config.identity.headers.iter();
         let accepted = config.correlation.accept.iter();
         Self {
-            accepted: accepted.map(|name| shared(name)).collect(),
             token: shared(&config.claims.header),
             correlation: shared(&config.correlation.header),
-            identity: config
-                .identity
-                .headers
-                .iter()
-                .map(|header| shared(&header.name))
-                .collect(),
+            identity: identity.map(|header| shared(&header.name)).collect(),
+            accepted_ids: accepted.map(|name| shared(name)).collect(),
         }
     }
 }
 
 impl Forward {
     pub(super) fn new(permit: Permit, edits: Rc<[Edit]>) -> Self {
-        Self { permit, edits }
+        Self {
+            _permit: permit,
+            edits,
+        }
     }
 
-    /// What lets it go on.
-    pub fn permit(&self) -> &Permit {
-        &self.permit
-    }
-
-    /// The changes, in order.
+    /// The edits, in order.
     pub fn edits(&self) -> &[Edit] {
         &self.edits
     }
 }
 
-/// What the edits of a request that goes on depend on.
-pub(super) struct Draft<'a> {
-    pub(super) names: &'a Names,
+/// Everything that the edits of a request depend on.
+pub(super) struct EditInputs<'a> {
+    pub(super) names: &'a HeaderNames,
     pub(super) scan: &'a Scan<'a>,
-    pub(super) caller: Option<&'a Caller>,
-    /// Whether the config lets tokens go on.
+    pub(super) principal: Option<&'a VerifiedPrincipal>,
+    /// Whether the upstream gets the token, provided that it was verified.
     pub(super) forwards_token: bool,
-    /// Whether this one does not, whatever the config says.
-    pub(super) token_dropped: bool,
     pub(super) correlation: &'a CorrelationId,
-    /// Headers that pose as correlation IDs.
-    pub(super) hostile: Vec<Edit>,
-    /// `:path`, where dots or empty segments were resolved.
-    pub(super) path: Option<Vec<u8>>,
+    /// Edits that remove accepted correlation headers whose values are not IDs.
+    pub(super) malformed_correlation_headers: Vec<Edit>,
+    /// `:authority`, if it must be rewritten.
+    pub(super) authority: Option<&'a [u8]>,
+    /// `:path`, if it must be rewritten.
+    pub(super) path: Option<&'a [u8]>,
 }
 
-impl Draft<'_> {
-    /// The edits. Those of usual requests are the same for all of a token, and made for the first one.
+impl EditInputs<'_> {
+    /// The edits. The ordinary requests of a principal all need the same ones, which are cached.
     pub(super) fn edits(&self) -> Rc<[Edit]> {
-        match self.caller {
-            Some(caller) if self.is_usual() => caller.usual_edits(|| self.every_edit()),
-            _ => self.every_edit(),
+        match self.principal {
+            Some(principal) if self.is_cacheable() => {
+                principal.cached_edits(|| self.compute().into())
+            }
+            _ => self.compute().into(),
         }
     }
 
-    /// Whether a request with verified claims brings nothing but its token that is to be changed.
-    fn is_usual(&self) -> bool {
+    /// Whether the token is all that has to be edited in a request.
+    fn is_cacheable(&self) -> bool {
         self.scan.strip.is_empty()
             && self.scan.identity.is_empty()
-            && !self.token_dropped
+            && self.scan.connection == SingleHeader::Missing
             && self.correlation.is_sent_as(self.scan.correlation)
-            && self.hostile.is_empty()
+            && self.malformed_correlation_headers.is_empty()
+            && self.authority.is_none()
             && self.path.is_none()
     }
 
     #[inline(never)]
-    fn every_edit(&self) -> Rc<[Edit]> {
+    fn compute(&self) -> Vec<Edit> {
         let (names, scan) = (self.names, self.scan);
         let mut edits: Vec<Edit> = scan
             .strip
@@ -112,67 +115,78 @@ impl Draft<'_> {
             .map(|name| remove(Rc::from(*name)))
             .collect();
         for (index, name) in names.identity.iter().enumerate() {
-            let wanted = self.caller.and_then(|caller| caller.identity(index));
-            let mut sent = scan
-                .identity
-                .iter()
-                .filter(|(at, _)| *at == index)
-                .map(|(_, value)| *value);
-            let (first, second) = (sent.next(), sent.next());
-            match (first, second, wanted) {
-                (Some(value), None, Some(wanted)) if *value == **wanted => {}
-                (None, _, None) => {}
-                (_, second, wanted) => {
-                    // Setting a header that stands more than once may leave the others.
-                    if second.is_some() || wanted.is_none() {
-                        edits.push(remove(Rc::clone(name)));
-                    }
-                    if let Some(wanted) = wanted {
-                        edits.push(set(Rc::clone(name), Some(Rc::clone(wanted))));
-                    }
+            self.identity_edits(index, name, &mut edits);
+        }
+        let keeps_token = self.forwards_token && self.principal.is_some();
+        if scan.token != SingleHeader::Missing && !keeps_token {
+            edits.push(remove(Rc::clone(&names.token)));
+        }
+        set_correlation(&mut edits, names, scan, self.correlation);
+        if let Some(authority) = self.authority {
+            edits.push(set(Rc::from(b":authority".as_slice()), authority));
+        }
+        if let Some(path) = self.path {
+            edits.push(set(Rc::from(b":path".as_slice()), path));
+        }
+        edits.extend(connection_edit(scan.connection));
+        edits.extend(self.malformed_correlation_headers.iter().cloned());
+        edits
+    }
+
+    /// Makes an identity header what the claims say.
+    fn identity_edits(&self, index: usize, name: &Rc<[u8]>, edits: &mut Vec<Edit>) {
+        let wanted = self.principal.and_then(|it| it.identity(index));
+        let mut sent = self
+            .scan
+            .identity
+            .iter()
+            .filter(|(at, _)| *at == index)
+            .map(|(_, value)| *value);
+        match (sent.next(), sent.next(), wanted) {
+            (Some(value), None, Some(wanted)) if *value == **wanted => {}
+            (None, _, None) => {}
+            (_, second, wanted) => {
+                // Setting a header that has several instances may leave the others.
+                if second.is_some() || wanted.is_none() {
+                    edits.push(remove(Rc::clone(name)));
+                }
+                if let Some(wanted) = wanted {
+                    edits.push(Edit {
+                        name: Rc::clone(name),
+                        value: Some(Rc::clone(wanted)),
+                    });
                 }
             }
         }
-        let keep_token = self.forwards_token && !self.token_dropped;
-        if scan.token != Sent::Absent && !keep_token {
-            edits.push(remove(Rc::clone(&names.token)));
-        }
-        correlate(&mut edits, names, scan, self.correlation);
-        if let Some(path) = &self.path {
-            let path = Rc::from(path.as_slice());
-            edits.push(set(Rc::from(b":path".as_slice()), Some(path)));
-        }
-        edits.extend(self.hostile.iter().cloned());
-        edits.into()
     }
 }
 
 /// Whether a request brought identity headers that are not what its claims say.
-pub(super) fn spoofed(scan: &Scan<'_>, caller: Option<&Caller>) -> bool {
+pub(super) fn is_spoofed(scan: &Scan<'_>, principal: Option<&VerifiedPrincipal>) -> bool {
     if !scan.spoofed {
         return false;
     }
     let differs = |&(index, value): &(usize, &[u8])| {
         let instances = scan.identity.iter().filter(|(at, _)| *at == index).count();
-        let wanted = caller.and_then(|caller| caller.identity(index));
+        let wanted = principal.and_then(|principal| principal.identity(index));
         instances != 1 || wanted.is_none_or(|wanted| **wanted != *value)
     };
     scan.aliased || scan.identity.iter().any(differs)
 }
 
-/// Takes away what poses as a correlation ID in other headers that IDs are accepted from.
-pub(super) fn hostile(names: &Names, scan: &Scan<'_>) -> Vec<Edit> {
+/// Removes the accepted correlation headers, other than the filter's own, whose values are not IDs.
+pub(super) fn remove_malformed_ids(names: &HeaderNames, scan: &Scan<'_>) -> Vec<Edit> {
     let others = scan.other_ids.iter();
     others
         .filter(|(_, sent)| CorrelationId::is_malformed(*sent))
-        .filter_map(|(index, _)| Some(remove(Rc::clone(names.accepted.get(*index)?))))
+        .filter_map(|(index, _)| Some(remove(Rc::clone(names.accepted_ids.get(*index)?))))
         .collect()
 }
 
-/// Makes the correlation header the one ID, where it is not.
-pub(super) fn correlate(
+/// Sets the correlation header, unless it already holds the ID and nothing else.
+pub(super) fn set_correlation(
     edits: &mut Vec<Edit>,
-    names: &Names,
+    names: &HeaderNames,
     scan: &Scan<'_>,
     correlation: &CorrelationId,
 ) {
@@ -180,17 +194,44 @@ pub(super) fn correlate(
         return;
     }
     let name = &names.correlation;
-    // Setting a header that stands more than once may leave the others.
-    if scan.correlation == Sent::Repeated {
+    // Setting a header that has several instances may leave the others.
+    if scan.correlation == SingleHeader::Multiple {
         edits.push(remove(Rc::clone(name)));
     }
-    edits.push(set(Rc::clone(name), Some(Rc::from(correlation.shared()))));
+    edits.push(Edit {
+        name: Rc::clone(name),
+        value: Some(Rc::from(correlation.shared())),
+    });
+}
+
+/// `connection` names the headers that the next hop removes (RFC 9110 §7.6.1). A client that names an
+/// identity header there could have it removed behind this filter, so only `upgrade` is left.
+fn connection_edit(connection: SingleHeader<'_>) -> Option<Edit> {
+    let name: Rc<[u8]> = Rc::from(b"connection".as_slice());
+    match connection {
+        SingleHeader::Missing => None,
+        SingleHeader::One(value) if value.eq_ignore_ascii_case(b"upgrade") => None,
+        SingleHeader::One(value) => {
+            let mut options = value.split(|byte| *byte == b',');
+            let is_upgrade =
+                options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"));
+            Some(if is_upgrade {
+                set(name, b"Upgrade")
+            } else {
+                remove(name)
+            })
+        }
+        SingleHeader::Multiple => Some(remove(name)),
+    }
 }
 
 fn remove(name: Rc<[u8]>) -> Edit {
-    set(name, None)
+    Edit { name, value: None }
 }
 
-fn set(name: Rc<[u8]>, value: Option<Rc<[u8]>>) -> Edit {
-    Edit { name, value }
+fn set(name: Rc<[u8]>, value: &[u8]) -> Edit {
+    Edit {
+        name,
+        value: Some(Rc::from(value)),
+    }
 }

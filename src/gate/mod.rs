@@ -1,113 +1,171 @@
-//! The pipeline, pure: a request, the policy and the time → what to do with the request.
+//! The pipeline: one request, the policy and the time in; the decision about the request out. Pure.
 //!
-//! In this order: correlation ID → spoofed headers → the token's shape → host and path → route →
-//! verification → access → one-use tokens last, when everything else would allow.
+//! The stages, in the order in which [`Gate::decide`] runs them:
+//!
+//! 1. **Locate** ([`Policy::locate`](crate::policy::authorize::Policy::locate)): spoofed and repeated
+//!    headers, method, host, path, route.
+//! 2. **Authenticate** (`authenticate`): the token's signature, times, audience, revocation, binding.
+//! 3. **Authorize** (`authorize`): the route's access; one-use tokens last; shadow mode.
+//! 4. **Correlate** (`correlate`): the signed ID, else an accepted header, else a new one.
+//! 5. **Conclude** (`conclude`): header edits or a reply, and what logs show.
 
-mod caller;
+mod authenticate;
+mod authorize;
+mod conclude;
+mod correlate;
 pub(crate) mod counters;
 mod edits;
-mod judge;
-pub(crate) mod scan;
+mod permit;
+mod principal;
+mod scan;
 
 use std::rc::Rc;
 
 use smallvec::SmallVec;
 
-use self::caller::Caller;
+use self::conclude::Examined;
 use self::counters::Counters;
-use self::edits::{Draft, Names};
-pub(crate) use self::edits::{Edit, Forward};
-use self::judge::{Denial, Judgement, Ruling};
+use self::edits::HeaderNames;
+pub use self::edits::{Edit, Forward};
+use self::permit::Permit;
+pub(crate) use self::principal::Derived;
+use self::principal::VerifiedPrincipal;
 use self::scan::{HeaderIndex, Scan};
-use crate::bytes;
 use crate::config::Config;
 use crate::correlation::CorrelationId;
-use crate::headers::Headers;
+use crate::denial::{Denial, Reason};
+use crate::headers::{Headers, SingleHeader};
+use crate::identity::OnSpoof;
+use crate::policy::access::Basis;
+use crate::policy::locate::{Location, Target};
 use crate::policy::route::RouteId;
-use crate::record::{AccessField, Record, Verdict};
-use crate::reply::{Denied, Reply};
-use crate::token::{CacheLimits, SignatureBackend, Verified, Verifier};
+use crate::record::{AccessField, Verdict};
+use crate::reply::Reply;
+use crate::token::{CacheLimits, IssuerId, SignatureBackend, Verifier};
 
-/// The compiled policy of one plugin config and what one worker remembers of its tokens.
+/// The compiled policy of one plugin config, and what one worker remembers of its tokens.
 pub struct Gate {
     config: Config,
     index: HeaderIndex,
-    verifier: Verifier,
+    verifier: Verifier<Rc<Derived>>,
     counters: Counters,
     subject_key: Option<Vec<u8>>,
     correlation_header: Rc<str>,
-    names: Names,
-    /// By route: the verdict of a request that it lets pass.
-    allowed: Vec<Rc<str>>,
+    names: HeaderNames,
+    /// By route: the verdict of a request that the route allows, as text.
+    allow_verdicts: Vec<Rc<str>>,
 }
 
-/// The most bytes that one worker's verified tokens may take.
+/// The most bytes that the verified tokens of one worker may take.
 const CACHE_BYTES: usize = 64 << 20;
 
-/// What the pipeline asks of the world around one request.
-pub struct Surroundings<'s> {
+/// What the pipeline needs besides the headers of a request.
+pub struct RequestContext<'s> {
     /// Milliseconds since 1970.
-    pub now: u64,
-    /// Who computes signatures.
+    pub now_ms: u64,
+    /// Verifies signatures.
     pub backend: &'s dyn SignatureBackend,
-    /// Ten random bytes, for a new correlation ID and for sampling.
+    /// Returns ten random bytes, for a new correlation ID and for sampling.
     pub random: &'s mut dyn FnMut() -> [u8; 10],
     /// The URI SANs of the peer's certificate, verified by mTLS; empty where there is none.
     pub peers: &'s dyn Fn() -> Vec<String>,
-    /// How long the request can wait for keys.
-    pub patience: Patience,
+    /// Whether the request can wait for keys.
+    pub key_wait: KeyWait,
+    /// Asked right before the request would wait for an issuer's keys; if it returns `false`, the
+    /// request is denied instead.
+    pub may_wait: &'s mut dyn FnMut(IssuerId) -> bool,
+    /// The correlation ID that the request was given before it waited.
+    pub assigned: Option<&'s CorrelationId>,
 }
 
-/// Whether a request may wait for keys.
+/// Whether a request can wait for keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Patience {
-    /// It may.
-    Wait,
-    /// A key set was fetched after the request arrived: what is not in it does not exist.
-    Fetched,
-    /// It waited long enough, or none may.
-    None,
+pub enum KeyWait {
+    /// It can.
+    Allowed,
+    /// A key set was fetched after the request arrived: a key that is not in it does not exist.
+    AfterFetch,
+    /// It waited as long as it may, or cannot wait.
+    Exhausted,
 }
 
-/// What to do with a request, and what to tell of it.
+/// The result of the pipeline.
+#[derive(Debug)]
+pub enum Step {
+    /// The request waits for an issuer's keys; then the pipeline runs again.
+    Wait(Wait),
+    /// The pipeline is done.
+    Done(Decision),
+}
+
+/// A request that waits.
+#[derive(Debug)]
+pub struct Wait {
+    /// The issuer whose keys it waits for.
+    pub issuer: IssuerId,
+    /// Its correlation ID, which it keeps unless a verified token brings a signed one.
+    pub correlation: CorrelationId,
+    /// What logs show if the request ends while it waits.
+    pub log_fields: LogFields,
+    /// Edits that make the request's headers show the correlation ID.
+    pub edits: Vec<Edit>,
+}
+
+/// What to do with a request, and what to report about it.
 #[derive(Debug)]
 pub struct Decision {
     /// What to do.
-    pub outcome: Outcome,
-    /// What access logs can print of it.
-    pub access_fields: AccessFields,
-    /// The header that the response must carry, and its value.
-    pub response_header: Option<(Rc<str>, Rc<str>)>,
+    pub action: Action,
+    /// The verdict, as logs and metrics show it.
+    pub verdict: Verdict,
+    /// The route that decided, if one did.
+    pub route: Option<RouteId>,
+    /// What access logs can print.
+    pub log_fields: LogFields,
+    /// The header that the response must have: name and value.
+    pub response_header: Option<ResponseHeader>,
     /// A line for the filter's own log.
     pub record: Option<String>,
 }
 
-/// What access logs can print of a request; mostly two values.
-pub(crate) type AccessFields = SmallVec<[(AccessField, Rc<str>); 2]>;
-
 /// What to do with a request.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum Action {
     /// Let it go on with these edits.
     Forward(Forward),
     /// Answer it.
     Reply {
         /// The answer.
         reply: Box<Reply>,
-        /// What its correlation header must be all the same, so that an access log which prints that
-        /// header shows the ID, and never what a client put there.
-        logged_as: Vec<Edit>,
-    },
-    /// Let it wait until the issuer's keys were fetched, then ask again.
-    Wait {
-        /// The index of the issuer whose keys it waits for.
-        issuer: usize,
+        /// Edits of the request's headers, so that an access log that prints them shows the correlation
+        /// ID and never what a client put there.
+        edits: Vec<Edit>,
     },
 }
 
+/// What access logs can print of a request; in most cases two values.
+pub type LogFields = SmallVec<[(AccessField, Rc<str>); 2]>;
+
+/// Name and value of the response's correlation header.
+pub type ResponseHeader = (Rc<str>, Rc<str>);
+
+/// What the stages found out about a request before its decision was made.
+#[derive(Default)]
+struct Evaluation<'r> {
+    location: Option<Location<'r>>,
+    route: Option<RouteId>,
+    principal: Option<VerifiedPrincipal>,
+}
+
+/// A request that does not go on now.
+enum Held {
+    Denied(Box<Denial>),
+    Waiting(IssuerId),
+}
+
 impl Gate {
-    /// A gate for a config. `env` looks up the variables of the VM's environment; `seed` is random.
-    /// With it come warnings about what the environment lacks: those issuers' tokens are denied.
+    /// A gate for a config. `env` reads a variable of the VM's environment; `seed` is random. The
+    /// warnings name what the environment lacks: tokens that need it are denied.
     pub fn new(
         config: Config,
         env: &dyn Fn(&str) -> Option<Vec<u8>>,
@@ -127,20 +185,18 @@ impl Gate {
             let key = env(name).filter(|key| !key.is_empty());
             if key.is_none() {
                 warnings.push(format!(
-                    "log.hash_key_env: no {name} in the VM's environment; subjects are not logged"
+                    "log.hash_key_env: the VM's environment has no {name}; subjects are not logged"
                 ));
             }
             key
         });
+        let routes = config.rbac.routes.routes();
         let gate = Self {
             index: HeaderIndex::new(&config),
-            counters: Counters::new(config.rbac.routes.routes().len()),
+            counters: Counters::new(routes.len()),
             correlation_header: config.correlation.header.as_str().into(),
-            names: Names::new(&config),
-            allowed: config
-                .rbac
-                .routes
-                .routes()
+            names: HeaderNames::new(&config),
+            allow_verdicts: routes
                 .iter()
                 .map(|route| Verdict::Allow.text(Some(&route.name)).into())
                 .collect(),
@@ -157,258 +213,98 @@ impl Gate {
     }
 
     /// What the worker remembers of tokens and keys.
-    pub fn verifier(&mut self) -> &mut Verifier {
+    pub(crate) fn verifier(&mut self) -> &mut Verifier<Rc<Derived>> {
         &mut self.verifier
     }
 
-    /// What was counted since the last call.
-    pub fn take_counters(&mut self) -> Counters {
-        self.counters.take()
-    }
-
-    /// Decides about one request.
-    pub fn decide(&mut self, headers: &Headers<'_>, around: &mut Surroundings<'_>) -> Decision {
+    /// Decides about one request. The caller calls [`Gate::count`] once it has carried out the decision.
+    pub fn decide(&mut self, headers: &Headers<'_>, ctx: &mut RequestContext<'_>) -> Step {
         let scan = self.index.scan(headers);
-        let judgement = self.judge(&scan, headers, around);
-        if let Ruling::Wait { issuer } = judgement.ruling {
-            return Decision {
-                outcome: Outcome::Wait { issuer },
-                access_fields: AccessFields::new(),
-                response_header: None,
-                record: None,
-            };
+        let mut evaluation = Evaluation::default();
+        let result = self.evaluate(&scan, headers, ctx, &mut evaluation);
+        let correlation = self.correlate(&scan, evaluation.principal.as_ref(), ctx);
+        let request = Examined {
+            scan: &scan,
+            headers,
+            evaluation: &evaluation,
+            correlation: &correlation,
+        };
+        match result {
+            Ok(permit) => Step::Done(self.allow(permit, &request, ctx)),
+            Err(Held::Waiting(issuer)) => Step::Wait(self.wait(issuer, &request)),
+            Err(Held::Denied(denial)) => {
+                let denial = self.explain(denial, &request);
+                Step::Done(if self.spares(&denial, &evaluation) {
+                    self.shadow(&denial, &request, ctx)
+                } else {
+                    self.deny(&denial, &request, ctx)
+                })
+            }
         }
-        let correlation = self.correlate(&scan, judgement.caller.as_ref(), around);
-        self.conclude(&scan, headers, judgement, &correlation, around)
     }
 
-    fn conclude(
+    /// The stages that decide. What they find out goes into `evaluation`, whatever the result.
+    fn evaluate<'r>(
         &mut self,
-        scan: &Scan<'_>,
+        scan: &Scan<'r>,
         headers: &Headers<'_>,
-        judgement: Judgement,
-        correlation: &CorrelationId,
-        around: &mut Surroundings<'_>,
-    ) -> Decision {
-        let verdict = judgement.ruling.verdict();
-        let route = judgement.route;
-        self.counters.count(
-            verdict,
-            route.and_then(|RouteId(id)| usize::try_from(id).ok()),
-        );
-        let access_fields = self.access_fields(verdict, &judgement, correlation);
-        let record = sampled(self.share(verdict), around.random)
-            .then(|| self.record(scan, headers, &judgement, correlation, around.now));
-        let response_header = self
-            .config
-            .correlation
-            .response_header
-            .then(|| (Rc::clone(&self.correlation_header), correlation.shared()));
-        if edits::spoofed(scan, judgement.caller.as_ref()) {
-            counters::add_one(Some(&mut self.counters.spoofed));
+        ctx: &mut RequestContext<'_>,
+        evaluation: &mut Evaluation<'r>,
+    ) -> Result<Permit, Held> {
+        if scan.spoofed && self.config.identity.on_spoof == OnSpoof::Reject {
+            return Err(Held::Denied(Reason::SpoofedHeader.into()));
         }
-        let hostile = edits::hostile(&self.names, scan);
-        // The ID itself is well-formed, and so sent as a rule: it is not looked at once more.
-        let malformed = !correlation.is_sent_as(scan.correlation)
-            && CorrelationId::is_malformed(scan.correlation);
-        if malformed || !hostile.is_empty() {
-            counters::add_one(Some(&mut self.counters.correlation_malformed));
+        if scan.token == SingleHeader::Multiple {
+            return Err(Held::Denied(Reason::ClaimsRepeated.into()));
         }
-        let outcome = match judgement.ruling {
-            Ruling::Pass { permit, .. } => {
-                let draft = Draft {
-                    names: &self.names,
-                    scan,
-                    caller: judgement.caller.as_ref(),
-                    forwards_token: self.config.claims.forward,
-                    token_dropped: judgement.token_dropped,
-                    correlation,
-                    hostile,
-                    path: judgement.new_path,
-                };
-                Outcome::Forward(Forward::new(permit, draft.edits()))
-            }
-            Ruling::Deny { ref refusal } => {
-                let mut logged_as = hostile;
-                edits::correlate(&mut logged_as, &self.names, scan, correlation);
-                let header = response_header.as_ref().map(|(name, _)| &**name);
-                let reply = self.reply(refusal, route, scan, correlation, header);
-                Outcome::Reply { reply, logged_as }
-            }
-            Ruling::Wait { issuer } => Outcome::Wait { issuer },
-        };
-        Decision {
-            outcome,
-            access_fields,
-            response_header,
-            record,
+        let location = self.config.rbac.locate(&target(scan)).map_err(|error| {
+            evaluation.route = error.route;
+            Held::Denied(error.denial)
+        })?;
+        evaluation.route = location.route;
+        let location = evaluation.location.insert(location);
+        if location.is_preflight {
+            return Ok(Permit::granted(Basis::Preflight));
         }
+        let credentials = self.authenticate(scan, location, ctx);
+        let principal = &mut evaluation.principal;
+        self.authorize(location, &credentials, headers, ctx, principal)
     }
 
-    #[cold]
-    fn reply(
-        &self,
-        refusal: &Denial,
-        route: Option<RouteId>,
-        scan: &Scan<'_>,
-        correlation: &CorrelationId,
-        correlation_header: Option<&str>,
-    ) -> Box<Reply> {
-        let route = route.and_then(|id| self.config.rbac.routes.get(id));
-        let reply = Reply::new(
-            &Denied {
-                reason: refusal.reason,
-                status: route.map(|route| route.status(refusal.reason)),
-                route: route.map(|route| route.name.as_str()),
-                correlation_id: correlation.as_str(),
-                correlation_header,
-                step_up: refusal.step_up.as_ref(),
-                grpc: scan.grpc,
-            },
-            &self.config.responses,
-        );
-        Box::new(reply)
+    /// Counts a request whose decision was carried out.
+    pub fn count(&mut self, verdict: Verdict, route: Option<RouteId>) {
+        self.counters.count(verdict, route);
     }
 
-    /// The signed ID wins, then an accepted header's, then a new one.
-    fn correlate(
-        &mut self,
-        scan: &Scan<'_>,
-        caller: Option<&Caller>,
-        around: &mut Surroundings<'_>,
-    ) -> CorrelationId {
-        if let Some(signed) = caller.and_then(Caller::signed_id) {
-            if scan.correlation.once().is_some() && !signed.is_sent_as(scan.correlation) {
-                counters::add_one(Some(&mut self.counters.correlation_overwritten));
-            }
-            return signed.clone();
-        }
-        let settings = &self.config.correlation;
-        let accepted = settings.accept.iter().enumerate();
-        let sent = accepted.map(|(index, name)| {
-            let is_own = bytes::equal(name.as_bytes(), settings.header.as_bytes());
-            if is_own {
-                scan.correlation
-            } else {
-                scan.other_id(index)
-            }
-        });
-        CorrelationId::from_headers(sent)
-            .unwrap_or_else(|| CorrelationId::generate(around.now, (around.random)()))
+    /// The counters; what is counted from now on can be added to them.
+    pub(crate) fn counters(&mut self) -> &mut Counters {
+        &mut self.counters
     }
 
-    fn route_name(&self, id: Option<RouteId>) -> Option<&str> {
-        Some(self.config.rbac.routes.get(id?)?.name.as_str())
-    }
-
-    fn verdict_text(&self, verdict: Verdict, route: Option<RouteId>) -> Rc<str> {
-        let index = route.and_then(|RouteId(id)| usize::try_from(id).ok());
-        match index.and_then(|index| self.allowed.get(index)) {
-            Some(allowed) if verdict == Verdict::Allow => Rc::clone(allowed),
-            _ => verdict.text(self.route_name(route)).into(),
-        }
-    }
-
-    fn access_fields(
-        &self,
-        verdict: Verdict,
-        judgement: &Judgement,
-        correlation: &CorrelationId,
-    ) -> AccessFields {
-        let fields = self.config.log.access_fields.iter();
-        fields
-            .filter_map(|field| {
-                let value = self.access_field(*field, verdict, judgement, correlation)?;
-                Some((*field, value))
-            })
-            .collect()
-    }
-
-    fn access_field(
-        &self,
-        field: AccessField,
-        verdict: Verdict,
-        judgement: &Judgement,
-        correlation: &CorrelationId,
-    ) -> Option<Rc<str>> {
-        let caller = judgement.caller.as_ref();
-        let verified = caller.map(|caller| &caller.verified);
-        let text = match field {
-            AccessField::CorrelationId => return Some(correlation.shared()),
-            AccessField::Verdict => return Some(self.verdict_text(verdict, judgement.route)),
-            AccessField::CorrelationSource => return Some(correlation.source().as_str().into()),
-            AccessField::Reason => return Some(verdict.reason()?.code().into()),
-            AccessField::Route => self.route_name(judgement.route),
-            AccessField::Issuer => verified.map(Verified::issuer_name),
-            AccessField::Kid => verified.and_then(Verified::kid),
-            AccessField::Subject => caller.and_then(Caller::subject),
-        };
-        Some(plain(text?).into())
-    }
-
-    /// The share of requests that get a record.
-    fn share(&self, verdict: Verdict) -> f64 {
-        match verdict {
-            Verdict::Allow => self.config.log.allow,
-            Verdict::Deny(_) => self.config.log.deny,
-            Verdict::Shadow(_) => self.config.log.shadow,
-        }
-    }
-
-    #[cold]
-    fn record(
-        &self,
-        scan: &Scan<'_>,
-        headers: &Headers<'_>,
-        judgement: &Judgement,
-        correlation: &CorrelationId,
-        time: u64,
-    ) -> String {
-        let caller = judgement.caller.as_ref();
-        let verified = caller.map(|caller| &caller.verified);
-        let record = Record {
-            time,
-            verdict: judgement.ruling.verdict(),
-            route: self.route_name(judgement.route),
-            explanation: judgement.ruling.explanation(),
-            correlation_id: correlation.as_str(),
-            correlation_source: correlation.source(),
-            request_id: headers.first("x-request-id"),
-            traceparent: headers.first("traceparent"),
-            method: scan.method,
-            host: scan.authority,
-            path: scan.path,
-            issuer: verified.map(Verified::issuer_name),
-            kid: verified.and_then(Verified::kid),
-            subject: caller.and_then(Caller::subject),
-        };
-        record.to_line()
+    /// The names of request trailers that must not reach the upstream, and whether the request must be
+    /// rejected because of them.
+    pub(crate) fn reserved_trailers<'a>(&self, trailers: &Headers<'a>) -> (Vec<&'a [u8]>, bool) {
+        let names = self.index.reserved_trailers(trailers);
+        let rejects = !names.is_empty() && self.config.identity.on_spoof == OnSpoof::Reject;
+        (names, rejects)
     }
 }
 
-/// A text that access logs may print raw: what is not printable ASCII, and what could end a field of
-/// a text log, becomes `_`.
-fn plain(text: &str) -> String {
-    text.chars()
-        .take(256)
-        .map(|letter| match letter {
-            '"' | '\\' => '_',
-            letter if letter.is_ascii_graphic() => letter,
-            _ => '_',
-        })
-        .collect()
+impl RequestContext<'_> {
+    /// Seconds since 1970.
+    fn seconds(&self) -> u64 {
+        self.now_ms.checked_div(1_000).unwrap_or_default()
+    }
 }
 
-/// Whether one of a share of requests is chosen.
-fn sampled(share: f64, random: &mut dyn FnMut() -> [u8; 10]) -> bool {
-    if share >= 1.0 {
-        return true;
+fn target<'r>(scan: &Scan<'r>) -> Target<'r> {
+    Target {
+        method: scan.method,
+        authority: scan.authority,
+        path: scan.path,
+        has_origin: scan.origin,
+        preflight_method: scan.preflight_method,
     }
-    if share <= 0.0 {
-        return false;
-    }
-    let [a, b, c, d, ..] = random();
-    f64::from(u32::from_le_bytes([a, b, c, d])) < share * f64::from(u32::MAX)
 }
 
 #[cfg(test)]

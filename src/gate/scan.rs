@@ -1,26 +1,28 @@
-//! One look at every request header: what the pipeline needs, and what it must take away.
+//! One pass over the request headers: what the pipeline needs to know, and what must be removed.
 
 use crate::bytes;
 use crate::config::Config;
-use crate::headers::{Headers, Sent};
+use crate::headers::{Headers, SingleHeader};
 
-/// Which of the request's headers mean something, by name. Names are looked up as a careless backend
-/// would read them: without regard to case, and with `_` the same as `-` (RFC 3875 §4.1.18 folds
-/// both into one).
+/// The names of the headers that the filter reads, sets or removes.
+///
+/// Reserved names are compared as a careless backend would: without regard to case, and with all
+/// characters that are no letters or digits being the same. CGI (RFC 3875 §4.1.18) and many frameworks
+/// turn `x-auth-subject`, `x_auth_subject` and `x.auth.subject` into one variable.
 #[derive(Debug)]
 pub(crate) struct HeaderIndex {
-    /// By the name's length, so that most headers cost one look at an empty list.
-    by_length: Vec<Vec<Known>>,
+    /// Indexed by the length of the name, so that most headers cost one access to an empty list.
+    by_length: Vec<Vec<KnownName>>,
 }
 
-/// A name that means something.
+/// A name and its role.
 #[derive(Debug)]
-struct Known {
+struct KnownName {
     name: Box<[u8]>,
     role: Role,
 }
 
-/// What a header is to the filter.
+/// What the filter does with a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     Token,
@@ -36,9 +38,10 @@ enum Role {
     ContentType,
     Origin,
     PreflightMethod,
+    Connection,
 }
 
-/// What the headers of one request say.
+/// The headers of one request that matter to the filter.
 #[derive(Debug)]
 pub(crate) struct Scan<'a> {
     /// `:method`
@@ -48,19 +51,19 @@ pub(crate) struct Scan<'a> {
     /// `:authority`
     pub authority: &'a [u8],
     /// The token's header.
-    pub token: Sent<'a>,
+    pub token: SingleHeader<'a>,
     /// The correlation header.
-    pub correlation: Sent<'a>,
+    pub correlation: SingleHeader<'a>,
     /// Other headers that correlation IDs are accepted from, by their index in the config.
-    pub other_ids: Vec<(usize, Sent<'a>)>,
+    pub other_ids: Vec<(usize, SingleHeader<'a>)>,
     /// Identity headers that the request brought, by their index in the config.
     pub identity: Vec<(usize, &'a [u8])>,
-    /// Names to take away whatever the decision is: aliases of reserved headers, and the config's
+    /// Names to remove whatever the decision is: aliases of reserved headers, and the config's
     /// `identity.strip`.
     pub strip: Vec<&'a [u8]>,
     /// Whether the request brought a reserved identity header, in any spelling.
     pub spoofed: bool,
-    /// Whether it brought one in a spelling that only a careless backend takes for it.
+    /// Whether it brought one under an alias.
     pub aliased: bool,
     /// Whether `content-type` is gRPC's.
     pub grpc: bool,
@@ -68,6 +71,8 @@ pub(crate) struct Scan<'a> {
     pub origin: bool,
     /// `access-control-request-method`
     pub preflight_method: Option<&'a [u8]>,
+    /// `connection`, which Envoy leaves in place for upgrades only.
+    pub connection: SingleHeader<'a>,
 }
 
 impl HeaderIndex {
@@ -83,6 +88,7 @@ impl HeaderIndex {
             ("content-type", Role::ContentType),
             ("origin", Role::Origin),
             ("access-control-request-method", Role::PreflightMethod),
+            ("connection", Role::Connection),
         ] {
             index.add(name, role);
         }
@@ -108,21 +114,21 @@ impl HeaderIndex {
                 .resize_with(name.len().saturating_add(1), Vec::new);
         }
         if let Some(bucket) = self.by_length.get_mut(name.len()) {
-            bucket.push(Known {
+            bucket.push(KnownName {
                 name: name.as_bytes().into(),
                 role,
             });
         }
     }
 
-    /// Looks at every header once.
+    /// Reads every header once.
     pub(crate) fn scan<'a>(&self, headers: &Headers<'a>) -> Scan<'a> {
         let mut scan = Scan {
             method: b"",
             path: b"",
             authority: b"",
-            token: Sent::Absent,
-            correlation: Sent::Absent,
+            token: SingleHeader::Missing,
+            correlation: SingleHeader::Missing,
             other_ids: Vec::new(),
             identity: Vec::new(),
             strip: Vec::new(),
@@ -131,6 +137,7 @@ impl HeaderIndex {
             grpc: false,
             origin: false,
             preflight_method: None,
+            connection: SingleHeader::Missing,
         };
         for (name, value) in headers.iter() {
             let Some(bucket) = self.by_length.get(name.len()) else {
@@ -138,17 +145,54 @@ impl HeaderIndex {
             };
             for known in bucket {
                 let exact = bytes::equal(name, &known.name);
-                if exact || known.is_meant_by(name) {
+                if exact || known.is_alias(name) {
                     scan.note(known.role, exact, name, value);
                 }
             }
         }
         scan
     }
+
+    /// The names of trailers that only this filter may set, or that no backend may see.
+    pub(super) fn reserved_trailers<'a>(&self, trailers: &Headers<'a>) -> Vec<&'a [u8]> {
+        let is_reserved = |name: &[u8]| {
+            let bucket = self.by_length.get(name.len());
+            bucket.is_some_and(|bucket| {
+                let mut known = bucket.iter().filter(|known| known.role.is_reserved());
+                known.any(|known| known.is_alias(name))
+            })
+        };
+        let mut names: Vec<&[u8]> = Vec::new();
+        for (name, _) in trailers.iter() {
+            if is_reserved(name) && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+}
+
+impl Role {
+    fn is_reserved(self) -> bool {
+        match self {
+            Self::Token
+            | Self::Correlation
+            | Self::OtherId(_)
+            | Self::Identity(_)
+            | Self::Strip => true,
+            Self::Method
+            | Self::Path
+            | Self::Authority
+            | Self::ContentType
+            | Self::Origin
+            | Self::PreflightMethod
+            | Self::Connection => false,
+        }
+    }
 }
 
 impl<'a> Scan<'a> {
-    /// A header whose name means something; `exact` where it is spelt as the config or HTTP has it.
+    /// Notes a known header; `exact` if its name is spelled as in the config or in HTTP.
     fn note(&mut self, role: Role, exact: bool, name: &'a [u8], value: &'a [u8]) {
         match role {
             Role::Method if exact => self.method = value,
@@ -157,6 +201,7 @@ impl<'a> Scan<'a> {
             Role::ContentType if exact => self.grpc |= is_grpc(value),
             Role::Origin if exact => self.origin = true,
             Role::PreflightMethod if exact => self.preflight_method = Some(value),
+            Role::Connection if exact => self.connection.add(value),
             Role::Token if exact => self.token.add(value),
             Role::Correlation if exact => self.correlation.add(value),
             Role::OtherId(index) if exact => self.add_other_id(index, value),
@@ -176,6 +221,7 @@ impl<'a> Scan<'a> {
             | Role::ContentType
             | Role::Origin
             | Role::PreflightMethod
+            | Role::Connection
             | Role::OtherId(_) => {}
         }
     }
@@ -183,15 +229,15 @@ impl<'a> Scan<'a> {
     fn add_other_id(&mut self, index: usize, value: &'a [u8]) {
         match self.other_ids.iter_mut().find(|(known, _)| *known == index) {
             Some((_, sent)) => sent.add(value),
-            None => self.other_ids.push((index, Sent::Once(value))),
+            None => self.other_ids.push((index, SingleHeader::One(value))),
         }
     }
 
     /// An accepted correlation header other than the own one, by its index in the config.
-    pub(crate) fn other_id(&self, index: usize) -> Sent<'a> {
+    pub(crate) fn other_id(&self, index: usize) -> SingleHeader<'a> {
         let mut known = self.other_ids.iter();
         let found = known.find(|(known, _)| *known == index);
-        found.map_or(Sent::Absent, |(_, sent)| *sent)
+        found.map_or(SingleHeader::Missing, |(_, sent)| *sent)
     }
 
     fn strip(&mut self, name: &'a [u8]) {
@@ -201,18 +247,20 @@ impl<'a> Scan<'a> {
     }
 }
 
-impl Known {
-    /// Whether a careless backend would take a name of the same length for this one.
-    fn is_meant_by(&self, name: &[u8]) -> bool {
+impl KnownName {
+    /// Whether a backend could take a name of the same length for this one.
+    fn is_alias(&self, name: &[u8]) -> bool {
         let mut bytes = name.iter().zip(&self.name);
         bytes.all(|(byte, known)| fold(*byte) == fold(*known))
     }
 }
 
+/// Letters in lower case; every byte that is no letter or digit as `-`.
 fn fold(byte: u8) -> u8 {
-    match byte {
-        b'_' => b'-',
-        byte => byte.to_ascii_lowercase(),
+    if byte.is_ascii_alphanumeric() {
+        byte.to_ascii_lowercase()
+    } else {
+        b'-'
     }
 }
 

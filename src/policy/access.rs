@@ -1,7 +1,7 @@
-//! Who may pass a route: alternatives of which one suffices, and the check of a subject against
-//! them.
+//! Who may use a route: alternatives, one of which suffices, and the check of a request against them.
 
 mod check;
+mod explain;
 mod peers;
 
 use crate::claims::{ClaimPath, Claims};
@@ -102,51 +102,39 @@ pub enum AccessError {
     },
 }
 
-/// The request's headers, as the tests on them see them.
-pub trait HeaderSource {
-    /// Calls back with each value of the header, in order; never, if it is absent. The name is in
-    /// lower case.
-    fn each(&self, name: &str, visit: &mut dyn FnMut(&[u8]));
-}
-
-/// Everything that a check looks at.
+/// Everything that an access check looks at.
 #[derive(Clone, Copy)]
-pub(crate) struct Subject<'a> {
-    /// The verified claims, if there are any.
-    pub claims: Option<&'a Claims>,
-    /// How roles are found in them.
-    pub role_model: &'a RoleModel,
-    /// The roles in the claims, if they were resolved before by the same model; else they are now.
-    pub roles: Option<&'a RoleSet>,
-    /// The issuer whose key verified the claims.
-    pub issuer: Option<&'a str>,
+pub(crate) struct AccessRequest<'a> {
+    /// The principal's claims, if there is a principal.
+    pub(crate) claims: Option<&'a Claims>,
+    /// The roles in the claims.
+    pub(crate) roles: Option<&'a RoleSet>,
+    /// The issuer of the claims.
+    pub(crate) issuer: Option<&'a str>,
+    /// How roles are found in claims.
+    pub(crate) role_model: &'a RoleModel,
     /// The path's variables.
-    pub variables: Variables<'a>,
+    pub(crate) variables: Variables<'a>,
     /// The request's headers.
-    pub headers: &'a dyn HeaderSource,
+    pub(crate) headers: &'a Headers<'a>,
     /// The SPIFFE IDs (URI SANs) in the certificate of the mTLS peer; empty without one. An X.509
-    /// SVID has one only (X509-SVID §2); if there are more, each must pass on its own.
-    pub peers: &'a [&'a str],
+    /// SVID has exactly one (X509-SVID §2); if there are more, each must pass on its own.
+    pub(crate) peers: &'a [String],
     /// The time, in seconds since 1970.
-    pub now: u64,
+    pub(crate) now: u64,
 }
 
-/// Proof that a check held. Only [`check()`] makes one.
+/// What a passed check rests on. `P` is the principal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Grant {
-    alternative: usize,
-    means: Means,
-}
-
-/// What a grant rests on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Means {
-    /// On nothing: the route is public.
+pub(crate) enum Basis<P> {
+    /// The route is public.
     Public,
-    /// On the mTLS peer alone.
+    /// The mTLS peer alone.
     Peer,
-    /// On claims: it counts only if these were verified.
-    Claims,
+    /// The principal's claims.
+    Claims(P),
+    /// The request is a CORS preflight.
+    Preflight,
 }
 
 impl Access {
@@ -272,18 +260,6 @@ impl Conditions {
                 .map_err(|error| AccessError::When { index, error }),
             None => Ok(()),
         }
-    }
-}
-
-impl Grant {
-    /// The place of the alternative that held.
-    pub fn alternative(self) -> usize {
-        self.alternative
-    }
-
-    /// What it rests on.
-    pub fn means(self) -> Means {
-        self.means
     }
 }
 

@@ -9,7 +9,7 @@ mod step_up;
 
 use crate::claims::ClaimPath;
 
-pub(crate) use self::evaluate::{Outcome, evaluate, failing};
+pub(crate) use self::evaluate::{TestResult, evaluate, failing};
 pub(crate) use self::number::Number;
 pub(crate) use self::step_up::step_up;
 

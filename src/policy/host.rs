@@ -1,4 +1,4 @@
-//! The host of a request in its one canonical form, and patterns for it.
+//! The authority of a request in its canonical form, and the patterns for hosts in the config.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,21 +6,35 @@ use std::net::Ipv6Addr;
 
 use crate::bytes::ByteSet;
 
-/// A host without port and trailing dot, in lower case; an IPv6 address in brackets and in the form
-/// of RFC 5952. Borrowed where the request already spells it so.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct CanonicalHost<'r>(Cow<'r, [u8]>);
+/// The value of `:authority`: a host and perhaps a port.
+///
+/// The host is in lower case and without a trailing dot; an IPv6 address is in brackets and in the
+/// form of RFC 5952. It is borrowed where the request already spells it so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authority<'r> {
+    host: Cow<'r, [u8]>,
+    port: Option<u16>,
+}
 
-/// The hosts that a route is for.
+/// A host, or all hosts below a domain, with or without a port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum HostPattern {
-    /// One host, canonical.
+pub struct HostPattern {
+    /// The host that must match.
+    pub(crate) name: HostName,
+    /// The port that the request must name; `None`: the port does not matter.
+    pub(crate) port: Option<u16>,
+}
+
+/// The host part of a pattern, canonical.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum HostName {
+    /// One host.
     Exact(Box<str>),
     /// `*.example.com`: one or more labels before this suffix, which is kept without `*.`.
     Below(Box<str>),
 }
 
-/// Why an `:authority` is no host.
+/// Why an `:authority` is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
     /// Nothing before the port.
@@ -30,33 +44,30 @@ pub enum HostError {
     #[error("the host is longer than 253 bytes")]
     TooLong,
     /// Not digits up to 65535 behind the colon.
-    #[error("the port is none")]
+    #[error("the port is not a number up to 65535")]
     Port,
     /// An empty label, as in `a..b`.
     #[error("the host has an empty label")]
     EmptyLabel,
     /// A byte that is no letter, digit, `-`, `_` or `.`.
-    #[error("the host holds a character that no host has")]
+    #[error("the host has a character other than letters, digits, '-', '_' and '.'")]
     Character,
-    /// `[…]` that holds no IPv6 address.
-    #[error("the brackets hold no IPv6 address")]
+    /// `[…]` without a valid IPv6 address.
+    #[error("the brackets do not hold an IPv6 address")]
     Ipv6,
 }
 
-/// Why a text is no pattern for hosts.
+/// Why a text is not a valid host pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HostPatternError {
     /// A lone `*`.
-    #[error("\"*\" is no host pattern: leave `hosts` out to mean every host")]
+    #[error("\"*\" is not a host pattern: leave `hosts` out to match every host")]
     Everything,
     /// A `*` that is not the whole first label.
     #[error("{0:?}: '*' may only be the whole first label, as in *.example.com")]
     Wildcard(String),
-    /// A port.
-    #[error("{0:?} has a port: hosts are compared without it, leave it out")]
-    Port(String),
     /// Not a host.
-    #[error("{text:?} is no host: {error}; write a name such as shop.example.com")]
+    #[error("{text:?} is not a valid host: {error}; write a name such as shop.example.com")]
     Host {
         /// The text.
         text: String,
@@ -65,7 +76,7 @@ pub enum HostPatternError {
     },
 }
 
-impl<'r> CanonicalHost<'r> {
+impl<'r> Authority<'r> {
     /// Reads the value of `:authority` (RFC 3986 §3.2, without user information).
     ///
     /// # Errors
@@ -92,9 +103,7 @@ impl<'r> CanonicalHost<'r> {
             }
         }
         let (name, port) = authority.split_at_checked(end).unwrap_or_default();
-        if let Some(port) = port.strip_prefix(b":") {
-            check_port(port)?;
-        }
+        let port = port.strip_prefix(b":").map(parse_port).transpose()?;
         let name = name.strip_suffix(b".").unwrap_or(name);
         if name.is_empty() {
             return Err(HostError::Empty);
@@ -102,30 +111,48 @@ impl<'r> CanonicalHost<'r> {
         if name.len() > MAX_LENGTH {
             return Err(HostError::TooLong);
         }
-        Ok(Self(if upper {
+        let host = if upper {
             Cow::Owned(name.to_ascii_lowercase())
         } else {
             Cow::Borrowed(name)
-        }))
+        };
+        Ok(Self { host, port })
     }
 
-    /// The canonical text, all of it ASCII.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+    /// The canonical host, without the port; all of it ASCII.
+    pub fn host(&self) -> &[u8] {
+        &self.host
     }
 
-    fn into_text(self) -> Box<str> {
-        let text = String::from_utf8(self.0.into_owned());
-        text.unwrap_or_default().into_boxed_str()
+    /// The port, if the request names one.
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// The canonical authority, with the port if `with_port` and if there is one.
+    pub(crate) fn to_bytes(&self, with_port: bool) -> Cow<'_, [u8]> {
+        match self.port {
+            Some(port) if with_port => Cow::Owned(host_and_port(&self.host, port)),
+            _ => Cow::Borrowed(&*self.host),
+        }
     }
 }
 
+/// `host:port`
+pub(crate) fn host_and_port(host: &[u8], port: u16) -> Vec<u8> {
+    let mut text = host.to_vec();
+    text.push(b':');
+    text.extend_from_slice(port.to_string().as_bytes());
+    text
+}
+
 impl HostPattern {
-    /// Parses `shop.example.com`, `*.example.com` or `[2001:db8::1]`.
+    /// Parses `shop.example.com`, `*.example.com`, `[2001:db8::1]`, each with or without a port as in
+    /// `shop.example.com:8443`.
     ///
     /// # Errors
     /// A [`HostPatternError`] with the text.
-    pub fn parse(text: &str) -> Result<Self, HostPatternError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, HostPatternError> {
         if text == "*" {
             return Err(HostPatternError::Everything);
         }
@@ -136,10 +163,6 @@ impl HostPattern {
         if host.contains('*') {
             return Err(HostPatternError::Wildcard(text.to_owned()));
         }
-        let after_brackets = host.rsplit_once(']').map_or(host, |(_, rest)| rest);
-        if after_brackets.contains(':') {
-            return Err(HostPatternError::Port(text.to_owned()));
-        }
         let invalid = |error| HostPatternError::Host {
             text: text.to_owned(),
             error,
@@ -147,33 +170,29 @@ impl HostPattern {
         if below && host.starts_with('[') {
             return Err(invalid(HostError::Ipv6));
         }
-        let canonical = CanonicalHost::parse(host.as_bytes()).map_err(invalid)?;
-        let canonical = canonical.into_text();
-        Ok(if below {
-            Self::Below(canonical)
+        let authority = Authority::parse(host.as_bytes()).map_err(invalid)?;
+        let port = authority.port;
+        // `Authority` lets ASCII pass only.
+        let name = String::from_utf8(authority.host.into_owned()).unwrap_or_default();
+        let name = name.into_boxed_str();
+        let name = if below {
+            HostName::Below(name)
         } else {
-            Self::Exact(canonical)
-        })
-    }
-
-    /// Whether it covers a host.
-    pub fn covers(&self, host: &CanonicalHost<'_>) -> bool {
-        let host = host.as_bytes();
-        match self {
-            Self::Exact(exact) => host == exact.as_bytes(),
-            Self::Below(suffix) => host
-                .strip_suffix(suffix.as_bytes())
-                .and_then(|labels| labels.strip_suffix(b"."))
-                .is_some_and(|labels| !labels.is_empty()),
-        }
+            HostName::Exact(name)
+        };
+        Ok(Self { name, port })
     }
 }
 
 impl fmt::Display for HostPattern {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exact(host) => formatter.write_str(host),
-            Self::Below(suffix) => write!(formatter, "*.{suffix}"),
+        match &self.name {
+            HostName::Exact(host) => formatter.write_str(host)?,
+            HostName::Below(suffix) => write!(formatter, "*.{suffix}")?,
+        }
+        match self.port {
+            Some(port) => write!(formatter, ":{port}"),
+            None => Ok(()),
         }
     }
 }
@@ -184,32 +203,33 @@ static LABEL: ByteSet = ByteSet::alphanumeric_and(b"-_");
 /// RFC 1035 §2.3.4, without the root's dot.
 const MAX_LENGTH: usize = 253;
 
-fn check_port(port: &[u8]) -> Result<(), HostError> {
-    // `parse` alone would take a leading plus sign.
-    let digits = port.iter().all(u8::is_ascii_digit);
+fn parse_port(port: &[u8]) -> Result<u16, HostError> {
+    // `u16::from_str` alone would accept a leading plus sign.
+    let is_digits = port.iter().all(u8::is_ascii_digit);
     let port = std::str::from_utf8(port).map_err(|_| HostError::Port)?;
-    if !digits || port.parse::<u16>().is_err() {
-        return Err(HostError::Port);
-    }
-    Ok(())
+    port.parse()
+        .ok()
+        .filter(|_| is_digits)
+        .ok_or(HostError::Port)
 }
 
 #[cold]
-fn ipv6(authority: &[u8]) -> Result<CanonicalHost<'_>, HostError> {
+fn ipv6(authority: &[u8]) -> Result<Authority<'_>, HostError> {
     let text = std::str::from_utf8(authority).map_err(|_| HostError::Character)?;
     let bracketed = text.strip_prefix('[').ok_or(HostError::Ipv6)?;
     let (address, rest) = bracketed.split_once(']').ok_or(HostError::Ipv6)?;
-    match rest.strip_prefix(':') {
-        Some(port) => check_port(port.as_bytes())?,
-        None if rest.is_empty() => {}
+    let port = match rest.strip_prefix(':') {
+        Some(port) => Some(parse_port(port.as_bytes())?),
+        None if rest.is_empty() => None,
         None => return Err(HostError::Character),
-    }
+    };
     let address: Ipv6Addr = address.parse().map_err(|_| HostError::Ipv6)?;
     let canonical = format!("[{address}]");
-    Ok(CanonicalHost(match text.strip_suffix(rest) {
+    let host = match text.strip_suffix(rest) {
         Some(same) if same == canonical => Cow::Borrowed(same.as_bytes()),
         _ => Cow::Owned(canonical.into_bytes()),
-    }))
+    };
+    Ok(Authority { host, port })
 }
 
 #[cfg(test)]
@@ -219,7 +239,8 @@ mod tests {
     use super::*;
 
     fn canonical(text: &str) -> Result<String, HostError> {
-        CanonicalHost::parse(text.as_bytes()).map(|host| host.into_text().into_string())
+        let authority = Authority::parse(text.as_bytes())?;
+        Ok(String::from_utf8(authority.host().to_vec()).unwrap())
     }
 
     #[test]
@@ -250,13 +271,13 @@ mod tests {
     #[test]
     fn nothing_is_copied_from_a_canonical_host() {
         for text in ["a.example", "a.example:80", "[::1]", "[::1]:80", "10.0.0.1"] {
-            let host = CanonicalHost::parse(text.as_bytes()).unwrap();
-            assert!(matches!(host.0, Cow::Borrowed(_)), "{text}");
+            let authority = Authority::parse(text.as_bytes()).unwrap();
+            assert!(matches!(authority.host, Cow::Borrowed(_)), "{text}");
         }
     }
 
     #[test]
-    fn what_is_no_host_is_refused() {
+    fn invalid_hosts_are_refused() {
         for (text, error) in [
             ("", HostError::Empty),
             (":80", HostError::Empty),
@@ -280,27 +301,11 @@ mod tests {
             assert_eq!(canonical(text), Err(error), "{text}");
         }
         assert_eq!(canonical(&"a".repeat(254)), Err(HostError::TooLong));
-        assert_eq!(CanonicalHost::parse(b"a\xff"), Err(HostError::Character));
+        assert_eq!(Authority::parse(b"a\xff"), Err(HostError::Character));
     }
 
     #[test]
-    fn a_wildcard_covers_one_or_more_labels_and_not_its_suffix() {
-        let pattern = HostPattern::parse("*.Example.com.").unwrap();
-        assert_eq!(pattern.to_string(), "*.example.com");
-        for (host, covered) in [
-            ("a.example.com", true),
-            ("a.b.example.com", true),
-            ("example.com", false),
-            ("xexample.com", false),
-            ("example.com.evil", false),
-        ] {
-            let canonical = CanonicalHost::parse(host.as_bytes()).unwrap();
-            assert_eq!(pattern.covers(&canonical), covered, "{host}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_pattern_is_refused() {
+    fn invalid_patterns_are_refused() {
         assert_eq!(HostPattern::parse("*"), Err(HostPatternError::Everything));
         for text in ["*x", "*example.com", "a.*.b", "a.*", "*.*", "*.*.a"] {
             assert_eq!(
@@ -308,13 +313,7 @@ mod tests {
                 Err(HostPatternError::Wildcard(text.to_owned()))
             );
         }
-        for text in ["a:80", "[::1]:80", "*.a:80"] {
-            assert_eq!(
-                HostPattern::parse(text),
-                Err(HostPatternError::Port(text.to_owned()))
-            );
-        }
-        for text in ["", "*.", "*.[::1]", "a..b", "a/b"] {
+        for text in ["", "*.", "*.[::1]", "a..b", "a/b", "a:x", "a:", "a:99999"] {
             assert!(matches!(
                 HostPattern::parse(text),
                 Err(HostPatternError::Host { .. })
@@ -322,12 +321,30 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_port_is_kept_as_a_number() {
+        for (text, port, canonical) in [
+            ("Shop.example.com.:08443", Some(8443), "shop.example.com:8443"),
+            ("[2001:db8:0::1]:443", Some(443), "[2001:db8::1]:443"),
+            ("shop.example.com", None, "shop.example.com"),
+        ] {
+            let authority = Authority::parse(text.as_bytes()).unwrap();
+            assert_eq!(authority.port(), port, "{text}");
+            assert_eq!(*authority.to_bytes(true), *canonical.as_bytes(), "{text}");
+            let host = canonical.rsplit_once(":").filter(|_| port.is_some());
+            let host = host.map_or(canonical, |(host, _)| host);
+            assert_eq!(*authority.to_bytes(false), *host.as_bytes(), "{text}");
+        }
+        let pattern = HostPattern::parse("*.Example.com.:8443").unwrap();
+        assert_eq!(pattern.to_string(), "*.example.com:8443");
+    }
+
     proptest! {
         #[test]
-        fn canonical_twice_is_canonical_once(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
-            if let Ok(host) = CanonicalHost::parse(&bytes) {
-                let again = CanonicalHost::parse(host.as_bytes());
-                prop_assert_eq!(again.as_ref(), Ok(&host));
+        fn canonical_form_is_stable(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+            if let Ok(authority) = Authority::parse(&bytes) {
+                let canonical = authority.to_bytes(true);
+                prop_assert_eq!(Authority::parse(&canonical), Ok(authority.clone()));
             }
         }
     }

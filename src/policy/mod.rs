@@ -1,19 +1,19 @@
-//! Path, routes, access tests, the decision.
+//! Who may do what: hosts, paths and routes, roles, conditions, and the check against them.
 //!
-//! A request's host and path are read into [`host::CanonicalHost`] and [`path::CanonicalPath`],
-//! [`table::RouteTable::find`] names the one route that decides, and [`access::check`] says whether
-//! its [`access::Access`] lets the [`access::Subject`] through, or why not.
+//! [`Policy::locate`](authorize::Policy::locate) finds the one route that decides a request, and
+//! [`Policy::authorize`](authorize::Policy::authorize) checks whether that route's access lets the
+//! request's principal through, or why not.
 
 pub(crate) mod access;
+pub(crate) mod authorize;
 pub(crate) mod condition;
-pub(crate) mod decision;
-pub(crate) mod explanation;
 mod hash;
 pub(crate) mod host;
+pub(crate) mod locate;
 pub(crate) mod path;
 pub(crate) mod pattern;
 pub(crate) mod peer;
-pub(crate) mod permit;
+pub(crate) mod principal;
 pub(crate) mod roles;
 pub(crate) mod route;
 pub(crate) mod table;

@@ -1,19 +1,21 @@
 //! A request's path in the one form that is matched, and the ambiguity classes found in it.
 //!
 //! Every percent triplet is decoded exactly once, inside its segment; separators never come from
-//! decoding. The path that goes upstream is the one that was sent, except where dot or empty
-//! segments are normalized.
+//! decoding. In the path that goes upstream dot and empty segments are resolved and the triplets of
+//! unreserved characters are decoded, so that Envoy's routes and the backends see the path that was
+//! judged.
 
 mod decode;
-mod readings;
+mod interpretations;
 mod rules;
 
 use std::borrow::Cow;
 
 use crate::bytes::ByteSet;
 
+use self::decode::decode_unreserved;
 pub(crate) use self::decode::{decode_segment, inspect, is_dots};
-pub(crate) use self::readings::readings;
+pub(crate) use self::interpretations::interpretations;
 pub(crate) use self::rules::{
     Ambiguity, AmbiguitySet, PathRuleOverrides, PathRules, Resolve, Retain, TrailingSlash,
 };
@@ -26,11 +28,11 @@ pub struct CanonicalPath<'r> {
     segments: SegmentText<'r>,
     classes: AmbiguitySet,
     hidden: AmbiguitySet,
-    /// `:path` with its query, resolved; where that differs from what was sent.
+    /// `:path` with its query as it goes upstream, if that differs from what was sent.
     normalized: Option<Vec<u8>>,
 }
 
-/// Why a `:path` is none. Always 400 `request_malformed`.
+/// Why a `:path` is not valid. Always 400 `request_malformed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
     /// Empty, `*`, or in absolute form: it does not start with a slash.
@@ -96,7 +98,7 @@ impl<'r> CanonicalPath<'r> {
         }
         let (path, query) = inner.split_at_checked(end).unwrap_or((inner, b""));
         if !plain {
-            return Self::parse_odd(path, query);
+            return Self::parse_special(path, query);
         }
         Ok(Self {
             segments: SegmentText {
@@ -115,16 +117,17 @@ impl<'r> CanonicalPath<'r> {
         self.classes
     }
 
-    /// The first class for which the rules refuse the path. Dot segments that another reading would
-    /// find inside a segment (`..%2f`, `..;x`, `%252e%252e`) cannot be resolved here and are refused
-    /// by all rules.
+    /// The first class for which the rules refuse the path. Dot segments that a backend could find
+    /// inside a segment (`..%2f`, `..;x`, `%252e%252e`) cannot be resolved here and are refused by all
+    /// rules.
     pub fn refused_by(&self, rules: &PathRules) -> Option<Ambiguity> {
         self.classes
             .iter()
             .find(|class| self.hidden.contains(*class) || rules.rejects(*class))
     }
 
-    /// What `:path` must become, query included, where dot or empty segments were resolved.
+    /// What `:path` must become, query included, so that it goes on as it was judged; `None` if it can
+    /// stay as it was sent.
     pub fn normalized(&self) -> Option<&[u8]> {
         self.normalized.as_deref()
     }
@@ -139,7 +142,7 @@ impl<'r> CanonicalPath<'r> {
         })
     }
 
-    /// Whether the path, resolved, ends in a slash. The root does not.
+    /// Whether the resolved path ends in a slash. That of the root does not count.
     pub fn trailing_slash(&self) -> bool {
         self.segments.trailing_slash
     }
@@ -148,15 +151,14 @@ impl<'r> CanonicalPath<'r> {
         &self.segments
     }
 
-    /// The slower way, for paths with a percent sign or anything that may be ambiguous.
+    /// Parses a path with a percent sign or anything else that programs may read differently.
     #[cold]
-    fn parse_odd(path: &[u8], query: &[u8]) -> Result<Self, PathError> {
+    fn parse_special(path: &[u8], query: &[u8]) -> Result<Self, PathError> {
         let mut classes = AmbiguitySet::EMPTY;
         let mut hidden = AmbiguitySet::EMPTY;
         let mut decoded: Vec<u8> = Vec::with_capacity(path.len());
         let mut kept: Vec<Kept<'_>> = Vec::new();
         let mut trailing_slash = false;
-        let mut resolved = false;
         let mut raw_segments = path.split(|byte| *byte == b'/').peekable();
         while let Some(raw) = raw_segments.next() {
             let last = raw_segments.peek().is_none();
@@ -165,7 +167,6 @@ impl<'r> CanonicalPath<'r> {
                     trailing_slash = true;
                 } else {
                     classes.insert(Ambiguity::EmptySegments);
-                    resolved = true;
                 }
                 continue;
             }
@@ -174,7 +175,6 @@ impl<'r> CanonicalPath<'r> {
             let segment = decoded.get(start..).unwrap_or_default();
             if is_dots(segment) {
                 classes.insert(Ambiguity::DotSegments);
-                resolved = true;
                 let parent = segment == b"..";
                 decoded.truncate(start);
                 if parent {
@@ -195,6 +195,8 @@ impl<'r> CanonicalPath<'r> {
         }
         decoded.pop();
         trailing_slash &= !kept.is_empty();
+        let normal = join(&kept, trailing_slash, query);
+        let sent = [b"/", path, query].concat();
         Ok(Self {
             segments: SegmentText {
                 text: Cow::Owned(decoded),
@@ -203,7 +205,7 @@ impl<'r> CanonicalPath<'r> {
             },
             classes,
             hidden,
-            normalized: resolved.then(|| join(&kept, trailing_slash, query)),
+            normalized: (normal != sent).then_some(normal),
         })
     }
 }
@@ -231,14 +233,14 @@ impl SegmentText<'_> {
     }
 }
 
-/// A segment that is left after dots and empty segments were resolved.
+/// A segment that remains after dot and empty segments were resolved.
 struct Kept<'p> {
     raw: &'p [u8],
     /// Where its decoded form starts.
     start: usize,
 }
 
-/// What a path may hold anywhere without a second look.
+/// Characters that mean the same everywhere in a path, to every program.
 static ORDINARY: ByteSet = ByteSet::alphanumeric_and(b"-_~!$&'()*+,=:@");
 
 /// Between decoded segments: no segment can hold it, as control bytes are refused.
@@ -248,7 +250,7 @@ fn join(kept: &[Kept<'_>], trailing_slash: bool, query: &[u8]) -> Vec<u8> {
     let mut path = Vec::new();
     for segment in kept {
         path.push(b'/');
-        path.extend_from_slice(segment.raw);
+        decode_unreserved(segment.raw, &mut path);
     }
     if trailing_slash || kept.is_empty() {
         path.push(b'/');

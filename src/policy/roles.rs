@@ -150,7 +150,13 @@ impl RoleModel {
         RoleSet(set.into())
     }
 
-    /// The roles as they stand in the claims, for explanations.
+    /// Whether this claim holds the roles as one string, separated by commas.
+    pub(crate) fn splits_at_commas(&self, claim: &ClaimPath) -> bool {
+        let source = self.source.as_ref();
+        source.is_some_and(|it| it.format == RoleFormat::Comma && it.claim == *claim)
+    }
+
+    /// The names of the roles in the claims.
     pub fn names_in<'c>(&self, claims: &'c Claims) -> impl Iterator<Item = &'c str> + use<'c> {
         let source = self.source.as_ref();
         let value = source.and_then(|source| claims.at(&source.claim));

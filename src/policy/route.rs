@@ -11,6 +11,13 @@ use super::pattern::PathPattern;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RouteId(pub u32);
 
+impl RouteId {
+    /// The index of the route in the config.
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// One route. A request matches it if host, path and method all do.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {

@@ -11,11 +11,13 @@ mod trie;
 mod variables;
 
 pub(crate) use self::problem::RouteProblem;
+pub(crate) use self::trie::Match;
 pub(crate) use self::variables::Variables;
 
 use self::trie::{Trie, Wanted};
-use super::host::CanonicalHost;
-use super::path::{Ambiguity, CanonicalPath, PathRules, readings};
+use super::host::Authority;
+use super::path::{Ambiguity, CanonicalPath, PathRules, SegmentText, interpretations};
+use super::pattern::Segment;
 use super::route::{Route, RouteId};
 
 /// The compiled routes.
@@ -26,29 +28,13 @@ pub struct RouteTable {
     trie: Trie,
 }
 
-/// The route that decides a request.
-#[derive(Debug, Clone, Copy)]
-pub struct Match<'a> {
-    /// Its place.
-    pub id: RouteId,
-    /// The route.
-    pub route: &'a Route,
-    path: &'a CanonicalPath<'a>,
-}
-
-/// Why no route decides a request.
+/// A path that can be read in more than one way, and must not be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unmatched {
-    /// No route matches. If requests pass without one, [`CanonicalPath::normalized`] must be written
-    /// back all the same.
-    NoRoute,
-    /// The path may be read in another way, and the rules refuse it for that.
-    Ambiguous {
-        /// Its class.
-        class: Ambiguity,
-        /// The route that would have decided; its rules were asked. Else those of `rbac.path` were.
-        route: Option<RouteId>,
-    },
+pub(crate) struct PathAmbiguity {
+    /// The class of the ambiguity.
+    pub(crate) class: Ambiguity,
+    /// The route whose rules refuse the path; `None`: those of `rbac.path` do.
+    pub(crate) route: Option<RouteId>,
 }
 
 /// A route that nearly matched, to explain a denial.
@@ -80,46 +66,46 @@ impl RouteTable {
         })
     }
 
-    /// The route that decides a request, once its path is found to have one reading.
+    /// The route that decides a request; `None` where no route matches.
     ///
     /// # Errors
-    /// [`Unmatched`]: there is none, or the path is ambiguous.
-    pub fn find<'a>(
-        &'a self,
-        host: &CanonicalHost<'_>,
+    /// A [`PathAmbiguity`] if another program could read the path differently.
+    pub(crate) fn find(
+        &self,
+        authority: &Authority<'_>,
         method: &[u8],
-        path: &'a CanonicalPath<'_>,
-    ) -> Result<Match<'a>, Unmatched> {
-        let host = host.as_bytes();
+        path: &CanonicalPath<'_>,
+    ) -> Result<Option<Match>, PathAmbiguity> {
         let wanted = self.trie.wanted(method);
-        let id = self.trie.find(host, path.segment_text(), wanted);
-        let route = id.and_then(|id| self.get(id));
+        let found = self.trie.find(authority, path.segment_text(), wanted);
         if !path.classes().is_empty() {
+            let route = found.and_then(|found| self.get(found.route));
             let rules = route.map_or(self.base, |route| route.rules.over(&self.base));
             let class = path
                 .refused_by(&rules)
-                .or_else(|| self.misread(host, wanted, path, route));
+                .or_else(|| self.unsafe_class(authority, wanted, path, route));
             if let Some(class) = class {
-                return Err(Unmatched::Ambiguous { class, route: id });
+                let route = found.map(|found| found.route);
+                return Err(PathAmbiguity { class, route });
             }
         }
-        match (id, route) {
-            (Some(id), Some(route)) => Ok(Match { id, route, path }),
-            _ => Err(Unmatched::NoRoute),
-        }
+        Ok(found)
     }
 
-    /// The route that fits best if the method, or the host, or both are left aside. For explanations
-    /// only: it decides nothing.
-    pub fn nearest(
+    /// The route that fits best if the method, the host or both are ignored. For explanations only: it
+    /// decides nothing.
+    pub(crate) fn nearest(
         &self,
-        host: &CanonicalHost<'_>,
+        authority: &Authority<'_>,
         method: &[u8],
         path: &CanonicalPath<'_>,
     ) -> Option<Nearest> {
         let segments = path.segment_text();
         let wanted = self.trie.wanted(method);
-        let here = |wanted| self.trie.find(host.as_bytes(), segments, wanted);
+        let here = |wanted| {
+            let found = self.trie.find(authority, segments, wanted)?;
+            Some(found.route)
+        };
         let elsewhere = |wanted| {
             self.trie
                 .roots()
@@ -128,9 +114,14 @@ impl RouteTable {
         };
         let nearest = |id, host, method| Nearest { id, host, method };
         None.or_else(|| here(wanted).map(|id| nearest(id, true, true)))
-            .or_else(|| here(Wanted::Whatever).map(|id| nearest(id, true, false)))
+            .or_else(|| here(Wanted::AnyMethod).map(|id| nearest(id, true, false)))
             .or_else(|| elsewhere(wanted).map(|id| nearest(id, false, true)))
-            .or_else(|| elsewhere(Wanted::Whatever).map(|id| nearest(id, false, false)))
+            .or_else(|| elsewhere(Wanted::AnyMethod).map(|id| nearest(id, false, false)))
+    }
+
+    /// Whether any route names a host.
+    pub(crate) fn names_hosts(&self) -> bool {
+        !self.trie.hosts.is_empty() || !self.trie.suffixes.is_empty()
     }
 
     /// The route at a place.
@@ -143,17 +134,12 @@ impl RouteTable {
         &self.routes
     }
 
-    /// The rules that hold where a route does not override them.
-    pub fn base_rules(&self) -> &PathRules {
-        &self.base
-    }
-
-    /// The class by which a backend could take the path for one that another route decides, or that
-    /// has another value in a variable which access depends on.
+    /// The first kept class of the path, if some backend could read the path so that the decision would
+    /// not hold for it.
     #[cold]
-    fn misread(
+    fn unsafe_class(
         &self,
-        host: &[u8],
+        authority: &Authority<'_>,
         wanted: Wanted,
         path: &CanonicalPath<'_>,
         route: Option<&Route>,
@@ -162,37 +148,58 @@ impl RouteTable {
             .classes()
             .iter()
             .find(|class| !matches!(class, Ambiguity::DotSegments | Ambiguity::EmptySegments))?;
-        let misread = readings(path.segment_text()).any(|reading| {
-            let Some(other) = self.trie.find(host, &reading, wanted) else {
-                return false;
-            };
-            let Some((route, other)) = route.zip(self.get(other)) else {
-                return true;
-            };
-            if !std::ptr::eq(route, other) {
-                return true;
-            }
-            let sent = Variables::new(&route.path, path.segment_text());
-            let read = Variables::new(&route.path, &reading);
-            route
-                .access
-                .bound_variables()
-                .any(|name| sent.get(name) != read.get(name))
-        });
-        misread.then_some(kept)
+        let is_unsafe = interpretations(path.segment_text())
+            .any(|other| !self.is_safe(authority, wanted, path, route, &other));
+        is_unsafe.then_some(kept)
+    }
+
+    /// Whether the decision for a path also holds for another interpretation of it.
+    ///
+    /// It does if the same route decides, with the same values in the variables that access depends
+    /// on. It also does if no route of any method matches the other interpretation and this one lies
+    /// below the leading literal segments of the route: nothing else is configured there.
+    fn is_safe(
+        &self,
+        authority: &Authority<'_>,
+        wanted: Wanted,
+        path: &CanonicalPath<'_>,
+        route: Option<&Route>,
+        other: &SegmentText<'_>,
+    ) -> bool {
+        if let Some(found) = self.trie.find(authority, other, wanted) {
+            let same = route
+                .zip(self.get(found.route))
+                .filter(|(route, found)| std::ptr::eq(*route, *found));
+            return same.is_some_and(|(route, _)| {
+                let sent = Variables::new(&route.path, path.segment_text());
+                let read = Variables::new(&route.path, other);
+                let mut bound = route.access.bound_variables();
+                bound.all(|name| sent.get(name) == read.get(name))
+            });
+        }
+        let other_method = self.trie.find(authority, other, Wanted::AnyMethod);
+        other_method.is_none() && route.is_none_or(|route| is_below_literals(route, other))
     }
 }
 
-impl<'a> Match<'a> {
-    /// The values of the route's variables.
-    pub fn variables(&self) -> Variables<'a> {
-        Variables::new(&self.route.path, self.path.segment_text())
+/// Whether a path begins with the leading literal segments of a route, of which there is one at least.
+fn is_below_literals(route: &Route, path: &SegmentText<'_>) -> bool {
+    let mut rest = path.start();
+    let mut literals = 0_usize;
+    for segment in route.path.segments() {
+        let Segment::Literal(literal) = segment else {
+            break;
+        };
+        let Some((first, after)) = rest.map(|rest| path.next(rest)) else {
+            return false;
+        };
+        if *first != *literal.as_bytes() {
+            return false;
+        }
+        literals = literals.saturating_add(1);
+        rest = after;
     }
-
-    /// What `:path` must become, query included; `None` if it stays as sent.
-    pub fn normalized(&self) -> Option<&'a [u8]> {
-        self.path.normalized()
-    }
+    literals > 0
 }
 
 #[cfg(test)]

@@ -1,58 +1,57 @@
-//! The check of a subject against alternatives.
+//! The check of a request against the alternatives of a route.
 
+use super::explain::explain;
+use super::{Access, AccessRequest, Alternative, Basis, Binding, Conditions, Scopes};
 use crate::claims::{ClaimPath, Claims};
-use crate::denial::Reason;
+use crate::denial::{Denial, StepUp};
 use crate::json::Json;
-
-use super::{Access, Alternative, Binding, Conditions, Grant, Means, Scopes, Subject};
-use crate::policy::condition::{Outcome, evaluate, failing, step_up};
-use crate::policy::explanation::{Explanation, Names, Refusal, StepUp, cut};
+use crate::policy::condition::{Test, TestResult, evaluate, step_up};
 use crate::policy::peer::PeerPattern;
 use crate::policy::roles::RoleNeed;
 
-/// Whether one of the alternatives lets the subject through; the first that does is the grant's.
+/// Checks the alternatives in their order; the first that holds decides. `principal` is whoever brought
+/// the request's claims.
 ///
 /// # Errors
-/// The [`Refusal`] of the alternative that got furthest: one that a step-up would satisfy before all
+/// The [`Denial`] of the alternative that came closest: one that a step-up would satisfy before all
 /// others, then the one with the most tests passed, then the first.
-pub(crate) fn check(access: &Access, subject: &Subject<'_>) -> Result<Grant, Refusal> {
-    let mut furthest: Option<(usize, Failure<'_>)> = None;
-    for (index, alternative) in access.alternatives().iter().enumerate() {
-        let tried = match (alternative, subject.claims) {
-            (Alternative::Public, _) => Ok(Means::Public),
-            (Alternative::Authenticated, Some(_)) => Ok(Means::Claims),
-            (Alternative::Conditions(conditions), Some(claims)) => {
-                try_all(conditions, claims, subject)
+pub(crate) fn check<P: Copy>(
+    access: &Access,
+    principal: Option<P>,
+    request: &AccessRequest<'_>,
+) -> Result<Basis<P>, Box<Denial>> {
+    let mut closest: Option<(usize, FailedTest<'_>)> = None;
+    for alternative in access.alternatives() {
+        let result = match (alternative, principal) {
+            (Alternative::Public, _) => Ok(Basis::Public),
+            (Alternative::Authenticated, Some(principal)) => Ok(Basis::Claims(principal)),
+            (Alternative::Conditions(conditions), _) if conditions.is_peers_only() => {
+                check_peers(&conditions.peers, request)
+                    .map(|()| Basis::Peer)
+                    .map_err(|failed| (0, failed))
             }
-            (Alternative::Conditions(conditions), None) if conditions.is_peers_only() => {
-                try_peers(&conditions.peers, subject)
-                    .map(|()| Means::Peer)
-                    .map_err(|failure| (0, failure))
+            (Alternative::Conditions(conditions), Some(principal)) => {
+                check_conditions(conditions, request).map(|()| Basis::Claims(principal))
             }
-            // Outranks a peer that does not fit: claims could have helped.
-            (_, None) => Err((1, Failure::ClaimsMissing)),
+            // Outranks a peer that does not match: claims could have helped.
+            (_, None) => Err((1, FailedTest::ClaimsMissing)),
         };
-        match tried {
-            Ok(means) => {
-                return Ok(Grant {
-                    alternative: index,
-                    means,
-                });
-            }
-            Err((rank, failure)) => {
-                if furthest.as_ref().is_none_or(|(best, _)| rank > *best) {
-                    furthest = Some((rank, failure));
+        match result {
+            Ok(basis) => return Ok(basis),
+            Err((rank, failed)) => {
+                if closest.as_ref().is_none_or(|(best, _)| rank > *best) {
+                    closest = Some((rank, failed));
                 }
             }
         }
     }
-    // There is always an alternative; without one nobody could pass.
-    let failure = furthest.map_or(Failure::ClaimsMissing, |(_, failure)| failure);
-    Err(explain(failure, subject))
+    // `Access` always has an alternative; without one nobody would have access.
+    let failed = closest.map_or(FailedTest::ClaimsMissing, |(_, failed)| failed);
+    Err(explain(failed, request))
 }
 
-/// The test that an alternative failed; cheap, as only one of them is ever explained.
-enum Failure<'a> {
+/// The test that an alternative failed. It borrows from the config: only one is ever explained.
+pub(super) enum FailedTest<'a> {
     ClaimsMissing,
     Issuer(&'a [String]),
     Audience(&'a [String]),
@@ -61,25 +60,28 @@ enum Failure<'a> {
     Scopes(&'a Scopes),
     Binding(&'a Binding),
     Peer(&'a [PeerPattern]),
-    When(&'a crate::policy::condition::Test),
-    StepUp(&'a crate::policy::condition::Test, StepUp),
+    When(&'a Test),
+    StepUp(&'a Test, StepUp),
 }
 
-/// Above any number of tests passed.
+/// Above any number of passed tests.
 const STEP_UP_RANK: usize = usize::MAX;
 
-/// All conditions, in the order: issuer, audience, roles, scopes, bindings, peer, `when`.
-fn try_all<'a>(
+/// Checks all conditions in this order: issuer, audience, roles, scopes, bindings, peer, `when`. A
+/// failure comes with the number of tests that passed before it.
+fn check_conditions<'a>(
     conditions: &'a Conditions,
-    claims: &Claims,
-    subject: &Subject<'_>,
-) -> Result<Means, (usize, Failure<'a>)> {
+    request: &AccessRequest<'_>,
+) -> Result<(), (usize, FailedTest<'a>)> {
+    let Some(claims) = request.claims else {
+        return Err((1, FailedTest::ClaimsMissing));
+    };
     let mut passed = 0_usize;
-    let mut ask = |asked: bool, held: bool, failure: Failure<'a>| {
-        if asked && !held {
-            return Err((passed, failure));
+    let mut test = |is_set: bool, holds: bool, failed: FailedTest<'a>| {
+        if is_set && !holds {
+            return Err((passed, failed));
         }
-        passed = passed.saturating_add(usize::from(asked));
+        passed = passed.saturating_add(usize::from(is_set));
         Ok(())
     };
     let Conditions {
@@ -92,73 +94,63 @@ fn try_all<'a>(
         peers,
         when,
     } = conditions;
-    let asked = !issuers.is_empty();
-    let held = asked && issuer_is_one_of(issuers, subject);
-    ask(asked, held, Failure::Issuer(issuers))?;
-    let asked = !audiences.is_empty();
-    let held = asked && audience_is_one_of(audiences, claims);
-    ask(asked, held, Failure::Audience(audiences))?;
-    if !any_role.is_empty() || !all_roles.is_empty() {
-        let resolved;
-        let roles = match subject.roles {
-            Some(roles) => roles,
-            None => {
-                resolved = subject.role_model.roles_of(claims);
-                &resolved
-            }
-        };
-        let held = any_role.iter().any(|need| roles.has(need));
-        ask(!any_role.is_empty(), held, Failure::AnyRole(any_role))?;
-        let held = all_roles.iter().all(|need| roles.has(need));
-        ask(!all_roles.is_empty(), held, Failure::AllRoles(all_roles))?;
-    }
+    let is_set = !issuers.is_empty();
+    let holds = is_set && has_issuer(issuers, request);
+    test(is_set, holds, FailedTest::Issuer(issuers))?;
+    let is_set = !audiences.is_empty();
+    let holds = is_set && has_audience(audiences, claims);
+    test(is_set, holds, FailedTest::Audience(audiences))?;
+    let has_role = |need: &RoleNeed| request.roles.is_some_and(|roles| roles.has(need));
+    let holds = any_role.iter().any(has_role);
+    test(!any_role.is_empty(), holds, FailedTest::AnyRole(any_role))?;
+    let holds = all_roles.iter().all(has_role);
+    test(!all_roles.is_empty(), holds, FailedTest::AllRoles(all_roles))?;
     if let Some(scopes) = scopes {
         let has = scopes_in(claims, &scopes.claim);
-        let held = scopes.all.iter().all(|scope| has.contains(&scope.as_str()));
-        ask(true, held, Failure::Scopes(scopes))?;
+        let holds = scopes.all.iter().all(|scope| has.contains(&scope.as_str()));
+        test(true, holds, FailedTest::Scopes(scopes))?;
     }
     for binding in bind {
-        let held = binding_holds(binding, claims, subject) == Outcome::Holds;
-        ask(true, held, Failure::Binding(binding))?;
+        let holds = check_binding(binding, claims, request) == TestResult::Holds;
+        test(true, holds, FailedTest::Binding(binding))?;
     }
     if !peers.is_empty() {
-        let held = try_peers(peers, subject).is_ok();
-        ask(true, held, Failure::Peer(peers))?;
+        let holds = check_peers(peers, request).is_ok();
+        test(true, holds, FailedTest::Peer(peers))?;
     }
     if let Some(test) = when
-        && evaluate(test, subject) != Outcome::Holds
+        && evaluate(test, request) != TestResult::Holds
     {
-        return Err(match step_up(test, subject) {
-            Some(step_up) => (STEP_UP_RANK, Failure::StepUp(test, step_up)),
-            None => (passed, Failure::When(test)),
+        return Err(match step_up(test, request) {
+            Some(step_up) => (STEP_UP_RANK, FailedTest::StepUp(test, step_up)),
+            None => (passed, FailedTest::When(test)),
         });
-    }
-    Ok(if conditions.is_peers_only() {
-        Means::Peer
-    } else {
-        Means::Claims
-    })
-}
-
-fn try_peers<'a>(patterns: &'a [PeerPattern], subject: &Subject<'_>) -> Result<(), Failure<'a>> {
-    let all_covered = subject
-        .peers
-        .iter()
-        .all(|peer| patterns.iter().any(|pattern| pattern.covers(peer)));
-    if subject.peers.is_empty() || !all_covered {
-        return Err(Failure::Peer(patterns));
     }
     Ok(())
 }
 
-fn issuer_is_one_of(issuers: &[String], subject: &Subject<'_>) -> bool {
-    subject
+fn check_peers<'a>(
+    patterns: &'a [PeerPattern],
+    request: &AccessRequest<'_>,
+) -> Result<(), FailedTest<'a>> {
+    let all_covered = request
+        .peers
+        .iter()
+        .all(|peer| patterns.iter().any(|pattern| pattern.covers(peer)));
+    if request.peers.is_empty() || !all_covered {
+        return Err(FailedTest::Peer(patterns));
+    }
+    Ok(())
+}
+
+fn has_issuer(issuers: &[String], request: &AccessRequest<'_>) -> bool {
+    request
         .issuer
         .is_some_and(|issuer| issuers.iter().any(|known| known == issuer))
 }
 
 /// RFC 7519 §4.1.3: a string or a list of strings.
-fn audience_is_one_of(audiences: &[String], claims: &Claims) -> bool {
+fn has_audience(audiences: &[String], claims: &Claims) -> bool {
     let is_one = |value: &Json| {
         value
             .as_str()
@@ -171,8 +163,9 @@ fn audience_is_one_of(audiences: &[String], claims: &Claims) -> bool {
     }
 }
 
-/// None from a claim of another type, or a list with a member that is no string.
-fn scopes_in<'c>(claims: &'c Claims, path: &ClaimPath) -> Vec<&'c str> {
+/// The scopes in a claim. A claim of another type, or a list with a member that is not a string, has
+/// none.
+pub(super) fn scopes_in<'c>(claims: &'c Claims, path: &ClaimPath) -> Vec<&'c str> {
     match claims.at(path) {
         Some(Json::String(text)) => text.split(' ').filter(|scope| !scope.is_empty()).collect(),
         Some(Json::Array(items)) => items
@@ -184,107 +177,25 @@ fn scopes_in<'c>(claims: &'c Claims, path: &ClaimPath) -> Vec<&'c str> {
     }
 }
 
-/// Strings only: that a number is written like the variable does not make it the same. An empty
+/// Compares strings only: a number is not the same as a variable that is spelled like it. An empty
 /// rest of a path equals nothing.
-fn binding_holds(binding: &Binding, claims: &Claims, subject: &Subject<'_>) -> Outcome {
-    let Some(variable) = subject.variables.get(&binding.variable) else {
-        return Outcome::Missing;
+pub(super) fn check_binding(
+    binding: &Binding,
+    claims: &Claims,
+    request: &AccessRequest<'_>,
+) -> TestResult {
+    let Some(variable) = request.variables.get(&binding.variable) else {
+        return TestResult::Missing;
     };
     let is_value = |text: &str| *text.as_bytes() == *variable;
-    let held = match claims.at(&binding.claim) {
+    let equal = match claims.at(&binding.claim) {
         Some(Json::String(text)) => is_value(text),
         Some(Json::Array(items)) => items.iter().any(|item| item.as_str().is_some_and(is_value)),
-        _ => return Outcome::Missing,
+        _ => return TestResult::Missing,
     };
-    if held && !variable.is_empty() {
-        Outcome::Holds
+    if equal && !variable.is_empty() {
+        TestResult::Holds
     } else {
-        Outcome::Fails
-    }
-}
-
-#[cold]
-fn explain(failure: Failure<'_>, subject: &Subject<'_>) -> Refusal {
-    let strings = |names: &[String]| Names::of(names.iter().map(String::as_str));
-    let role = |needs: &[RoleNeed], any: bool| Explanation::Role {
-        has: subject.claims.map_or_else(Names::default, |claims| {
-            Names::of(subject.role_model.names_in(claims))
-        }),
-        needs: Names::of(needs.iter().map(RoleNeed::name)),
-        any,
-    };
-    let (reason, explanation) = match failure {
-        Failure::ClaimsMissing => (Reason::ClaimsMissing, Explanation::ClaimsMissing),
-        Failure::Issuer(issuers) => (
-            Reason::IssuerRoute,
-            Explanation::Issuer {
-                needs: strings(issuers),
-            },
-        ),
-        Failure::Audience(audiences) => (
-            Reason::AudienceRoute,
-            Explanation::Audience {
-                needs: strings(audiences),
-            },
-        ),
-        Failure::AnyRole(needs) => (Reason::Role, role(needs, true)),
-        Failure::AllRoles(needs) => (Reason::Role, role(needs, false)),
-        Failure::Scopes(scopes) => (
-            Reason::Scope,
-            Explanation::Scope {
-                has: subject.claims.map_or_else(Names::default, |claims| {
-                    Names::of(scopes_in(claims, &scopes.claim))
-                }),
-                needs: strings(&scopes.all),
-            },
-        ),
-        Failure::Binding(binding) => (
-            Reason::BindingRoute,
-            Explanation::Binding {
-                variable: binding.variable.clone(),
-                value: subject
-                    .variables
-                    .get(&binding.variable)
-                    .map(|value| cut(&String::from_utf8_lossy(&value))),
-                claim: binding.claim.clone(),
-                missing: subject.claims.is_none_or(|claims| {
-                    binding_holds(binding, claims, subject) == Outcome::Missing
-                }),
-            },
-        ),
-        Failure::Peer(patterns) => {
-            let patterns: Vec<String> = patterns.iter().map(ToString::to_string).collect();
-            (
-                Reason::Peer,
-                Explanation::Peer {
-                    needs: strings(&patterns),
-                    missing: subject.peers.is_empty(),
-                },
-            )
-        }
-        Failure::When(test) => {
-            let (part, outcome) = failing(test, subject);
-            (
-                Reason::Condition,
-                Explanation::Condition {
-                    test: part.to_string(),
-                    missing: outcome == Outcome::Missing,
-                },
-            )
-        }
-        Failure::StepUp(test, step_up) => {
-            let (part, _) = failing(test, subject);
-            (
-                Reason::StepUp,
-                Explanation::StepUp {
-                    test: part.to_string(),
-                    step_up,
-                },
-            )
-        }
-    };
-    Refusal {
-        reason,
-        explanation,
+        TestResult::Fails
     }
 }

@@ -5,7 +5,7 @@ use crate::policy::condition::Test;
 
 impl Access {
     /// Whether any alternative looks at the mTLS peer.
-    pub fn asks_for_peer(&self) -> bool {
+    pub fn needs_peer(&self) -> bool {
         self.alternatives()
             .iter()
             .any(|alternative| match alternative {
@@ -13,6 +13,16 @@ impl Access {
                 Alternative::Conditions(conditions) => {
                     !conditions.peers.is_empty() || conditions.when.as_ref().is_some_and(has_peer)
                 }
+            })
+    }
+
+    /// Whether only an mTLS peer without claims can satisfy it.
+    pub(crate) fn is_for_peers_only(&self) -> bool {
+        self.alternatives()
+            .iter()
+            .all(|alternative| match alternative {
+                Alternative::Public | Alternative::Authenticated => false,
+                Alternative::Conditions(conditions) => conditions.is_peers_only(),
             })
     }
 }

@@ -1,93 +1,94 @@
-//! What a test comes to for a subject.
+//! Evaluates tests with three possible results.
 
 use std::cmp::Ordering;
 
 use crate::json::Json;
 
 use super::{ClaimTest, FUTURE_LEEWAY, Number, Scalar, Test, TextTest};
-use crate::policy::access::Subject;
+use crate::policy::access::AccessRequest;
 
-/// What a test comes to.
+/// The result of a test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// It is so.
+pub(crate) enum TestResult {
+    /// The test holds.
     Holds,
-    /// It is known not to be so.
+    /// The test does not hold.
     Fails,
-    /// What it looks at is not there, or of another type.
+    /// The value is absent, of another type, or its instances differ. Neither the test nor its `not` is
+    /// satisfied.
     Missing,
 }
 
 /// Evaluates a test.
-pub(crate) fn evaluate(test: &Test, subject: &Subject<'_>) -> Outcome {
+pub(crate) fn evaluate(test: &Test, request: &AccessRequest<'_>) -> TestResult {
     match test {
         Test::All(tests) => {
             // Missing outweighs failing, so that `not` around it cannot be satisfied by a claim
             // that is left out.
-            let mut outcome = Outcome::Holds;
+            let mut result = TestResult::Holds;
             for test in tests {
-                match evaluate(test, subject) {
-                    Outcome::Holds => {}
-                    Outcome::Fails => outcome = Outcome::Fails,
-                    Outcome::Missing => return Outcome::Missing,
+                match evaluate(test, request) {
+                    TestResult::Holds => {}
+                    TestResult::Fails => result = TestResult::Fails,
+                    TestResult::Missing => return TestResult::Missing,
                 }
             }
-            outcome
+            result
         }
         Test::Any(tests) => {
-            let mut outcome = Outcome::Fails;
+            let mut result = TestResult::Fails;
             for test in tests {
-                match evaluate(test, subject) {
-                    Outcome::Holds => return Outcome::Holds,
-                    Outcome::Fails => {}
-                    Outcome::Missing => outcome = Outcome::Missing,
+                match evaluate(test, request) {
+                    TestResult::Holds => return TestResult::Holds,
+                    TestResult::Fails => {}
+                    TestResult::Missing => result = TestResult::Missing,
                 }
             }
-            outcome
+            result
         }
-        Test::Not(test) => match evaluate(test, subject) {
-            Outcome::Holds => Outcome::Fails,
-            Outcome::Fails => Outcome::Holds,
-            Outcome::Missing => Outcome::Missing,
+        Test::Not(test) => match evaluate(test, request) {
+            TestResult::Holds => TestResult::Fails,
+            TestResult::Fails => TestResult::Holds,
+            TestResult::Missing => TestResult::Missing,
         },
-        Test::Claim { path, test } => subject
+        Test::Claim { path, test } => request
             .claims
             .and_then(|claims| claims.at(path))
-            .and_then(|value| claim_holds(test, value, subject.now))
-            .map_or(Outcome::Missing, Outcome::of),
+            .and_then(|value| claim_holds(test, value, request.now))
+            .map_or(TestResult::Missing, TestResult::of),
         Test::Header { name, test } => {
-            let mut together = Together::default();
-            subject
-                .headers
-                .each(name, &mut |value| together.add(text_holds(test, value)));
-            together.outcome()
+            let mut all_values = AllValues::default();
+            for value in request.headers.all(name) {
+                all_values.add(text_holds(test, value));
+            }
+            all_values.result()
         }
         Test::Peer(pattern) => {
-            let mut together = Together::default();
-            for peer in subject.peers {
-                together.add(pattern.covers(peer));
+            let mut all_values = AllValues::default();
+            for peer in request.peers {
+                all_values.add(pattern.covers(peer));
             }
-            together.outcome()
+            all_values.result()
         }
     }
 }
 
-/// The part of a test to blame for that it does not hold: the innermost that is to blame alone.
-pub(crate) fn failing<'t>(test: &'t Test, subject: &Subject<'_>) -> (&'t Test, Outcome) {
+/// The innermost part of a test that alone keeps it from holding.
+pub(crate) fn failing<'t>(test: &'t Test, request: &AccessRequest<'_>) -> (&'t Test, TestResult) {
     match test {
         Test::All(tests) => tests
             .iter()
-            .find(|test| evaluate(test, subject) != Outcome::Holds)
-            .map_or((test, Outcome::Missing), |test| failing(test, subject)),
+            .find(|test| evaluate(test, request) != TestResult::Holds)
+            .map_or((test, TestResult::Missing), |test| failing(test, request)),
         Test::Any(tests) => match tests.as_slice() {
-            [only] => failing(only, subject),
-            _ => (test, evaluate(test, subject)),
+            [only] => failing(only, request),
+            _ => (test, evaluate(test, request)),
         },
-        _ => (test, evaluate(test, subject)),
+        _ => (test, evaluate(test, request)),
     }
 }
 
-impl Outcome {
+impl TestResult {
     fn of(holds: bool) -> Self {
         if holds { Self::Holds } else { Self::Fails }
     }
@@ -96,12 +97,12 @@ impl Outcome {
 /// Several values under one test. Each must pass on its own: where some do and some do not, neither
 /// the test nor its `not` is satisfied.
 #[derive(Default)]
-struct Together {
+struct AllValues {
     held: bool,
     failed: bool,
 }
 
-impl Together {
+impl AllValues {
     fn add(&mut self, holds: bool) {
         if holds {
             self.held = true;
@@ -110,11 +111,11 @@ impl Together {
         }
     }
 
-    fn outcome(&self) -> Outcome {
+    fn result(&self) -> TestResult {
         match (self.held, self.failed) {
-            (true, false) => Outcome::Holds,
-            (false, true) => Outcome::Fails,
-            _ => Outcome::Missing,
+            (true, false) => TestResult::Holds,
+            (false, true) => TestResult::Fails,
+            _ => TestResult::Missing,
         }
     }
 }

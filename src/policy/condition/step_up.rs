@@ -1,45 +1,45 @@
 //! When a request fails only because its user authenticated too weakly or too long ago (RFC 9470).
 
-use super::evaluate::{Outcome, evaluate};
+use super::evaluate::{TestResult, evaluate};
 use super::{ClaimTest, Scalar, Test};
 use crate::claims::ClaimPath;
-use crate::policy::access::Subject;
-use crate::policy::explanation::StepUp;
+use crate::policy::access::AccessRequest;
+use crate::denial::StepUp;
 
 /// What to ask of the user, if that could make the condition hold. The condition must not hold now.
 ///
 /// Only tests on `acr`, `amr` and `auth_time` that stand outside `not` can be mended so: what a user
 /// would have to do to fail a test on them cannot be said in a challenge.
-pub(crate) fn step_up(test: &Test, subject: &Subject<'_>) -> Option<StepUp> {
-    mendable(test, subject).then(|| {
+pub(crate) fn step_up(test: &Test, request: &AccessRequest<'_>) -> Option<StepUp> {
+    fixable_by_reauthentication(test, request).then(|| {
         let mut step_up = StepUp::default();
-        collect(test, subject, &mut step_up);
+        collect(test, request, &mut step_up);
         step_up
     })
 }
 
-fn mendable(test: &Test, subject: &Subject<'_>) -> bool {
+fn fixable_by_reauthentication(test: &Test, request: &AccessRequest<'_>) -> bool {
     match test {
-        Test::All(tests) => tests.iter().all(|test| mendable(test, subject)),
-        Test::Any(tests) => tests.iter().any(|test| mendable(test, subject)),
+        Test::All(tests) => tests.iter().all(|test| fixable_by_reauthentication(test, request)),
+        Test::Any(tests) => tests.iter().any(|test| fixable_by_reauthentication(test, request)),
         Test::Claim { path, .. } if is_about_authentication(path) => true,
-        _ => evaluate(test, subject) == Outcome::Holds,
+        _ => evaluate(test, request) == TestResult::Holds,
     }
 }
 
-fn collect(test: &Test, subject: &Subject<'_>, step_up: &mut StepUp) {
-    if evaluate(test, subject) == Outcome::Holds {
+fn collect(test: &Test, request: &AccessRequest<'_>, step_up: &mut StepUp) {
+    if evaluate(test, request) == TestResult::Holds {
         return;
     }
     match test {
         Test::All(tests) => {
             for test in tests {
-                collect(test, subject, step_up);
+                collect(test, request, step_up);
             }
         }
         Test::Any(tests) => {
-            if let Some(test) = tests.iter().find(|test| mendable(test, subject)) {
-                collect(test, subject, step_up);
+            if let Some(test) = tests.iter().find(|test| fixable_by_reauthentication(test, request)) {
+                collect(test, request, step_up);
             }
         }
         Test::Claim { path, test } => match test {

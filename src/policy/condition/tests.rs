@@ -1,8 +1,8 @@
-use super::evaluate::Outcome::{self, Fails, Holds, Missing};
+use super::evaluate::TestResult::{self, Fails, Holds, Missing};
 use super::*;
 use crate::claims::Claims;
 use crate::json::Json;
-use crate::policy::access::{HeaderSource, Subject};
+use crate::policy::access::{HeaderSource, AccessRequest};
 use crate::policy::roles::RoleModelBuilder;
 use crate::policy::table::Variables;
 
@@ -18,12 +18,12 @@ impl HeaderSource for Headers {
 
 const NOW: u64 = 1_000_000;
 
-fn outcome_in(test: &Test, claims: &str, headers: &Headers, peers: &[&str]) -> Outcome {
+fn outcome_in(test: &Test, claims: &str, headers: &Headers, peers: &[&str]) -> TestResult {
     let claims = Claims::parse(claims.as_bytes()).unwrap().unwrap();
     let model = RoleModelBuilder::new(None, &[]).build().unwrap();
     evaluate(
         test,
-        &Subject {
+        &AccessRequest {
             claims: Some(&claims),
             role_model: &model,
             roles: None,
@@ -36,7 +36,7 @@ fn outcome_in(test: &Test, claims: &str, headers: &Headers, peers: &[&str]) -> O
     )
 }
 
-fn outcome(test: &Test, claims: &str) -> Outcome {
+fn outcome(test: &Test, claims: &str) -> TestResult {
     outcome_in(test, claims, &Headers(&[]), &[])
 }
 

@@ -2,13 +2,14 @@
 
 use super::PathError;
 use super::rules::{Ambiguity, AmbiguitySet};
+use crate::bytes::ByteSet;
 
 /// What was found in one decoded segment.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Findings {
     /// Classes that a rule may let through.
     pub(crate) classes: AmbiguitySet,
-    /// Classes that no rule lets through: what is hidden in them cannot be resolved.
+    /// Classes that no rule lets through: what they hide cannot be resolved.
     pub(crate) hidden: AmbiguitySet,
 }
 
@@ -49,14 +50,17 @@ pub(crate) fn inspect(decoded: &[u8]) -> Findings {
     }
     if has_triplet(decoded) {
         found.classes.insert(Ambiguity::DoubleEncoding);
-        let mut twice = Vec::with_capacity(decoded.len());
-        decode_leniently(decoded, &mut twice);
-        if hides_dots(&twice) {
-            found.classes.insert(Ambiguity::DotSegments);
-            found.hidden.insert(Ambiguity::DotSegments);
-        }
-        if twice.iter().any(u8::is_ascii_control) || std::str::from_utf8(&twice).is_err() {
-            found.hidden.insert(Ambiguity::DoubleEncoding);
+        let again = std::iter::successors(decode_again(decoded), |text| decode_again(text));
+        for (decodings, text) in again.enumerate() {
+            if hides_dots(&text) {
+                found.classes.insert(Ambiguity::DotSegments);
+                found.hidden.insert(Ambiguity::DotSegments);
+            }
+            let is_text = !text.iter().any(u8::is_ascii_control) && str::from_utf8(&text).is_ok();
+            if !is_text || decodings >= MAX_DECODINGS {
+                found.hidden.insert(Ambiguity::DoubleEncoding);
+                break;
+            }
         }
     }
     found
@@ -67,8 +71,10 @@ pub(crate) fn is_dots(decoded: &[u8]) -> bool {
     matches!(decoded, b"." | b"..")
 }
 
-/// Decodes as a backend would that decodes a second time; broken triplets stay as they are.
-pub(crate) fn decode_leniently(text: &[u8], out: &mut Vec<u8>) {
+/// Decodes a decoded text once more, as a careless backend would: broken triplets stay as they are.
+/// `None` if that changes nothing.
+pub(crate) fn decode_again(text: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
@@ -80,7 +86,30 @@ pub(crate) fn decode_leniently(text: &[u8], out: &mut Vec<u8>) {
             _ => out.push(byte),
         }
     }
+    (out != text).then_some(out)
 }
+
+/// Decodes the percent triplets of unreserved characters (RFC 3986 §2.3, §6.2.2.2) and appends the
+/// result. All other triplets stay: whether `%2F` and `/` mean the same is for the backend to say.
+pub(crate) fn decode_unreserved(raw: &[u8], out: &mut Vec<u8>) {
+    let mut rest = raw;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        match triplet(after) {
+            Some((value, after)) if byte == b'%' && UNRESERVED.has(value) => {
+                rest = after;
+                out.push(value);
+            }
+            _ => out.push(byte),
+        }
+    }
+}
+
+/// RFC 3986 §2.3.
+static UNRESERVED: ByteSet = ByteSet::alphanumeric_and(b"-._~");
+
+/// A path that needs more decodings than this to become stable is refused by all rules.
+const MAX_DECODINGS: usize = 4;
 
 /// Whether a backend that splits at a decoded `/` or `\`, or cuts `;…`, would find a dot segment.
 fn hides_dots(decoded: &[u8]) -> bool {

@@ -4,7 +4,7 @@ use super::names::{Choice, NamesBuilder};
 use super::problem::{RouteProblem, RouteRef};
 use super::trie::{Entry, NONE, Node, Slash, Trie};
 use crate::policy::hash::{ConfigMap, ConfigSet};
-use crate::policy::host::HostPattern;
+use crate::policy::host::{HostName, HostPattern};
 use crate::policy::path::{PathRules, TrailingSlash};
 use crate::policy::pattern::Segment;
 use crate::policy::route::{Route, RouteId};
@@ -207,8 +207,20 @@ impl Builder<'_> {
     fn root(&mut self, host: Option<&HostPattern>) -> Option<u32> {
         let named = match host {
             None => None,
-            Some(HostPattern::Exact(host)) => Some((HOSTS, self.names.symbol(host)?)),
-            Some(HostPattern::Below(suffix)) => Some((SUFFIXES, self.names.symbol(suffix)?)),
+            Some(pattern) => {
+                let (place, name) = match &pattern.name {
+                    HostName::Exact(host) => (HOSTS, host),
+                    HostName::Below(suffix) => (SUFFIXES, suffix),
+                };
+                let symbol = match pattern.port {
+                    Some(port) => {
+                        self.trie.has_ports = true;
+                        self.names.symbol(&format!("{name}:{port}"))?
+                    }
+                    None => self.names.symbol(name)?,
+                };
+                Some((place, symbol))
+            }
         };
         let known = match named {
             None => self.trie.any,

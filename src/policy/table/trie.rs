@@ -1,6 +1,7 @@
 //! A trie of path segments for each host, all in a few flat tables.
 
 use super::names::{Choice, Names};
+use crate::policy::host::{Authority, host_and_port};
 use crate::policy::path::SegmentText;
 use crate::policy::route::RouteId;
 
@@ -20,6 +21,8 @@ pub(super) struct Trie {
     pub(super) entries: Vec<Entry>,
     /// The root for every host.
     pub(super) any: Option<u32>,
+    /// Whether a host pattern names a port.
+    pub(super) has_ports: bool,
     /// All roots, in the order in which the routes name them.
     pub(super) roots: Vec<u32>,
 }
@@ -57,6 +60,15 @@ pub(super) enum Slash {
     Without,
 }
 
+/// The route that decides a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Match {
+    /// The route.
+    pub(crate) route: RouteId,
+    /// Whether it was found by a host pattern with a port.
+    pub(crate) port_matched: bool,
+}
+
 /// The method that is looked for.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Wanted {
@@ -64,8 +76,8 @@ pub(super) enum Wanted {
     Named(u32),
     /// A method that no route names.
     Unnamed,
-    /// The method is left aside.
-    Whatever,
+    /// Any method.
+    AnyMethod,
 }
 
 /// Neither a node nor a slot nor a symbol.
@@ -87,28 +99,39 @@ impl Trie {
     /// The most specific route: by host, then below it.
     pub(super) fn find(
         &self,
-        host: &[u8],
+        authority: &Authority<'_>,
         path: &SegmentText<'_>,
         wanted: Wanted,
-    ) -> Option<RouteId> {
-        let exact = || {
-            let root = self.names.find(self.hosts, host)?;
-            self.find_below(root, path, wanted)
+    ) -> Option<Match> {
+        let host = authority.host();
+        let port = authority.port().filter(|_| self.has_ports);
+        let with_port = port.map(|port| host_and_port(host, port));
+        let below = |root: Option<u32>, port_matched: bool| {
+            let route = self.find_below(root?, path, wanted)?;
+            Some(Match {
+                route,
+                port_matched,
+            })
         };
-        let below = || {
+        let named = |names: Choice, start: usize| {
+            let by_port = || {
+                let name = with_port.as_ref()?.get(start..)?;
+                below(self.names.find(names, name), true)
+            };
+            by_port().or_else(|| below(self.names.find(names, host.get(start..)?), false))
+        };
+        let wildcard = || {
             if self.suffixes.is_empty() {
                 return None;
             }
             // From the left, so the longest suffix comes first.
             let dots = host.iter().enumerate().filter(|(_, byte)| **byte == b'.');
-            let mut suffixes = dots.filter_map(|(dot, _)| host.get(dot.checked_add(1)?..));
-            suffixes.find_map(|suffix| {
-                let root = self.names.find(self.suffixes, suffix)?;
-                self.find_below(root, path, wanted)
-            })
+            let mut starts = dots.filter_map(|(dot, _)| dot.checked_add(1));
+            starts.find_map(|start| named(self.suffixes, start))
         };
-        let any = || self.find_below(self.any?, path, wanted);
-        exact().or_else(below).or_else(any)
+        named(self.hosts, 0)
+            .or_else(wildcard)
+            .or_else(|| below(self.any, false))
     }
 
     /// The most specific route below a root.
@@ -159,7 +182,7 @@ impl Trie {
                 continue;
             }
             match lookup.wanted {
-                Wanted::Whatever => return Some(entry.route),
+                Wanted::AnyMethod => return Some(entry.route),
                 Wanted::Named(method) if method == entry.method => return Some(entry.route),
                 _ if entry.method == NONE => every = Some(entry.route),
                 _ => {}

@@ -11,11 +11,6 @@ use crate::policy::pattern::{PathPattern, Segment};
 pub struct Variables<'a>(Option<(&'a PathPattern, &'a SegmentText<'a>)>);
 
 impl<'a> Variables<'a> {
-    /// No variables.
-    pub fn none() -> Self {
-        Self(None)
-    }
-
     /// The variables of a pattern in a path that it matches.
     pub fn of(pattern: &'a PathPattern, path: &'a CanonicalPath<'_>) -> Self {
         Self::new(pattern, path.segment_text())

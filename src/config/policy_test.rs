@@ -1,22 +1,24 @@
-//! The config's `tests`: requests with claims, and what must become of them. They run at every load,
-//! at a time that each test fixes, so that the result depends on the config's bytes alone.
+//! The config's `tests`: requests with claims, and the decision that each expects. They run at every
+//! load, at a time that each test fixes, so that the result depends on the config's bytes alone. They
+//! use the functions that requests use.
 
 use super::problem::Fault;
 use super::reader::{Node, Section};
 use crate::claims::Claims;
-use crate::denial::Reason;
-use crate::headers::{HeaderBuffer, is_token};
+use crate::denial::{Denial, Reason};
+use crate::headers::{Header, Headers};
 use crate::json::Json;
-use crate::policy::decision::{Claimant, Pass, Policy, Refused, Situation};
-use crate::policy::host::CanonicalHost;
-use crate::policy::path::CanonicalPath;
-use crate::policy::table::Unmatched;
+use crate::policy::authorize::{Circumstances, Policy};
+use crate::policy::locate::Target;
+use crate::policy::principal::Principal;
+use crate::policy::roles::RoleSet;
+use crate::policy::route::RouteId;
 
-/// The time of a test that names none: 2026-01-01T00:00:00Z.
+/// The time of a test without `now`: 2026-01-01T00:00:00Z.
 const DEFAULT_TIME: u64 = 1_767_225_600;
 
 /// One test as it is written.
-struct Rehearsal<'a> {
+struct PolicyTest<'a> {
     method: &'a str,
     host: &'a str,
     path: &'a str,
@@ -27,16 +29,37 @@ struct Rehearsal<'a> {
     now: u64,
 }
 
-/// What a request came to, or must come to.
+/// What a test expects, or what it found.
 #[derive(Debug, PartialEq, Eq)]
-struct Outcome {
-    /// `None`: allowed.
+struct Expectation {
+    /// `None`: the request is allowed.
     denied: Option<Reason>,
     route: Option<String>,
 }
 
-/// Runs every test; each failure is a problem at the test's place.
-pub(super) fn run(node: &Node<'_>, policy: &Policy, first_issuer: &str) {
+/// A principal whose claims a test made up.
+struct TestPrincipal<'t> {
+    claims: &'t Claims,
+    roles: RoleSet,
+    issuer: &'t str,
+}
+
+impl Principal for TestPrincipal<'_> {
+    fn claims(&self) -> &Claims {
+        self.claims
+    }
+
+    fn roles(&self) -> &RoleSet {
+        &self.roles
+    }
+
+    fn issuer(&self) -> &str {
+        self.issuer
+    }
+}
+
+/// Runs every test; each failure is an error at the test's place.
+pub(super) fn run_all(node: &Node<'_>, policy: &Policy, first_issuer: &str) {
     let mut names: Vec<&str> = Vec::new();
     for item in node.items().unwrap_or_default() {
         let Some(section) = item.section() else {
@@ -56,7 +79,7 @@ pub(super) fn run(node: &Node<'_>, policy: &Policy, first_issuer: &str) {
             }
             names.push(name);
         }
-        let rehearsal = rehearsal(&section, first_issuer);
+        let test = policy_test(&section, first_issuer);
         let expected = section
             .required(
                 "expect",
@@ -64,8 +87,8 @@ pub(super) fn run(node: &Node<'_>, policy: &Policy, first_issuer: &str) {
             )
             .and_then(|node| expectation(&node));
         section.finish();
-        if let (Some(rehearsal), Some(expected)) = (rehearsal, expected) {
-            compare(&item, name.unwrap_or("-"), &rehearsal, &expected, policy);
+        if let (Some(test), Some(expected)) = (test, expected) {
+            compare(&item, name.unwrap_or("-"), &test, &expected, policy);
         }
     }
 }
@@ -73,128 +96,83 @@ pub(super) fn run(node: &Node<'_>, policy: &Policy, first_issuer: &str) {
 fn compare(
     node: &Node<'_>,
     name: &str,
-    rehearsal: &Rehearsal<'_>,
-    expected: &Outcome,
+    test: &PolicyTest<'_>,
+    expected: &Expectation,
     policy: &Policy,
 ) {
-    let (came, why) = perform(rehearsal, policy);
-    let route_fits = expected.route.is_none() || expected.route == came.route;
-    if came.denied != expected.denied || !route_fits {
+    let (found, why) = test.run(policy);
+    let is_route = expected.route.is_none() || expected.route == found.route;
+    if found.denied != expected.denied || !is_route {
         let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
         node.refuse::<()>(Fault::Conflict(format!(
-            "the test {name:?} fails: expected {}, came {}{why}",
+            "the test {name:?} fails: expected {}, but got {}{why}",
             show(expected),
-            show(&came)
+            show(&found)
         )));
     }
 }
 
-fn show(outcome: &Outcome) -> String {
-    let decision = outcome.denied.map_or_else(
+fn show(expectation: &Expectation) -> String {
+    let decision = expectation.denied.map_or_else(
         || "allow".to_owned(),
         |reason| format!("deny {}", reason.code()),
     );
-    match &outcome.route {
+    match &expectation.route {
         Some(route) => format!("{decision} by route {route}"),
         None => decision,
     }
 }
 
-/// What becomes of the request, and why if it is denied.
-fn perform(rehearsal: &Rehearsal<'_>, policy: &Policy) -> (Outcome, Option<String>) {
-    let denied = |reason, why: String| {
-        (
-            Outcome {
-                denied: Some(reason),
-                route: None,
-            },
-            Some(why),
-        )
-    };
-    if !is_token(rehearsal.method.as_bytes()) {
-        return denied(
-            Reason::RequestMalformed,
-            "the method is no token".to_owned(),
-        );
+impl PolicyTest<'_> {
+    /// Decides about the request as for a real one; with the explanation if it is denied.
+    fn run(&self, policy: &Policy) -> (Expectation, Option<String>) {
+        let headers: Vec<Header<'_>> = self
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+            .collect();
+        let (result, route) = self.decide(policy, &Headers::new(&headers));
+        let (denied, explanation) = match result {
+            Ok(()) => (None, None),
+            Err(denial) => (Some(denial.reason), denial.explanation),
+        };
+        let route = route.and_then(|id| policy.routes.get(id));
+        let route = route.map(|route| route.name.clone());
+        (Expectation { denied, route }, explanation)
     }
-    if rehearsal.method == "CONNECT" {
-        return denied(
-            Reason::RequestMalformed,
-            "CONNECT is always denied".to_owned(),
-        );
+
+    fn decide(
+        &self,
+        policy: &Policy,
+        headers: &Headers<'_>,
+    ) -> (Result<(), Box<Denial>>, Option<RouteId>) {
+        let target = Target {
+            method: self.method.as_bytes(),
+            authority: self.host.as_bytes(),
+            path: self.path.as_bytes(),
+            has_origin: headers.first("origin").is_some(),
+            preflight_method: headers.first("access-control-request-method"),
+        };
+        let location = match policy.locate(&target) {
+            Ok(location) => location,
+            Err(error) => return (Err(error.denial), error.route),
+        };
+        let principal = self.claims.as_ref().map(|claims| TestPrincipal {
+            claims,
+            roles: policy.roles.roles_of(claims),
+            issuer: &self.issuer,
+        });
+        let circumstances = Circumstances {
+            headers,
+            peers: &|| self.peers.clone(),
+            now: self.now,
+        };
+        let result = policy.authorize(&location, principal.as_ref(), &circumstances);
+        (result.map(|_| ()), location.route)
     }
-    let host = match CanonicalHost::parse(rehearsal.host.as_bytes()) {
-        Ok(host) => host,
-        Err(error) => return denied(Reason::RequestMalformed, error.to_string()),
-    };
-    let path = match CanonicalPath::parse(rehearsal.path.as_bytes()) {
-        Ok(path) => path,
-        Err(error) => return denied(Reason::RequestMalformed, error.to_string()),
-    };
-    let headers: HeaderBuffer = rehearsal
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), *value))
-        .collect();
-    let headers = headers.headers();
-    let method = rehearsal.method.as_bytes();
-    let name = |id| policy.routes.get(id).map(|route| route.name.clone());
-    let requested = headers.first("access-control-request-method");
-    let origin = headers.first("origin").is_some();
-    if let Some(found) = policy.preflight(method, origin, requested, &host, &path) {
-        return (
-            Outcome {
-                denied: None,
-                route: name(found.id),
-            },
-            None,
-        );
-    }
-    let route = match policy.routes.find(&host, method, &path) {
-        Ok(found) => Some(found.id),
-        Err(Unmatched::NoRoute) => None,
-        Err(Unmatched::Ambiguous { class, route }) => {
-            let (outcome, why) = denied(Reason::PathAmbiguous, class.to_string());
-            return (
-                Outcome {
-                    route: route.and_then(name),
-                    ..outcome
-                },
-                why,
-            );
-        }
-    };
-    let claimant = rehearsal.claims.as_ref().map(|claims| Claimant {
-        claims,
-        roles: None,
-        issuer: &rehearsal.issuer,
-    });
-    let peers = || rehearsal.peers.clone();
-    let situation = Situation {
-        path: &path,
-        headers: &headers,
-        peers: &peers,
-        now: rehearsal.now,
-    };
-    let result = policy.authorize(route, claimant.as_ref(), &situation);
-    let why = match &result {
-        Err(Refused::Access(refusal)) => Some(refusal.explanation.to_string()),
-        _ => None,
-    };
-    let denied = match result {
-        Ok(Pass::Granted(_) | Pass::Default) => None,
-        Err(refused) => Some(refused.reason()),
-    };
-    (
-        Outcome {
-            denied,
-            route: route.and_then(name),
-        },
-        why,
-    )
 }
 
-fn rehearsal<'a>(section: &Section<'a>, first_issuer: &str) -> Option<Rehearsal<'a>> {
+fn policy_test<'a>(section: &Section<'a>, first_issuer: &str) -> Option<PolicyTest<'a>> {
     let request = section
         .required("request", "{method, host, path}")
         .and_then(|it| it.section());
@@ -227,7 +205,7 @@ fn rehearsal<'a>(section: &Section<'a>, first_issuer: &str) -> Option<Rehearsal<
         .and_then(|claims| claims.get("iss")?.as_str())
         .unwrap_or(first_issuer)
         .to_owned();
-    Some(Rehearsal {
+    Some(PolicyTest {
         method: method?,
         host: host?,
         path: path?,
@@ -263,12 +241,12 @@ fn headers<'a>(node: &Node<'a>) -> Option<Vec<(String, &'a str)>> {
     Some(headers)
 }
 
-fn expectation(node: &Node<'_>) -> Option<Outcome> {
+fn expectation(node: &Node<'_>) -> Option<Expectation> {
     if let Some(word) = node.json().as_str() {
         if word != "allow" {
             return node.refuse_value("allow, {allow: true, route: …} or {deny: reason, route: …}");
         }
-        return Some(Outcome {
+        return Some(Expectation {
             denied: None,
             route: None,
         });
@@ -299,5 +277,5 @@ fn expectation(node: &Node<'_>) -> Option<Outcome> {
         None => None,
         Some(route) => Some(route?),
     };
-    Some(Outcome { denied, route })
+    Some(Expectation { denied, route })
 }

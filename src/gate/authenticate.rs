@@ -1,0 +1,81 @@
+//! Stage 2: what the request's token is worth.
+
+use super::principal::VerifiedPrincipal;
+use super::scan::Scan;
+use super::{Gate, KeyWait, RequestContext};
+use crate::denial::Reason;
+use crate::headers::SingleHeader;
+use crate::policy::locate::Location;
+use crate::token::{IssuerId, LiveRequest, VerifyError};
+
+/// The result of authentication.
+pub(super) enum Credentials {
+    /// The token is good.
+    Verified(VerifiedPrincipal),
+    /// There is no token, or it is not good.
+    Rejected(Reason),
+    /// The token's key is not here. A fetch may bring it; without one the request is denied for this
+    /// reason.
+    KeyUnavailable(IssuerId, Reason),
+}
+
+impl Credentials {
+    /// The principal of a good token.
+    pub(super) fn principal(&self) -> Option<&VerifiedPrincipal> {
+        match self {
+            Self::Verified(principal) => Some(principal),
+            Self::Rejected(_) | Self::KeyUnavailable(..) => None,
+        }
+    }
+}
+
+impl Gate {
+    pub(super) fn authenticate(
+        &mut self,
+        scan: &Scan<'_>,
+        location: &Location<'_>,
+        ctx: &RequestContext<'_>,
+    ) -> Credentials {
+        let SingleHeader::One(value) = scan.token else {
+            return Credentials::Rejected(Reason::ClaimsMissing);
+        };
+        let claims = &self.config.claims;
+        if value.len() > claims.max_bytes {
+            return Credentials::Rejected(Reason::ClaimsTooLarge);
+        }
+        let Some(token) = without_prefix(value, claims.prefix.as_bytes()) else {
+            return Credentials::Rejected(Reason::ClaimsMalformed);
+        };
+        let live = LiveRequest {
+            method: scan.method,
+            path: scan.path,
+            host: location.authority.host(),
+        };
+        let now = ctx.seconds();
+        match self.verifier.verify(token, &live, now, ctx.backend) {
+            Ok(verified) => {
+                self.counters.kid(verified.kid());
+                if let (false, Some(issued_at)) = (verified.from_cache(), verified.issued_at()) {
+                    self.counters.delay(now.saturating_sub(issued_at));
+                }
+                let subject_key = self.subject_key.as_deref();
+                Credentials::Verified(VerifiedPrincipal::new(verified, &self.config, subject_key))
+            }
+            Err(VerifyError::Denied(reason)) => Credentials::Rejected(reason),
+            Err(ref error @ VerifyError::KeyUnavailable { issuer, .. }) => {
+                let reason = match ctx.key_wait {
+                    KeyWait::AfterFetch => error.reason_after_fetch(),
+                    // The key may exist: 503, and never 401.
+                    KeyWait::Allowed | KeyWait::Exhausted => error.reason_without_fetch(),
+                };
+                Credentials::KeyUnavailable(issuer, reason)
+            }
+        }
+    }
+}
+
+/// The text after the prefix, whose letters may be in either case (RFC 9110 §11.1).
+fn without_prefix<'v>(value: &'v [u8], prefix: &[u8]) -> Option<&'v [u8]> {
+    let (head, token) = value.split_at_checked(prefix.len())?;
+    head.eq_ignore_ascii_case(prefix).then_some(token)
+}

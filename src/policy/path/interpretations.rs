@@ -1,0 +1,81 @@
+//! The other ways in which common backends interpret a path whose special bytes are kept as data.
+
+use std::borrow::Cow;
+
+use super::decode::decode_again;
+use super::{SEPARATOR, SegmentText};
+
+/// What a backend does with special bytes in a decoded path.
+#[derive(Debug, Clone, Copy)]
+struct BackendQuirks {
+    splits_at_encoded_slash: bool,
+    splits_at_backslash: bool,
+    cuts_parameters: bool,
+}
+
+/// Every interpretation of a path that differs from the one that is matched: all combinations of
+/// further percent-decoding, `%2F` and `\\` as separators, and `;…` cut off. Dot segments are not
+/// handled here: a path with dot segments that only another interpretation finds is refused when it is
+/// parsed.
+pub(crate) fn interpretations<'p>(
+    path: &'p SegmentText<'_>,
+) -> impl Iterator<Item = SegmentText<'static>> + 'p {
+    let texts = std::iter::successors(Some(path.text.to_vec()), |text| decode_again(text));
+    texts.enumerate().flat_map(move |(decodings, text)| {
+        let first = u8::from(decodings == 0);
+        (first..8).filter_map(move |bits| {
+            let quirks = BackendQuirks {
+                splits_at_encoded_slash: bits & 1 != 0,
+                splits_at_backslash: bits & 2 != 0,
+                cuts_parameters: bits & 4 != 0,
+            };
+            interpret(path, &text, quirks)
+        })
+    })
+}
+
+/// `None` where one of the quirks changes nothing, so that no interpretation comes twice.
+fn interpret(
+    path: &SegmentText<'_>,
+    text: &[u8],
+    quirks: BackendQuirks,
+) -> Option<SegmentText<'static>> {
+    let has = |byte: u8| text.contains(&byte);
+    if quirks.splits_at_encoded_slash && !has(b'/')
+        || quirks.splits_at_backslash && !has(b'\\')
+        || quirks.cuts_parameters && !has(b';')
+    {
+        return None;
+    }
+    let mut out: Vec<u8> = Vec::with_capacity(text.len());
+    let mut trailing_slash = path.trailing_slash;
+    let segments = text.split(|byte| {
+        *byte == SEPARATOR
+            || quirks.splits_at_encoded_slash && *byte == b'/'
+            || quirks.splits_at_backslash && *byte == b'\\'
+    });
+    for segment in segments {
+        let segment = if quirks.cuts_parameters {
+            segment
+                .split(|byte| *byte == b';')
+                .next()
+                .unwrap_or(segment)
+        } else {
+            segment
+        };
+        if segment.is_empty() {
+            trailing_slash = true;
+            continue;
+        }
+        trailing_slash = path.trailing_slash;
+        out.extend_from_slice(segment);
+        out.push(SEPARATOR);
+    }
+    out.pop();
+    std::str::from_utf8(&out).ok()?;
+    Some(SegmentText {
+        trailing_slash: trailing_slash && !out.is_empty(),
+        text: Cow::Owned(out),
+        separator: SEPARATOR,
+    })
+}
