@@ -16,13 +16,13 @@ use crate::token::Verified;
 /// A verified token with what follows from it. Clones share all of it.
 #[derive(Clone)]
 pub(super) struct Caller {
-    pub(super) verified: Verified,
+    pub(super) verified: Verified<Rc<Derived>>,
     derived: Rc<Derived>,
 }
 
 /// What follows from a token's claims under one config: made once, and kept as long as the token is
 /// remembered.
-struct Derived {
+pub(crate) struct Derived {
     roles: RoleSet,
     signed_id: Option<CorrelationId>,
     /// By the place of the header in the config.
@@ -33,8 +33,13 @@ struct Derived {
 
 impl Caller {
     /// The caller who brought the token; `subject_key` is the key of subjects in logs.
-    pub(super) fn new(verified: Verified, config: &Config, subject_key: Option<&[u8]>) -> Self {
-        let derived = verified.memo(|claims| Derived::new(claims, config, subject_key));
+    pub(super) fn new(
+        verified: Verified<Rc<Derived>>,
+        config: &Config,
+        subject_key: Option<&[u8]>,
+    ) -> Self {
+        let derived = verified.derived(|claims| Rc::new(Derived::new(claims, config, subject_key)));
+        let derived = Rc::clone(derived);
         Self { verified, derived }
     }
 

@@ -1,6 +1,8 @@
 //! The decision itself: which route, whose claims, and whether they suffice.
 
-use super::caller::Caller;
+use std::rc::Rc;
+
+use super::caller::{Caller, Derived};
 use super::scan::Scan;
 use super::{Gate, Patience, Surroundings};
 use crate::config::Mode;
@@ -232,7 +234,7 @@ impl Gate {
         }
     }
 
-    fn note_delay(&mut self, verified: &Verified, now: u64) {
+    fn note_delay(&mut self, verified: &Verified<Rc<Derived>>, now: u64) {
         if let (false, Some(issued_at)) = (verified.from_cache(), verified.issued_at()) {
             self.counters.delay(now.saturating_sub(issued_at));
         }

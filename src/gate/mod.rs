@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
-use self::caller::Caller;
+use self::caller::{Caller, Derived};
 use self::counters::Counters;
 use self::edits::{Draft, Names};
 pub(crate) use self::edits::{Edit, Forward};
@@ -32,7 +32,7 @@ use crate::token::{CacheLimits, SignatureBackend, Verified, Verifier};
 pub struct Gate {
     config: Config,
     index: HeaderIndex,
-    verifier: Verifier,
+    verifier: Verifier<Rc<Derived>>,
     counters: Counters,
     subject_key: Option<Vec<u8>>,
     correlation_header: Rc<str>,
@@ -157,7 +157,7 @@ impl Gate {
     }
 
     /// What the worker remembers of tokens and keys.
-    pub fn verifier(&mut self) -> &mut Verifier {
+    pub(crate) fn verifier(&mut self) -> &mut Verifier<Rc<Derived>> {
         &mut self.verifier
     }
 

@@ -199,7 +199,7 @@ impl<P: Part, V> TokenMap<P, V> {
 }
 
 /// The verified tokens of one worker.
-pub(super) type VerifiedTokens = TokenMap<End, Rc<VerifiedToken>>;
+pub(super) type VerifiedTokens<D> = TokenMap<End, Rc<VerifiedToken<D>>>;
 
 /// Tokens whose signature is wrong for a key that is still there; the value is the issuer's index.
 /// Nothing else is ever remembered as bad: a token that is too early, too late or without a key today

@@ -4,7 +4,7 @@ use crate::denial::Reason;
 
 /// Why there is no [`Verified`](crate::token::Verified).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// The token is not good, whatever is fetched.
     Denied(Reason),
     /// The key that the token needs is not here; a fetch might bring it.
@@ -20,7 +20,7 @@ pub enum Refusal {
 
 /// Why a key is not here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Absence {
+pub(crate) enum Absence {
     /// No key set was fetched yet.
     NeverFetched,
     /// The last set that was fetched has no key for the token.
@@ -32,7 +32,7 @@ pub enum Absence {
 impl Refusal {
     /// The reason where the keys were fetched after the request arrived: only then is an unknown
     /// `kid` the sender's fault.
-    pub fn reason(&self) -> Reason {
+    pub(crate) fn reason(&self) -> Reason {
         match self {
             Self::Denied(reason) => *reason,
             Self::KeysAbsent {
@@ -48,7 +48,7 @@ impl Refusal {
 
     /// The reason where a fetch was due and could not be made or awaited: a key that is missing then
     /// may be a fresh one, so its users get 503, not 401.
-    pub fn reason_without_fetch(&self) -> Reason {
+    pub(crate) fn reason_without_fetch(&self) -> Reason {
         match self {
             Self::Denied(reason) => *reason,
             Self::KeysAbsent { .. } => Reason::KeysUnavailable,

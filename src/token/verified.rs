@@ -1,7 +1,6 @@
 //! The proof that a token was verified.
 
-use std::any::Any;
-use std::cell::RefCell;
+use std::cell::OnceCell;
 use std::fmt;
 use std::rc::Rc;
 
@@ -11,18 +10,18 @@ use crate::claims::Claims;
 use crate::token::{Algorithm, PublicKey};
 
 /// Claims whose signature, times, audience and everything else that their [`Issuer`] demands were
-/// checked for the request at hand. Only [`Verifier::verify`] makes one. Clones share all of it.
+/// checked for the request at hand. Only [`Verifier::verify`] makes one. Clones share all of it. `D`
+/// is what the caller derives from the claims, see [`Verified::derived`].
 ///
 /// [`Issuer`]: crate::token::Issuer
 /// [`Verifier::verify`]: crate::token::Verifier::verify
-#[derive(Clone)]
-pub struct Verified {
-    token: Rc<VerifiedToken>,
+pub struct Verified<D> {
+    token: Rc<VerifiedToken<D>>,
     from_cache: bool,
 }
 
-/// What verification found out about a token, for as long as it is remembered.
-pub(super) struct VerifiedToken {
+/// A verified token as the cache holds it.
+pub(super) struct VerifiedToken<D> {
     pub(super) claims: Claims,
     pub(super) issuer: usize,
     pub(super) issuer_name: Rc<str>,
@@ -36,7 +35,8 @@ pub(super) struct VerifiedToken {
     pub(super) needs_remote: bool,
     /// The remote key that verified it; `None` for keys that can't be withdrawn without a new config.
     pub(super) remote_key: Option<Rc<PublicKey>>,
-    pub(super) memo: RefCell<Vec<Rc<dyn Any>>>,
+    /// See [`Verified::derived`].
+    pub(super) derived: OnceCell<D>,
 }
 
 /// The registered times of a token in Unix seconds (RFC 7519 §4.1.4 to §4.1.6). Fractions are rounded
@@ -51,8 +51,8 @@ pub struct Times {
     pub issued_at: Option<u64>,
 }
 
-impl Verified {
-    pub(super) fn new(token: Rc<VerifiedToken>, from_cache: bool) -> Self {
+impl<D> Verified<D> {
+    pub(super) fn new(token: Rc<VerifiedToken<D>>, from_cache: bool) -> Self {
         Self { token, from_cache }
     }
 
@@ -92,55 +92,28 @@ impl Verified {
     }
 
     /// Whether this request needed no signature verification.
-    #[allow(clippy::wrong_self_convention)]
     pub fn from_cache(&self) -> bool {
         self.from_cache
     }
 
-    /// What `derive` makes of the claims, computed once per token and type, as long as the token is
-    /// cached: role sets, header values. `T` names the slot, so each caller uses a type of its own,
-    /// and `derive` must depend on the claims and the config only.
-    pub fn memo<T: 'static>(&self, derive: impl FnOnce(&Claims) -> T) -> Rc<T> {
-        let known = self
-            .token
-            .memo
-            .borrow()
-            .iter()
-            .find_map(|value| Rc::clone(value).downcast::<T>().ok());
-        known.unwrap_or_else(|| {
-            // Computed before the list is borrowed, so that `derive` may use a memo itself.
-            let value = Rc::new(derive(&self.token.claims));
-            let slot: Rc<dyn Any> = Rc::clone(&value) as Rc<dyn Any>;
-            self.token.memo.borrow_mut().push(slot);
-            value
-        })
-    }
-
-    /// A stand-in for tests of other rooms.
-    #[cfg(test)]
-    #[allow(dead_code)]
-    pub(crate) fn assume(claims: Claims) -> Self {
-        let text = |name| claims.get(name).and_then(crate::json::Json::as_str);
-        let token = VerifiedToken {
-            issuer: 0,
-            issuer_name: text("iss").unwrap_or("https://edge.example.com").into(),
-            kid: Some("test".into()),
-            names_its_key: true,
-            algorithm: Algorithm::Es256,
-            times: Times {
-                expiry: Some(u64::MAX),
-                ..Times::default()
-            },
-            needs_remote: false,
-            remote_key: None,
-            memo: RefCell::default(),
-            claims,
-        };
-        Self::new(Rc::new(token), false)
+    /// What `derive` makes of the claims: computed once per token and kept while the token is cached.
+    /// `derive` must depend on nothing but the claims and the config.
+    pub fn derived(&self, derive: impl FnOnce(&Claims) -> D) -> &D {
+        let claims = &self.token.claims;
+        self.token.derived.get_or_init(|| derive(claims))
     }
 }
 
-impl fmt::Debug for Verified {
+impl<D> Clone for Verified<D> {
+    fn clone(&self) -> Self {
+        Self {
+            token: Rc::clone(&self.token),
+            from_cache: self.from_cache,
+        }
+    }
+}
+
+impl<D> fmt::Debug for Verified<D> {
     /// Names the issuer and the key; claims never reach a log by accident.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter

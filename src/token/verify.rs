@@ -1,6 +1,6 @@
 //! From the bytes of a token to [`Verified`].
 
-use std::cell::RefCell;
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use foldhash::fast::FixedState;
@@ -18,10 +18,11 @@ use crate::token::{
 };
 
 /// Everything that one worker knows about tokens: the issuers of one config, their keys, and what it
-/// remembers. A new config makes a new one.
-pub struct Verifier {
+/// remembers. A new config makes a new one. `D` is what the caller derives from the claims of a token,
+/// which is kept with the cached token.
+pub(crate) struct Verifier<D> {
     issuers: Vec<IssuerState>,
-    verified: VerifiedTokens,
+    verified: VerifiedTokens<D>,
     forged: ForgedTokens,
     last_header: LastHeader,
     stats: Stats,
@@ -38,7 +39,7 @@ struct IssuerState {
 
 /// The bounds of the cache of verified tokens; 0 of either turns it off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CacheLimits {
+pub(crate) struct CacheLimits {
     /// The most tokens.
     pub entries: usize,
     /// The most bytes that they may take, roughly: twice the length of each token, and its claims' tree.
@@ -47,7 +48,7 @@ pub struct CacheLimits {
 
 /// What [`RequestBinding`](crate::token::RequestBinding) compares with.
 #[derive(Debug, Clone, Copy)]
-pub struct LiveRequest<'a> {
+pub(crate) struct LiveRequest<'a> {
     /// `:method`
     pub method: &'a [u8],
     /// `:path` as it arrived, query included.
@@ -58,7 +59,7 @@ pub struct LiveRequest<'a> {
 
 /// What was counted since the start, for the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Stats {
+pub(crate) struct Stats {
     /// Tokens that were found in the cache of verified tokens, and still good.
     pub cache_hits: u64,
     /// Tokens that were not.
@@ -77,10 +78,10 @@ const FORGED: CacheLimits = CacheLimits {
     bytes: 262_144,
 };
 
-impl Verifier {
+impl<D> Verifier<D> {
     /// A verifier for the issuers of a config. `seed` is random and secret. `env` reads an
     /// environment variable of the VM; what it lacks never fails, see [`Verifier::warnings`].
-    pub fn new(
+    pub(crate) fn new(
         issuers: Vec<Issuer>,
         limits: CacheLimits,
         seed: u64,
@@ -103,23 +104,18 @@ impl Verifier {
         }
     }
 
-    /// The issuers, in the order of the config.
-    pub fn issuers(&self) -> impl ExactSizeIterator<Item = &Issuer> {
-        self.issuers.iter().map(|state| &state.issuer)
-    }
-
     /// What the environment lacks, to be shouted about.
-    pub fn warnings(&self) -> &[SecretWarning] {
+    pub(crate) fn warnings(&self) -> &[SecretWarning] {
         &self.warnings
     }
 
     /// The counters.
-    pub fn stats(&self) -> &Stats {
+    pub(crate) fn stats(&self) -> &Stats {
         &self.stats
     }
 
     /// How many verified tokens are remembered, and roughly how many bytes they take.
-    pub fn cached(&self) -> (usize, usize) {
+    pub(crate) fn cached(&self) -> (usize, usize) {
         (self.verified.len(), self.verified.used())
     }
 
@@ -130,13 +126,13 @@ impl Verifier {
     /// The first check that fails, in this order: shape, issuer, `alg` allowed, `kid` and key, `alg`
     /// fits the key, signature, `typ`, times and `max_age`, `aud`, `max_lifetime`, `require`,
     /// revocation, binding. A one-use token is not used up by this: see [`Verifier::consume`].
-    pub fn verify(
+    pub(crate) fn verify(
         &mut self,
         token: &[u8],
         live: &LiveRequest<'_>,
         now: u64,
         backend: &dyn SignatureBackend,
-    ) -> Result<Verified, Refusal> {
+    ) -> Result<Verified<D>, Refusal> {
         if let Some(known) = self.verified.get(token) {
             let known = Rc::clone(known);
             let recheck = self.recheck(&known, live, now);
@@ -164,7 +160,7 @@ impl Verifier {
         {
             let cost = cache::verified_cost(token, &verified.claims);
             let issuers = &self.issuers;
-            let worthless = |old: &Rc<VerifiedToken>| {
+            let worthless = |old: &Rc<VerifiedToken<D>>| {
                 issuers.get(old.issuer).is_none_or(|state| {
                     let times = checks::times(&state.issuer, &old.times, now);
                     times
@@ -181,7 +177,7 @@ impl Verifier {
     /// What can change between two requests with one token.
     fn recheck(
         &self,
-        token: &VerifiedToken,
+        token: &VerifiedToken<D>,
         live: &LiveRequest<'_>,
         now: u64,
     ) -> Result<(), Refusal> {
@@ -204,7 +200,7 @@ impl Verifier {
         live: &LiveRequest<'_>,
         now: u64,
         backend: &dyn SignatureBackend,
-    ) -> Result<VerifiedToken, Refusal> {
+    ) -> Result<VerifiedToken<D>, Refusal> {
         let jws =
             Jws::parse_after(&mut self.last_header, token).map_err(|_| Reason::ClaimsMalformed)?;
         let (index, state) = jws
@@ -254,7 +250,7 @@ impl Verifier {
             algorithm,
             times: jws.times,
             remote_key: chosen.withdrawable(),
-            memo: RefCell::default(),
+            derived: OnceCell::new(),
             claims: jws.claims,
         })
     }
@@ -265,7 +261,7 @@ impl Verifier {
     /// # Errors
     /// [`Reason::Replayed`]; [`Reason::Internal`] (503) where the window is full or its storage
     /// failed: to let the request pass would be to let it pass again later.
-    pub fn consume(&mut self, verified: &Verified, now: u64) -> Result<(), Reason> {
+    pub(crate) fn consume(&mut self, verified: &Verified<D>, now: u64) -> Result<(), Reason> {
         let state = self
             .issuers
             .get_mut(verified.issuer())
@@ -286,7 +282,7 @@ impl Verifier {
     }
 
     /// Puts another window, one that all workers share, in the place of the issuer's own.
-    pub fn set_replay_window(&mut self, issuer: usize, window: Box<dyn ReplayWindow>) {
+    pub(crate) fn set_replay_window(&mut self, issuer: usize, window: Box<dyn ReplayWindow>) {
         if let Some(state) = self.issuers.get_mut(issuer) {
             state.replay = Some(window);
         }
@@ -296,7 +292,7 @@ impl Verifier {
     /// is remembered of tokens whose key is no longer there is forgotten; the tokens of keys that
     /// stay (same `kid`, same key) stay too. Returns whether any key changed. An empty set and an
     /// issuer without remote keys change nothing.
-    pub fn set_keys(&mut self, issuer: usize, keys: KeySet, fetched_at: u64) -> bool {
+    pub(crate) fn set_keys(&mut self, issuer: usize, keys: KeySet, fetched_at: u64) -> bool {
         let Some(state) = self.issuers.get_mut(issuer) else {
             return false;
         };
@@ -317,13 +313,13 @@ impl Verifier {
     }
 
     /// When the remote keys of an issuer were fetched, in Unix seconds; `None` if never.
-    pub fn keys_fetched_at(&self, issuer: usize) -> Option<u64> {
+    pub(crate) fn keys_fetched_at(&self, issuer: usize) -> Option<u64> {
         self.issuers.get(issuer)?.keys.fetched_at()
     }
 
     /// How many keys an issuer has now: inline, secrets that were found, and remote ones, stale or
     /// not.
-    pub fn keys_loaded(&self, issuer: usize) -> usize {
+    pub(crate) fn keys_loaded(&self, issuer: usize) -> usize {
         self.issuers.get(issuer).map_or(0, |state| state.keys.len())
     }
 }

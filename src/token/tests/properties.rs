@@ -58,7 +58,7 @@ proptest! {
         let part = |token: usize, part: usize| tokens[token].split('.').nth(part).unwrap();
         let mixed = format!("{}.{}.{}", part(0, 0), part(1, 1), part(2, 2));
         let second = Issuer { name: "other".into(), ..symmetric_issuer() };
-        let mut verifier = Verifier::new(
+        let mut verifier = Verifier::<()>::new(
             vec![issuer_for(a), second],
             CacheLimits { entries: 4, bytes: 10_000 },
             1,

@@ -168,7 +168,7 @@ fn issuers_do_not_share_ids() {
         name: "https://other.example.com".into(),
         ..one_use(10)
     };
-    let mut verifier = Verifier::new(vec![one_use(10), second], CACHE, 1, &environment);
+    let mut verifier = Verifier::<()>::new(vec![one_use(10), second], CACHE, 1, &environment);
     let other = sign(
         Algorithm::EdDsa,
         &header(Algorithm::EdDsa),

@@ -24,7 +24,7 @@ fn remote_issuer() -> Issuer {
     }
 }
 
-fn at(verifier: &mut Verifier, token: &str, now: u64) -> Result<Verified, Refusal> {
+fn at(verifier: &mut Verifier<()>, token: &str, now: u64) -> Result<Verified<()>, Refusal> {
     verifier.verify(token.as_bytes(), &LIVE, now, &Portable)
 }
 

@@ -95,8 +95,8 @@ fn examples_of_the_rfcs() {
                 issuer.secrets[0].kid = None;
                 let env = |_: &str| Some(secret.clone());
                 let mut verifier =
-                    crate::token::Verifier::new(vec![issuer], super::support::CACHE, 1, &env);
-                let verify = |verifier: &mut crate::token::Verifier, now| {
+                    crate::token::Verifier::<()>::new(vec![issuer], super::support::CACHE, 1, &env);
+                let verify = |verifier: &mut crate::token::Verifier<()>, now| {
                     verifier.verify(text.as_bytes(), &LIVE, now, &Portable)
                 };
                 assert!(verify(&mut verifier, 1_300_819_379).is_ok());

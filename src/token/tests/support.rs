@@ -240,12 +240,12 @@ pub fn environment(name: &str) -> Option<Vec<u8>> {
     }
 }
 
-pub fn verifier(issuer: Issuer) -> Verifier {
+pub fn verifier(issuer: Issuer) -> Verifier<()> {
     Verifier::new(vec![issuer], CACHE, 42, &environment)
 }
 
 /// The verdict on a token: at [`NOW`], for [`LIVE`], by [`Portable`].
-pub fn verdict(verifier: &mut Verifier, token: &str) -> Result<Verified, Refusal> {
+pub fn verdict(verifier: &mut Verifier<()>, token: &str) -> Result<Verified<()>, Refusal> {
     verifier.verify(token.as_bytes(), &LIVE, NOW, &Portable)
 }
 
