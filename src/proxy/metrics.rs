@@ -74,7 +74,7 @@ impl Metrics {
         ] {
             metrics.declare(&Series(name, &[]));
         }
-        for result in ["hit", "miss", "forged"] {
+        for result in ["hit", "miss"] {
             let tags = [("result", result)];
             metrics.declare(&Series("edge_claims_cache_total", &tags));
         }
@@ -218,7 +218,6 @@ impl Metrics {
         for (result, count, before) in [
             ("hit", stats.cache_hits, told.cache_hits),
             ("miss", stats.cache_misses, told.cache_misses),
-            ("forged", stats.forged_hits, told.forged_hits),
         ] {
             let tags = [("result", result)];
             self.count(

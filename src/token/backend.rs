@@ -18,7 +18,7 @@ use crate::token::{Algorithm, PublicKey};
 pub trait SignatureBackend {
     /// Whether `token.signature` is right for `token.signing_input`; `None` where this back-end can't
     /// tell, so that the portable one has to. It must never say `Some(false)` because of a failure of
-    /// its own: that answer is remembered.
+    /// its own.
     fn verify(&self, algorithm: Algorithm, key: &PublicKey, token: &Jws<'_>) -> Option<bool>;
 }
 

@@ -7,7 +7,7 @@ use foldhash::fast::FixedState;
 
 use crate::denial::Reason;
 use crate::json::Json;
-use crate::token::cache::{self, ForgedTokens, VerifiedTokens};
+use crate::token::cache::TokenCache;
 use crate::token::jws::{Jws, LastHeader};
 use crate::token::keyring::{Chosen, Keyring, Miss};
 use crate::token::refusal::{Absence, Refusal};
@@ -22,8 +22,7 @@ use crate::token::{
 /// which is kept with the cached token.
 pub(crate) struct Verifier<D> {
     issuers: Vec<IssuerState>,
-    verified: VerifiedTokens<D>,
-    forged: ForgedTokens,
+    cache: TokenCache<D>,
     last_header: LastHeader,
     stats: Stats,
     warnings: Vec<SecretWarning>,
@@ -64,19 +63,11 @@ pub(crate) struct Stats {
     pub cache_hits: u64,
     /// Tokens that were not.
     pub cache_misses: u64,
-    /// Tokens that were found among the forged ones.
-    pub forged_hits: u64,
     /// Signature verifications by the back-end that the caller passed, by `Algorithm as usize`.
     pub by_backend: [u64; Algorithm::ALL.len()],
     /// Signature verifications by [`Portable`] in its place, and all HMACs, by `Algorithm as usize`.
     pub by_portable: [u64; Algorithm::ALL.len()],
 }
-
-/// Forged tokens are worth little room: each costs its sender as much as a new one.
-const FORGED: CacheLimits = CacheLimits {
-    entries: 256,
-    bytes: 262_144,
-};
 
 impl<D> Verifier<D> {
     /// A verifier for the issuers of a config. `seed` is random and secret. `env` reads an
@@ -96,8 +87,7 @@ impl<D> Verifier<D> {
             .collect();
         Self {
             issuers,
-            verified: VerifiedTokens::new(limits.entries, limits.bytes, hasher.clone()),
-            forged: ForgedTokens::new(FORGED.entries, FORGED.bytes, hasher),
+            cache: TokenCache::new(limits.entries, limits.bytes, hasher),
             last_header: LastHeader::default(),
             stats: Stats::default(),
             warnings,
@@ -116,7 +106,7 @@ impl<D> Verifier<D> {
 
     /// How many verified tokens are remembered, and roughly how many bytes they take.
     pub(crate) fn cached(&self) -> (usize, usize) {
-        (self.verified.len(), self.verified.used())
+        (self.cache.len(), self.cache.used())
     }
 
     /// Verifies a token for the request at hand, at `now` in Unix seconds. At most one signature is
@@ -133,7 +123,7 @@ impl<D> Verifier<D> {
         now: u64,
         backend: &dyn SignatureBackend,
     ) -> Result<Verified<D>, Refusal> {
-        if let Some(known) = self.verified.get(token) {
+        if let Some(known) = self.cache.get(token) {
             let known = Rc::clone(known);
             let recheck = self.recheck(&known, live, now);
             return match recheck {
@@ -143,24 +133,19 @@ impl<D> Verifier<D> {
                 }
                 Err(refusal) => {
                     if refusal == Refusal::Denied(Reason::Expired) {
-                        self.verified.remove(token);
+                        self.cache.remove(token);
                     }
                     Err(refusal)
                 }
             };
         }
         self.stats.cache_misses = self.stats.cache_misses.saturating_add(1);
-        if self.forged.get(token).is_some() {
-            self.stats.forged_hits = self.stats.forged_hits.saturating_add(1);
-            return Err(Reason::SignatureInvalid.into());
-        }
         let verified = Rc::new(self.verify_fresh(token, live, now, backend)?);
         if let Some(state) = self.issuers.get(verified.issuer)
             && state.issuer.one_use.is_none()
         {
-            let cost = cache::verified_cost(token, &verified.claims);
             let issuers = &self.issuers;
-            let worthless = |old: &Rc<VerifiedToken<D>>| {
+            let is_expired = |old: &VerifiedToken<D>| {
                 issuers.get(old.issuer).is_none_or(|state| {
                     let times = checks::times(&state.issuer, &old.times, now);
                     times
@@ -168,8 +153,7 @@ impl<D> Verifier<D> {
                         .is_err()
                 })
             };
-            self.verified
-                .insert(token, Rc::clone(&verified), cost, worthless);
+            self.cache.insert(token, Rc::clone(&verified), is_expired);
         }
         Ok(Verified::new(verified, false))
     }
@@ -229,8 +213,6 @@ impl<D> Verifier<D> {
         // A token without `kid` can't get round the list.
         checks::kid_not_revoked(issuer, chosen.kid())?;
         if !is_signed(algorithm, &chosen, &jws, backend, &mut self.stats) {
-            let cost = cache::forged_cost(token);
-            self.forged.insert(token, index, cost, |_| true);
             return Err(Reason::SignatureInvalid.into());
         }
 
@@ -301,13 +283,12 @@ impl<D> Verifier<D> {
             let keys = &state.keys;
             // Without a `kid`, a token was accepted because its key was the only one that fits,
             // which the new set may have changed.
-            self.verified.retain(|token| {
+            self.cache.retain(|token| {
                 let stays = |key: &Rc<_>| token.names_its_key && keys.has_remote(key);
                 token.issuer != issuer
                     || !token.needs_remote
                     || token.remote_key.as_ref().is_some_and(stays)
             });
-            self.forged.retain(|of| *of != issuer);
         }
         changed
     }
