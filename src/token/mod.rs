@@ -10,7 +10,6 @@ mod backend;
 mod base64url;
 mod cache;
 mod checks;
-pub(crate) mod host;
 mod issuer;
 pub(crate) mod jwks;
 pub(crate) mod jws;
@@ -30,14 +29,13 @@ pub use backend::Portable;
 pub(crate) use backend::SignatureBackend;
 pub(crate) use issuer::{Issuer, OneUse, RemoteKeys, RequestBinding, Revoked};
 pub use jwks::KeySet;
-pub use jws::Jws;
+pub(crate) use jws::Jws;
 pub use key::PublicKey;
 pub(crate) use refusal::{Absence, Refusal};
 pub(crate) use replay::{ReplayError, ReplayWindow};
 pub(crate) use secret::{Secret, SecretWarning};
-pub use verified::Times;
 pub(crate) use verified::Verified;
 pub(crate) use verify::{CacheLimits, LiveRequest, Stats, Verifier};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -42,7 +42,7 @@ pub(super) struct VerifiedToken<D> {
 /// The registered times of a token in Unix seconds (RFC 7519 §4.1.4 to §4.1.6). Fractions are rounded
 /// against the token: `exp` down, `nbf` and `iat` up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Times {
+pub(crate) struct Times {
     /// `exp`
     pub expiry: Option<u64>,
     /// `nbf`

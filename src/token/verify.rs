@@ -356,14 +356,14 @@ fn is_signed(
             if token.signature.len() != key.signature_len() {
                 return false;
             }
-            match backend.verify(algorithm, key, token) {
+            match backend.verify(algorithm, key, token.signing_input, &token.signature) {
                 Some(right) => {
                     count(&mut stats.by_backend);
                     right
                 }
                 None => {
                     count(&mut stats.by_portable);
-                    Portable.check(algorithm, key, token)
+                    Portable.check(algorithm, key, token.signing_input, &token.signature)
                 }
             }
         }

@@ -119,12 +119,8 @@ fn examples_of_the_rfcs() {
                 let (input, signature) = text.rsplit_once('.').unwrap();
                 let signature = base64url::decode(signature.as_bytes()).unwrap();
                 let key = set.iter().next().unwrap();
-                assert!(super::wycheproof::raw(
-                    key.algorithms()[0],
-                    key,
-                    input.as_bytes(),
-                    &signature
-                ));
+                let algorithm = key.algorithms()[0];
+                assert!(Portable.check(algorithm, key, input.as_bytes(), &signature));
             }
             "RFC7515 A.5 none" => {
                 assert_eq!(reason(issuer(), text), Some(Reason::ClaimsMalformed));
@@ -223,7 +219,8 @@ fn a_key_is_never_used_with_an_algorithm_of_another_kind() {
         let text = token(algorithm);
         let jws = Jws::parse(text.as_bytes()).unwrap();
         for key in keys.iter() {
-            let right = Portable.verify(algorithm, key, &jws) == Some(true);
+            let right =
+                Portable.verify(algorithm, key, jws.signing_input, &jws.signature) == Some(true);
             assert_eq!(right, key.fits(algorithm), "{algorithm} {:?}", key.kid());
         }
     }
