@@ -18,7 +18,7 @@ use crate::policy::route::{Route, RouteId};
 use crate::policy::table::Unmatched;
 use crate::record::Verdict;
 use crate::reply::StepUpChallenge;
-use crate::token::{LiveRequest, Refusal as TokenRefusal, Verified};
+use crate::token::{LiveRequest, Verified, VerifyError};
 
 /// What the pipeline came to, before anything is done about it.
 pub(super) struct Judgement {
@@ -222,15 +222,17 @@ impl Gate {
                 let subject_key = self.subject_key.as_deref();
                 Credentials::Verified(Caller::new(verified, &self.config, subject_key))
             }
-            Err(TokenRefusal::Denied(reason)) => Credentials::Refused(reason),
-            Err(ref absent @ TokenRefusal::KeysAbsent { issuer, .. }) => Credentials::Undecided {
-                issuer,
-                reason: match around.patience {
-                    Patience::Fetched => absent.reason(),
-                    // The key may exist: 503, and never 401.
-                    Patience::Wait | Patience::None => absent.reason_without_fetch(),
-                },
-            },
+            Err(VerifyError::Denied(reason)) => Credentials::Refused(reason),
+            Err(ref absent @ VerifyError::KeyUnavailable { issuer, .. }) => {
+                Credentials::Undecided {
+                    issuer: issuer.0,
+                    reason: match around.patience {
+                        Patience::Fetched => absent.reason_after_fetch(),
+                        // The key may exist: 503, and never 401.
+                        Patience::Wait | Patience::None => absent.reason_without_fetch(),
+                    },
+                }
+            }
         }
     }
 

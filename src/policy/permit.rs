@@ -23,7 +23,7 @@ enum Basis {
 
 impl Permit {
     /// The permit of a request that passes; `None` where that rests on claims that nobody verified.
-    pub fn new<D>(pass: Pass, verified: Option<&Verified<D>>) -> Option<Self> {
+    pub(crate) fn new<D>(pass: Pass, verified: Option<&Verified<D>>) -> Option<Self> {
         let means = match pass {
             Pass::Granted(grant) => grant.means(),
             Pass::Default => Means::Claims,

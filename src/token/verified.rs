@@ -7,7 +7,7 @@ use std::rc::Rc;
 use smol_str::SmolStr;
 
 use crate::claims::Claims;
-use crate::token::{Algorithm, PublicKey};
+use crate::token::{Algorithm, IssuerId, PublicKey};
 
 /// Claims whose signature, times, audience and everything else that their [`Issuer`] demands were
 /// checked for the request at hand. Only [`Verifier::verify`] makes one. Clones share all of it. `D`
@@ -15,7 +15,7 @@ use crate::token::{Algorithm, PublicKey};
 ///
 /// [`Issuer`]: crate::token::Issuer
 /// [`Verifier::verify`]: crate::token::Verifier::verify
-pub struct Verified<D> {
+pub(crate) struct Verified<D> {
     token: Rc<VerifiedToken<D>>,
     from_cache: bool,
 }
@@ -23,7 +23,7 @@ pub struct Verified<D> {
 /// A verified token as the cache holds it.
 pub(super) struct VerifiedToken<D> {
     pub(super) claims: Claims,
-    pub(super) issuer: usize,
+    pub(super) issuer: IssuerId,
     pub(super) issuer_name: Rc<str>,
     /// The key's `kid`.
     pub(super) kid: Option<SmolStr>,
@@ -57,48 +57,49 @@ impl<D> Verified<D> {
     }
 
     /// The claims.
-    pub fn claims(&self) -> &Claims {
+    pub(crate) fn claims(&self) -> &Claims {
         &self.token.claims
     }
 
-    /// The index of its issuer in the config.
-    pub fn issuer(&self) -> usize {
+    /// Its issuer.
+    pub(crate) fn issuer(&self) -> IssuerId {
         self.token.issuer
     }
 
     /// Its issuer's name: the token's `iss`.
-    pub fn issuer_name(&self) -> &str {
+    pub(crate) fn issuer_name(&self) -> &str {
         &self.token.issuer_name
     }
 
     /// The `kid` of the key that verified it.
-    pub fn kid(&self) -> Option<&str> {
+    pub(crate) fn kid(&self) -> Option<&str> {
         self.token.kid.as_deref()
     }
 
     /// The algorithm that its key verified.
-    pub fn algorithm(&self) -> Algorithm {
+    #[cfg(test)]
+    pub(crate) fn algorithm(&self) -> Algorithm {
         self.token.algorithm
     }
 
     /// `exp` in Unix seconds, leeway not included.
-    pub fn expiry(&self) -> u64 {
+    pub(crate) fn expiry(&self) -> u64 {
         self.token.times.expiry.unwrap_or_default()
     }
 
     /// `iat` in Unix seconds.
-    pub fn issued_at(&self) -> Option<u64> {
+    pub(crate) fn issued_at(&self) -> Option<u64> {
         self.token.times.issued_at
     }
 
     /// Whether this request needed no signature verification.
-    pub fn from_cache(&self) -> bool {
+    pub(crate) fn from_cache(&self) -> bool {
         self.from_cache
     }
 
     /// What `derive` makes of the claims: computed once per token and kept while the token is cached.
     /// `derive` must depend on nothing but the claims and the config.
-    pub fn derived(&self, derive: impl FnOnce(&Claims) -> D) -> &D {
+    pub(crate) fn derived(&self, derive: impl FnOnce(&Claims) -> D) -> &D {
         let claims = &self.token.claims;
         self.token.derived.get_or_init(|| derive(claims))
     }

@@ -9,16 +9,15 @@ use crate::denial::Reason;
 use crate::json::Json;
 use crate::token::cache::TokenCache;
 use crate::token::jws::{Jws, LastHeader};
-use crate::token::keyring::{Chosen, Keyring, Miss};
-use crate::token::refusal::{Absence, Refusal};
+use crate::token::keyring::{Chosen, KeyLookupError, Keyring};
 use crate::token::replay::{MemoryWindow, ReplayError, ReplayWindow, token_id};
 use crate::token::verified::VerifiedToken;
 use crate::token::{
-    Algorithm, Issuer, KeySet, Portable, SecretWarning, SignatureBackend, Verified, checks,
+    Algorithm, Issuer, IssuerId, KeyAbsence, KeySet, Portable, SecretWarning, SignatureBackend,
+    Verified, VerifyError, checks,
 };
 
-/// Everything that one worker knows about tokens: the issuers of one config, their keys, and what it
-/// remembers. A new config makes a new one. `D` is what the caller derives from the claims of a token,
+/// Everything that one worker knows about tokens: the issuers of one config, their keys, and the cache. A new config makes a new one. `D` is what the caller derives from the claims of a token,
 /// which is kept with the cached token.
 pub(crate) struct Verifier<D> {
     issuers: Vec<IssuerState>,
@@ -32,7 +31,7 @@ struct IssuerState {
     issuer: Issuer,
     name: Rc<str>,
     keys: Keyring,
-    /// There where the issuer has `one_use`.
+    /// Present if the issuer has `one_use`.
     replay: Option<Box<dyn ReplayWindow>>,
 }
 
@@ -41,7 +40,7 @@ struct IssuerState {
 pub(crate) struct CacheLimits {
     /// The most tokens.
     pub entries: usize,
-    /// The most bytes that they may take, roughly: twice the length of each token, and its claims' tree.
+    /// The most bytes that they take, estimated: twice the length of each token, and its claims' tree.
     pub bytes: usize,
 }
 
@@ -56,12 +55,12 @@ pub(crate) struct LiveRequest<'a> {
     pub host: &'a [u8],
 }
 
-/// What was counted since the start, for the metrics.
+/// Counters since the start, for the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Stats {
-    /// Tokens that were found in the cache of verified tokens, and still good.
+    /// Tokens that were found in the cache and are still valid.
     pub cache_hits: u64,
-    /// Tokens that were not.
+    /// Tokens that were not found in the cache.
     pub cache_misses: u64,
     /// Signature verifications by the back-end that the caller passed, by `Algorithm as usize`.
     pub by_backend: [u64; Algorithm::ALL.len()],
@@ -94,7 +93,7 @@ impl<D> Verifier<D> {
         }
     }
 
-    /// What the environment lacks, to be shouted about.
+    /// Secrets that the environment lacks, to be logged.
     pub(crate) fn warnings(&self) -> &[SecretWarning] {
         &self.warnings
     }
@@ -104,7 +103,7 @@ impl<D> Verifier<D> {
         &self.stats
     }
 
-    /// How many verified tokens are remembered, and roughly how many bytes they take.
+    /// How many tokens are cached, and an estimate of the bytes that they take.
     pub(crate) fn cached(&self) -> (usize, usize) {
         (self.cache.len(), self.cache.used())
     }
@@ -122,7 +121,7 @@ impl<D> Verifier<D> {
         live: &LiveRequest<'_>,
         now: u64,
         backend: &dyn SignatureBackend,
-    ) -> Result<Verified<D>, Refusal> {
+    ) -> Result<Verified<D>, VerifyError> {
         if let Some(known) = self.cache.get(token) {
             let known = Rc::clone(known);
             let recheck = self.recheck(&known, live, now);
@@ -131,22 +130,22 @@ impl<D> Verifier<D> {
                     self.stats.cache_hits = self.stats.cache_hits.saturating_add(1);
                     Ok(Verified::new(known, true))
                 }
-                Err(refusal) => {
-                    if refusal == Refusal::Denied(Reason::Expired) {
+                Err(error) => {
+                    if error == VerifyError::Denied(Reason::Expired) {
                         self.cache.remove(token);
                     }
-                    Err(refusal)
+                    Err(error)
                 }
             };
         }
         self.stats.cache_misses = self.stats.cache_misses.saturating_add(1);
         let verified = Rc::new(self.verify_fresh(token, live, now, backend)?);
-        if let Some(state) = self.issuers.get(verified.issuer)
+        if let Some(state) = self.issuers.get(verified.issuer.0)
             && state.issuer.one_use.is_none()
         {
             let issuers = &self.issuers;
             let is_expired = |old: &VerifiedToken<D>| {
-                issuers.get(old.issuer).is_none_or(|state| {
+                issuers.get(old.issuer.0).is_none_or(|state| {
                     let times = checks::times(&state.issuer, &old.times, now);
                     times
                         .and(checks::issuer_in_force(&state.issuer, now))
@@ -158,21 +157,23 @@ impl<D> Verifier<D> {
         Ok(Verified::new(verified, false))
     }
 
-    /// What can change between two requests with one token.
+    /// Checks that may turn out differently for two requests with the same token.
     fn recheck(
         &self,
         token: &VerifiedToken<D>,
         live: &LiveRequest<'_>,
         now: u64,
-    ) -> Result<(), Refusal> {
-        let state = self.issuers.get(token.issuer).ok_or(Reason::Internal)?;
+    ) -> Result<(), VerifyError> {
+        let state = self.issuers.get(token.issuer.0).ok_or(Reason::Internal)?;
         checks::issuer_in_force(&state.issuer, now)?;
         if token.needs_remote && state.keys.is_stale(now) {
-            return Err(absent(token.issuer, token.kid.as_deref(), Absence::Stale));
+            return Err(VerifyError::KeyUnavailable {
+                issuer: token.issuer,
+                why: KeyAbsence::Stale,
+            });
         }
         checks::times(&state.issuer, &token.times, now)?;
-        // The lists are those that the token passed when it was fresh; asked again, so that this holds
-        // whatever becomes of a verifier's life span. Empty lists cost nothing.
+        // Keys that are fetched later can extend what is revoked. Empty lists cost nothing.
         checks::not_revoked(&state.issuer, token.kid.as_deref(), &token.claims)?;
         Ok(checks::bound(&state.issuer, &token.claims, live)?)
     }
@@ -184,7 +185,7 @@ impl<D> Verifier<D> {
         live: &LiveRequest<'_>,
         now: u64,
         backend: &dyn SignatureBackend,
-    ) -> Result<VerifiedToken<D>, Refusal> {
+    ) -> Result<VerifiedToken<D>, VerifyError> {
         let jws =
             Jws::parse_after(&mut self.last_header, token).map_err(|_| Reason::ClaimsMalformed)?;
         let (index, state) = jws
@@ -206,9 +207,12 @@ impl<D> Verifier<D> {
         let chosen = state
             .keys
             .choose(kid, algorithm, now)
-            .map_err(|miss| match miss {
-                Miss::Refused(reason) => Refusal::Denied(reason),
-                Miss::Absent(why) => absent(index, kid, why),
+            .map_err(|error| match error {
+                KeyLookupError::Denied(reason) => VerifyError::Denied(reason),
+                KeyLookupError::Unavailable(why) => VerifyError::KeyUnavailable {
+                    issuer: IssuerId(index),
+                    why,
+                },
             })?;
         // A token without `kid` can't get round the list.
         checks::kid_not_revoked(issuer, chosen.kid())?;
@@ -224,7 +228,7 @@ impl<D> Verifier<D> {
         checks::not_revoked(issuer, chosen.kid(), &jws.claims)?;
         checks::bound(issuer, &jws.claims, live)?;
         Ok(VerifiedToken {
-            issuer: index,
+            issuer: IssuerId(index),
             issuer_name: Rc::clone(&state.name),
             kid: chosen.kid().map(Into::into),
             names_its_key: kid.is_some(),
@@ -237,16 +241,16 @@ impl<D> Verifier<D> {
         })
     }
 
-    /// Uses up a one-use token; nothing for other issuers. The last step, when everything else would
-    /// let the request pass.
+    /// Uses up a one-use token; does nothing for other issuers. The last step, when everything else
+    /// allows the request.
     ///
     /// # Errors
     /// [`Reason::Replayed`]; [`Reason::Internal`] (503) where the window is full or its storage
-    /// failed: to let the request pass would be to let it pass again later.
+    /// failed: a token that cannot be recorded could be used again.
     pub(crate) fn consume(&mut self, verified: &Verified<D>, now: u64) -> Result<(), Reason> {
         let state = self
             .issuers
-            .get_mut(verified.issuer())
+            .get_mut(verified.issuer().0)
             .ok_or(Reason::Internal)?;
         let Some(one_use) = &state.issuer.one_use else {
             return Ok(());
@@ -263,19 +267,18 @@ impl<D> Verifier<D> {
             })
     }
 
-    /// Puts another window, one that all workers share, in the place of the issuer's own.
-    pub(crate) fn set_replay_window(&mut self, issuer: usize, window: Box<dyn ReplayWindow>) {
-        if let Some(state) = self.issuers.get_mut(issuer) {
+    /// Replaces the issuer's replay window, for one that all workers share.
+    pub(crate) fn set_replay_window(&mut self, issuer: IssuerId, window: Box<dyn ReplayWindow>) {
+        if let Some(state) = self.issuers.get_mut(issuer.0) {
             state.replay = Some(window);
         }
     }
 
-    /// Replaces the remote keys of an issuer by a set fetched at `fetched_at` (Unix seconds). What
-    /// is remembered of tokens whose key is no longer there is forgotten; the tokens of keys that
-    /// stay (same `kid`, same key) stay too. Returns whether any key changed. An empty set and an
-    /// issuer without remote keys change nothing.
-    pub(crate) fn set_keys(&mut self, issuer: usize, keys: KeySet, fetched_at: u64) -> bool {
-        let Some(state) = self.issuers.get_mut(issuer) else {
+    /// Replaces the remote keys of an issuer by a set fetched at `fetched_at` (Unix seconds). Cached
+    /// tokens whose key is gone are removed; those of keys that stay (same `kid`, same key) stay cached.
+    /// Returns whether any key changed. An empty set and an issuer without remote keys change nothing.
+    pub(crate) fn set_keys(&mut self, issuer: IssuerId, keys: KeySet, fetched_at: u64) -> bool {
+        let Some(state) = self.issuers.get_mut(issuer.0) else {
             return false;
         };
         let changed = state.keys.set_remote(keys, fetched_at);
@@ -294,14 +297,16 @@ impl<D> Verifier<D> {
     }
 
     /// When the remote keys of an issuer were fetched, in Unix seconds; `None` if never.
-    pub(crate) fn keys_fetched_at(&self, issuer: usize) -> Option<u64> {
-        self.issuers.get(issuer)?.keys.fetched_at()
+    pub(crate) fn keys_fetched_at(&self, issuer: IssuerId) -> Option<u64> {
+        self.issuers.get(issuer.0)?.keys.fetched_at()
     }
 
     /// How many keys an issuer has now: inline, secrets that were found, and remote ones, stale or
     /// not.
-    pub(crate) fn keys_loaded(&self, issuer: usize) -> usize {
-        self.issuers.get(issuer).map_or(0, |state| state.keys.len())
+    pub(crate) fn keys_loaded(&self, issuer: IssuerId) -> usize {
+        self.issuers
+            .get(issuer.0)
+            .map_or(0, |state| state.keys.len())
     }
 }
 
@@ -323,14 +328,6 @@ impl IssuerState {
             replay,
             issuer,
         }
-    }
-}
-
-fn absent(issuer: usize, kid: Option<&str>, why: Absence) -> Refusal {
-    Refusal::KeysAbsent {
-        issuer,
-        kid: kid.map(str::to_owned),
-        why,
     }
 }
 

@@ -96,7 +96,7 @@ fn try_all<'a>(
     let held = asked && issuer_is_one_of(issuers, subject);
     ask(asked, held, Failure::Issuer(issuers))?;
     let asked = !audiences.is_empty();
-    let held = asked && audience_is_one_of(audiences, claims);
+    let held = asked && claims.has_audience(audiences);
     ask(asked, held, Failure::Audience(audiences))?;
     if !any_role.is_empty() || !all_roles.is_empty() {
         let resolved;
@@ -155,20 +155,6 @@ fn issuer_is_one_of(issuers: &[String], subject: &Subject<'_>) -> bool {
     subject
         .issuer
         .is_some_and(|issuer| issuers.iter().any(|known| known == issuer))
-}
-
-/// RFC 7519 §4.1.3: a string or a list of strings.
-fn audience_is_one_of(audiences: &[String], claims: &Claims) -> bool {
-    let is_one = |value: &Json| {
-        value
-            .as_str()
-            .is_some_and(|value| audiences.iter().any(|known| known == value))
-    };
-    match claims.get("aud") {
-        Some(Json::Array(items)) => items.iter().any(is_one),
-        Some(value) => is_one(value),
-        None => false,
-    }
 }
 
 /// None from a claim of another type, or a list with a member that is no string.

@@ -10,14 +10,14 @@ use crate::claims::ClaimPath;
 use crate::denial::Reason;
 use crate::json::Json;
 use crate::token::{
-    Algorithm, CacheLimits, Issuer, LiveRequest, OneUse, Portable, Refusal, RequestBinding,
-    Verified, Verifier,
+    Algorithm, CacheLimits, Issuer, LiveRequest, OneUse, Portable, RequestBinding, Verified,
+    Verifier, VerifyError,
 };
 
 fn at(verifier: &mut Verifier<()>, token: &str, now: u64) -> Result<Verified<()>, Reason> {
     verifier
         .verify(token.as_bytes(), &LIVE, now, &Portable)
-        .map_err(|refusal| refusal.reason())
+        .map_err(|refusal| refusal.reason_after_fetch())
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_cached_token_is_still_bound_to_its_request() {
     let verdict = verifier.verify(token.as_bytes(), &other, NOW, &Portable);
     assert_eq!(
         verdict.unwrap_err(),
-        Refusal::Denied(Reason::BindingRequest)
+        VerifyError::Denied(Reason::BindingRequest)
     );
     assert!(at(&mut verifier, &token, NOW).unwrap().from_cache());
 }
@@ -386,7 +386,7 @@ fn a_forged_token_is_verified_each_time() {
         let verdict = verifier.verify(forged.as_bytes(), &LIVE, NOW, &backend);
         assert_eq!(
             verdict.unwrap_err(),
-            Refusal::Denied(Reason::SignatureInvalid)
+            VerifyError::Denied(Reason::SignatureInvalid)
         );
     }
     assert_eq!(backend.calls.get(), 3);

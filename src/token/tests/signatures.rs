@@ -101,7 +101,7 @@ fn examples_of_the_rfcs() {
                 };
                 assert!(verify(&mut verifier, 1_300_819_379).is_ok());
                 let expired = verify(&mut verifier, NOW).unwrap_err();
-                assert_eq!(expired.reason(), Reason::Expired);
+                assert_eq!(expired.reason_after_fetch(), Reason::Expired);
             }
             "RFC7515 A.2 RS256" | "RFC7515 A.3 ES256" => {
                 let mut issuer = issuer();
@@ -188,7 +188,10 @@ fn no_back_end_sees_a_signature_of_another_length() {
         for bad in [&signature[1..], &[&signature[..], &[0]].concat()] {
             let bad = format!("{input}.{}", encode(bad));
             let verdict = verifier(issuer()).verify(bad.as_bytes(), &LIVE, NOW, &backend);
-            assert_eq!(verdict.unwrap_err().reason(), Reason::SignatureInvalid);
+            assert_eq!(
+                verdict.unwrap_err().reason_after_fetch(),
+                Reason::SignatureInvalid
+            );
         }
     }
     assert_eq!(backend.calls.get(), 0);
@@ -198,7 +201,7 @@ fn no_back_end_sees_a_signature_of_another_length() {
 fn a_verified_token_says_what_it_is() {
     let mut verifier = verifier(issuer());
     let verified = verdict(&mut verifier, &token(Algorithm::Es384)).unwrap();
-    assert_eq!(verified.issuer(), 0);
+    assert_eq!(verified.issuer(), crate::token::IssuerId(0));
     assert_eq!(verified.issuer_name(), "https://edge.example.com");
     assert_eq!(verified.kid(), Some(kid(Algorithm::Es384)));
     assert_eq!(verified.algorithm(), Algorithm::Es384);

@@ -16,8 +16,8 @@ use superboring::sign::Signer;
 use crate::denial::Reason;
 use crate::json::Json;
 use crate::token::{
-    Algorithm, CacheLimits, Issuer, KeySet, LiveRequest, Portable, PublicKey, Refusal,
-    RequestBinding, Revoked, Secret, SignatureBackend, Verified, Verifier, base64url,
+    Algorithm, CacheLimits, Issuer, KeySet, LiveRequest, Portable, PublicKey, RequestBinding,
+    Revoked, Secret, SignatureBackend, Verified, Verifier, VerifyError, base64url,
 };
 
 /// The time of all tests.
@@ -245,7 +245,7 @@ pub fn verifier(issuer: Issuer) -> Verifier<()> {
 }
 
 /// The verdict on a token: at [`NOW`], for [`LIVE`], by [`Portable`].
-pub fn verdict(verifier: &mut Verifier<()>, token: &str) -> Result<Verified<()>, Refusal> {
+pub fn verdict(verifier: &mut Verifier<()>, token: &str) -> Result<Verified<()>, VerifyError> {
     verifier.verify(token.as_bytes(), &LIVE, NOW, &Portable)
 }
 
@@ -253,13 +253,13 @@ pub fn verdict(verifier: &mut Verifier<()>, token: &str) -> Result<Verified<()>,
 pub fn reason(issuer: Issuer, token: &str) -> Option<Reason> {
     verdict(&mut verifier(issuer), token)
         .err()
-        .map(|refusal| refusal.reason())
+        .map(|refusal| refusal.reason_after_fetch())
 }
 
 /// The same at another time.
 pub fn reason_at(issuer: Issuer, token: &str, now: u64) -> Option<Reason> {
     let verdict = verifier(issuer).verify(token.as_bytes(), &LIVE, now, &Portable);
-    verdict.err().map(|refusal| refusal.reason())
+    verdict.err().map(|refusal| refusal.reason_after_fetch())
 }
 
 /// A back-end that counts, and answers what it is told to.
