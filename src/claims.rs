@@ -40,6 +40,20 @@ impl Claims {
         self.0.get(name).filter(|value| **value != Json::Null)
     }
 
+    /// Whether `aud`, a string or a list of strings (RFC 7519 §4.1.3), contains one of these values.
+    pub(crate) fn has_audience(&self, accepted: &[String]) -> bool {
+        let is_accepted = |value: &Json| {
+            value
+                .as_str()
+                .is_some_and(|value| accepted.iter().any(|known| known == value))
+        };
+        match self.get("aud") {
+            Some(Json::Array(values)) => values.iter().any(is_accepted),
+            Some(value) => is_accepted(value),
+            None => false,
+        }
+    }
+
     /// The members as they stand in the token.
     pub fn members(&self) -> &Object {
         &self.0

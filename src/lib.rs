@@ -43,6 +43,7 @@ pub mod cli;
 mod config;
 mod correlation;
 mod denial;
+mod envoy_verify_signature;
 mod gate;
 mod headers;
 mod identity;
@@ -62,12 +63,12 @@ pub mod internals {
     pub use crate::config::{Config, load};
     pub use crate::correlation::Source;
     pub use crate::denial::Reason;
+    pub use crate::envoy_verify_signature::{FUNCTION, GOOD, verify_signature_argument};
     pub use crate::gate::{Gate, Outcome, Patience, Surroundings};
     pub use crate::headers::{HeaderBuffer, Headers};
     pub use crate::json::Json;
     pub use crate::policy::host::CanonicalHost;
     pub use crate::policy::path::CanonicalPath;
     pub use crate::record::{Record, Verdict};
-    pub use crate::token::host::{FUNCTION, GOOD, verify_signature_argument};
-    pub use crate::token::{Algorithm, Jws, KeySet, Portable, PublicKey, Times};
+    pub use crate::token::{Algorithm, KeySet, Portable, PublicKey};
 }

@@ -11,7 +11,7 @@ use proxy_wasm::types::Status;
 use crate::gate::Gate;
 use crate::token::jwks::MAX_BYTES;
 use crate::token::refresh::{Cause, Due, Fetched, Plan};
-use crate::token::{Issuer, KeySet, RemoteKeys};
+use crate::token::{Issuer, IssuerId, KeySet, RemoteKeys};
 
 use super::host::{self, Buffer, Failed, Map};
 use crate::headers::Headers;
@@ -167,7 +167,8 @@ impl Source {
 
     fn is_hopeful(&self, plan: &Plan, now: u64) -> bool {
         let cause = self.cause(now).unwrap_or(Cause::UnknownKid);
-        plan.fetched != self.seen || plan.hopeful(cause, now, self.remote.timeout, self.patience())
+        plan.fetched != self.seen
+            || plan.fetch_possible(cause, now, self.remote.timeout, self.patience())
     }
 
     /// Why to fetch now, if at all.
@@ -228,7 +229,9 @@ impl Source {
 
     fn install(&mut self, keys: KeySet, started_at: u64, fetched_at: u64, turn: &mut Turn<'_>) {
         let seconds = fetched_at.checked_div(1_000).unwrap_or_default();
-        turn.gate.verifier().set_keys(self.issuer, keys, seconds);
+        turn.gate
+            .verifier()
+            .set_keys(IssuerId(self.issuer), keys, seconds);
         self.installed = Some(started_at);
         // Those who wait on ask again.
         self.wanted = false;

@@ -13,7 +13,7 @@ use crate::config::{Config, Mode};
 use crate::denial::Reason;
 use crate::gate::Gate;
 use crate::gate::counters::{COUNTED_ROUTES, Counters};
-use crate::token::{Algorithm, Issuer, Stats};
+use crate::token::{Algorithm, Issuer, IssuerId, Stats};
 
 /// The metrics of one VM. The host keeps the values, for all VMs of the process together.
 #[derive(Default)]
@@ -74,7 +74,7 @@ impl Metrics {
         ] {
             metrics.declare(&Series(name, &[]));
         }
-        for result in ["hit", "miss", "forged"] {
+        for result in ["hit", "miss"] {
             let tags = [("result", result)];
             metrics.declare(&Series("edge_claims_cache_total", &tags));
         }
@@ -218,7 +218,6 @@ impl Metrics {
         for (result, count, before) in [
             ("hit", stats.cache_hits, told.cache_hits),
             ("miss", stats.cache_misses, told.cache_misses),
-            ("forged", stats.forged_hits, told.forged_hits),
         ] {
             let tags = [("result", result)];
             self.count(
@@ -262,10 +261,11 @@ impl Metrics {
     fn issuer(&mut self, gate: &mut Gate, index: usize, issuer: &Issuer, now: u64) {
         let name = tag(&issuer.name);
         let tags = [("issuer", name.as_str())];
-        if let Some(fetched_at) = gate.verifier().keys_fetched_at(index) {
+        if let Some(fetched_at) = gate.verifier().keys_fetched_at(IssuerId(index)) {
             let age = now.saturating_sub(fetched_at);
             self.set(&Series("edge_claims_key_set_age_seconds", &tags), age);
-            let loaded = u64::try_from(gate.verifier().keys_loaded(index)).unwrap_or_default();
+            let loaded =
+                u64::try_from(gate.verifier().keys_loaded(IssuerId(index))).unwrap_or_default();
             self.set(&Series("edge_claims_keys_loaded", &tags), loaded);
         }
         if let Some(not_after) = issuer.not_after {

@@ -8,7 +8,7 @@ use super::host::{self, Failed};
 use super::keys::fingerprint;
 use crate::gate::Gate;
 use crate::token::replay::TokenId;
-use crate::token::{ReplayError, ReplayWindow};
+use crate::token::{IssuerId, ReplayError, ReplayWindow};
 
 /// Entries that a shard holds on average when the window is full.
 const MEAN: usize = 64;
@@ -41,7 +41,8 @@ pub(super) fn share(gate: &mut Gate) {
         })
         .collect();
     for (index, window) in windows {
-        gate.verifier().set_replay_window(index, Box::new(window));
+        gate.verifier()
+            .set_replay_window(IssuerId(index), Box::new(window));
     }
 }
 

@@ -3,8 +3,7 @@
 use std::cell::Cell;
 
 use super::host::{self, Failed};
-use crate::token::host::{FUNCTION, GOOD, verify_signature_argument};
-use crate::token::jws::Jws;
+use crate::envoy_verify_signature::{FUNCTION, GOOD, verify_signature_argument};
 use crate::token::{Algorithm, PublicKey, SignatureBackend, known_answers};
 
 /// The host's `verify_signature`, for the algorithms that passed their self-test.
@@ -40,9 +39,15 @@ impl HostBackend {
 }
 
 impl SignatureBackend for HostBackend {
-    fn verify(&self, algorithm: Algorithm, key: &PublicKey, token: &Jws<'_>) -> Option<bool> {
+    fn verify(
+        &self,
+        algorithm: Algorithm,
+        key: &PublicKey,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Option<bool> {
         if self.trusts(algorithm) {
-            Untested.verify(algorithm, key, token)
+            Untested.verify(algorithm, key, message, signature)
         } else {
             None
         }
@@ -52,8 +57,14 @@ impl SignatureBackend for HostBackend {
 impl SignatureBackend for Untested {
     /// The host says Ok with `result: false` to a wrong signature. Any other trouble is its own, and
     /// then the portable back-end decides.
-    fn verify(&self, algorithm: Algorithm, key: &PublicKey, token: &Jws<'_>) -> Option<bool> {
-        let argument = verify_signature_argument(algorithm, key, token)?;
+    fn verify(
+        &self,
+        algorithm: Algorithm,
+        key: &PublicKey,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Option<bool> {
+        let argument = verify_signature_argument(algorithm, key, message, signature)?;
         match host::foreign_function(FUNCTION, &argument) {
             Ok(answer) => Some(answer == GOOD),
             Err(Failed(_)) => None,

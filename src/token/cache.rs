@@ -1,9 +1,9 @@
-//! What is remembered of tokens seen before: the verified ones, and those with a wrong signature.
+//! The cache of verified tokens.
 //!
-//! Both are keyed by the whole token: only an equal one, byte by byte, is a hit. Hashes are seeded.
+//! It is keyed by the whole token: only a token that is equal byte by byte is a hit. Failed verifications
+//! are not cached.
 
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::marker::PhantomData;
 use std::rc::Rc;
 
 use foldhash::fast::FixedState;
@@ -14,123 +14,105 @@ use crate::bytes;
 use crate::claims::Claims;
 use crate::token::verified::VerifiedToken;
 
-/// An LRU map from whole tokens, bounded by entries and by bytes.
-pub(super) struct TokenMap<P, V> {
-    tokens: LruCache<Token<P>, Entry<V>, FixedState>,
-    /// The one of `tokens`.
+/// The verified tokens of one worker: an LRU map from whole tokens, bounded by entries and by bytes.
+pub(super) struct TokenCache<D> {
+    tokens: LruCache<Token, Entry<D>, FixedState>,
+    /// A clone of the hasher of `tokens`.
     hasher: FixedState,
-    seen_once: SeenOnce,
+    doorkeeper: Doorkeeper,
     entries: usize,
     bytes: usize,
     used: usize,
 }
 
-/// Tokens that came once while there was no room: a mark for each, in a place that its hash gives. A
-/// mark may be overwritten by another, and is 0 where there is none.
+/// The admission filter of a full cache, as in TinyLFU: it records tokens that were seen once, so that a
+/// token can evict others only on its second use. One fingerprint per slot; a slot is chosen by the
+/// token's hash, may be overwritten, and is 0 while it is empty.
 #[derive(Default)]
-struct SeenOnce(Box<[u32]>);
+struct Doorkeeper(Box<[u32]>);
 
-/// Where a token stands in the map, or would stand.
-type Place<'m, P, V> = RawEntryMut<'m, Token<P>, Entry<V>, FixedState>;
+/// The entry of a token in the map, occupied or vacant.
+type MapEntry<'m, D> = RawEntryMut<'m, Token, Entry<D>, FixedState>;
 
-/// Which part of a token is hashed.
-pub(super) trait Part {
-    /// That part.
-    fn of(token: &[u8]) -> &[u8];
-}
+struct Token(Box<[u8]>);
 
-/// Its last sixteen bytes, of the signature's 43 or more. They are all it takes to tell apart tokens
-/// whose signatures are right: nobody can choose what a signature ends in.
-pub(super) enum End {}
-
-/// All of it: what its sender chose, its sender can make end as another token does.
-pub(super) enum Whole {}
-
-struct Token<P>(Box<[u8]>, PhantomData<P>);
-
-struct Entry<V> {
-    value: V,
+struct Entry<D> {
+    token: Rc<VerifiedToken<D>>,
     cost: usize,
 }
 
-impl SeenOnce {
-    /// Whether the token with that hash came before; else notes that it came now. `entries` is how many
-    /// tokens the map holds.
-    fn again(&mut self, hash: u64, entries: usize) -> bool {
+impl Doorkeeper {
+    /// Whether the token with that hash was seen before; if not, records it. `entries` is the cache's
+    /// capacity and the number of slots.
+    fn seen_before(&mut self, hash: u64, entries: usize) -> bool {
         if self.0.is_empty() {
             self.0 = vec![0; entries].into();
         }
         let [a, b, c, d, e, f, g, h] = hash.to_le_bytes();
-        let mark = u32::from_le_bytes([a, b, c, d]).max(1);
-        let place = u32::from_le_bytes([e, f, g, h]) as usize;
-        let place = place.checked_rem(entries).and_then(|at| self.0.get_mut(at));
-        place.is_some_and(|known| std::mem::replace(known, mark) == mark)
+        let fingerprint = u32::from_le_bytes([a, b, c, d]).max(1);
+        let slot = u32::from_le_bytes([e, f, g, h]) as usize;
+        let slot = slot.checked_rem(entries).and_then(|at| self.0.get_mut(at));
+        slot.is_some_and(|known| std::mem::replace(known, fingerprint) == fingerprint)
     }
 }
 
-impl Part for End {
-    fn of(token: &[u8]) -> &[u8] {
-        token.last_chunk::<16>().map_or(token, |end| end)
-    }
+/// The last sixteen bytes of a token, a part of its signature, which has 43 or more. They suffice to
+/// distinguish tokens whose signatures are valid: nobody can choose the end of a valid signature.
+fn hashed_part(token: &[u8]) -> &[u8] {
+    token.last_chunk::<16>().map_or(token, |end| end)
 }
 
-impl Part for Whole {
-    fn of(token: &[u8]) -> &[u8] {
-        token
-    }
-}
-
-impl<P: Part> Hash for Token<P> {
+impl Hash for Token {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write(P::of(&self.0));
+        state.write(hashed_part(&self.0));
     }
 }
 
-impl<P> PartialEq for Token<P> {
+impl PartialEq for Token {
     fn eq(&self, other: &Self) -> bool {
         bytes::equal(&self.0, &other.0)
     }
 }
 
-impl<P> Eq for Token<P> {}
+impl Eq for Token {}
 
-impl<P: Part, V> TokenMap<P, V> {
-    /// Room for that many tokens, which together cost at most that many bytes; 0 of either is none.
+impl<D> TokenCache<D> {
+    /// A cache of at most `entries` tokens that together cost at most `bytes`; 0 of either turns it off.
     pub(super) fn new(entries: usize, bytes: usize, hasher: FixedState) -> Self {
         Self {
             tokens: LruCache::with_hasher(entries, hasher.clone()),
             hasher,
-            seen_once: SeenOnce::default(),
+            doorkeeper: Doorkeeper::default(),
             entries,
             bytes,
             used: 0,
         }
     }
 
-    /// The value of a token, which becomes the most recently used one.
-    pub(super) fn get(&mut self, token: &[u8]) -> Option<&V> {
+    /// Looks a token up and makes it the most recently used one.
+    pub(super) fn get(&mut self, token: &[u8]) -> Option<&Rc<VerifiedToken<D>>> {
         if self.tokens.is_empty() {
             return None;
         }
         match self.entry(self.hash(token), token) {
             RawEntryMut::Occupied(mut entry) => {
                 entry.to_back();
-                Some(&entry.into_mut().value)
+                Some(&entry.into_mut().token)
             }
             RawEntryMut::Vacant(_) => None,
         }
     }
 
-    /// Remembers a token. Where there is no room, it takes the place of the least recently used ones: at
-    /// once if they are `worthless`, else when it comes for the second time. So tokens that are used
-    /// only once, however many, drive out none that is used again, and cost no work here.
+    /// Caches a token. A full cache evicts the least recently used tokens: at once if they are expired,
+    /// else only when the new token comes for the second time. So tokens that are used only once,
+    /// however many, never evict one that is used again, and cost no work here.
     pub(super) fn insert(
         &mut self,
         token: &[u8],
-        value: V,
-        cost: usize,
-        worthless: impl Fn(&V) -> bool,
+        verified: Rc<VerifiedToken<D>>,
+        is_expired: impl Fn(&VerifiedToken<D>) -> bool,
     ) {
+        let cost = cost(token, &verified.claims);
         if cost > self.bytes || self.entries == 0 {
             return;
         }
@@ -141,8 +123,8 @@ impl<P: Part, V> TokenMap<P, V> {
             let Some((_, oldest)) = self.tokens.iter().next() else {
                 break;
             };
-            if !worthless(&oldest.value) {
-                admitted = admitted || self.seen_once.again(hash, self.entries);
+            if !is_expired(&oldest.token) {
+                admitted = admitted || self.doorkeeper.seen_before(hash, self.entries);
                 if !admitted {
                     return;
                 }
@@ -152,12 +134,15 @@ impl<P: Part, V> TokenMap<P, V> {
         }
         self.used = self.used.saturating_add(cost);
         if let RawEntryMut::Vacant(place) = self.entry(hash, token) {
-            let token = Token(token.into(), PhantomData);
-            place.insert_hashed_nocheck(hash, token, Entry { value, cost });
+            let entry = Entry {
+                token: verified,
+                cost,
+            };
+            place.insert_hashed_nocheck(hash, Token(token.into()), entry);
         }
     }
 
-    /// Forgets a token.
+    /// Removes a token.
     pub(super) fn remove(&mut self, token: &[u8]) {
         if let RawEntryMut::Occupied(entry) = self.entry(self.hash(token), token) {
             let cost = entry.remove().cost;
@@ -165,23 +150,23 @@ impl<P: Part, V> TokenMap<P, V> {
         }
     }
 
-    /// What [`Token`]'s hash is.
+    /// The same hash as [`Token`]'s.
     fn hash(&self, token: &[u8]) -> u64 {
         let mut state = self.hasher.build_hasher();
-        state.write(P::of(token));
+        state.write(hashed_part(token));
         state.finish()
     }
 
-    fn entry(&mut self, hash: u64, token: &[u8]) -> Place<'_, P, V> {
+    fn entry(&mut self, hash: u64, token: &[u8]) -> MapEntry<'_, D> {
         let found = self.tokens.raw_entry_mut();
-        found.from_hash(hash, |Token(known, _)| bytes::equal(known, token))
+        found.from_hash(hash, |Token(known)| bytes::equal(known, token))
     }
 
-    /// Forgets all tokens but those that `keep` names.
-    pub(super) fn retain(&mut self, mut keep: impl FnMut(&V) -> bool) {
+    /// Removes all tokens for which `keep` is false.
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(&VerifiedToken<D>) -> bool) {
         let used = &mut self.used;
         self.tokens.retain(|_, entry| {
-            let kept = keep(&entry.value);
+            let kept = keep(&entry.token);
             if !kept {
                 *used = used.saturating_sub(entry.cost);
             }
@@ -198,24 +183,12 @@ impl<P: Part, V> TokenMap<P, V> {
     }
 }
 
-/// The verified tokens of one worker.
-pub(super) type VerifiedTokens = TokenMap<End, Rc<VerifiedToken>>;
-
-/// Tokens whose signature is wrong for a key that is still there; the value is the issuer's index.
-/// Nothing else is ever remembered as bad: a token that is too early, too late or without a key today
-/// may be good tomorrow.
-pub(super) type ForgedTokens = TokenMap<Whole, usize>;
-
-/// What a verified token costs: itself twice, once for what is derived from it, and its claims as a tree.
-pub(super) fn verified_cost(token: &[u8], claims: &Claims) -> usize {
+/// The bytes that a cached token takes, estimated: twice its length, as the data derived from it is
+/// about as long, and its claims as a tree.
+fn cost(token: &[u8], claims: &Claims) -> usize {
     let tree = claims.members().heap_bytes();
     let text = token.len().saturating_mul(2);
     text.saturating_add(tree).saturating_add(OVERHEAD)
-}
-
-/// What a forged token costs.
-pub(super) fn forged_cost(token: &[u8]) -> usize {
-    token.len().saturating_add(OVERHEAD)
 }
 
 /// The map's own share per entry, in bytes.

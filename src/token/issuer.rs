@@ -5,7 +5,11 @@ use std::collections::HashSet;
 use crate::claims::ClaimPath;
 use crate::token::{Algorithm, KeySet, Secret};
 
-/// One issuer of tokens and everything that its tokens must satisfy. The config room fills it in;
+/// An issuer's index in the config.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct IssuerId(pub(crate) usize);
+
+/// One issuer of tokens and everything that its tokens must satisfy. `config` fills it in;
 /// [`Verifier`](crate::token::Verifier) owns it afterwards. Times are whole seconds unless a field
 /// says otherwise.
 #[derive(Debug, Clone)]
@@ -18,27 +22,27 @@ pub struct Issuer {
     pub algorithms: Vec<Algorithm>,
     /// The exact `typ` of the header, if one is demanded.
     pub token_type: Option<String>,
-    /// The keys that stand in the config.
+    /// The keys in the config itself.
     pub inline: KeySet,
     /// Where further keys come from.
     pub remote: Option<RemoteKeys>,
     /// Shared secrets of the VM's environment, for HS*.
     pub secrets: Vec<Secret>,
-    /// How far clocks may differ.
+    /// The accepted difference between clocks.
     pub leeway: u64,
-    /// The oldest that a token may be: now − `iat`, beyond which only the leeway counts.
+    /// The greatest age of a token, now − `iat`, without leeway.
     pub max_age: Option<u64>,
-    /// The longest that a token may be made to live: `exp` − `iat`, without leeway.
+    /// The longest lifetime of a token, `exp` − `iat`; no leeway applies.
     pub max_lifetime: Option<u64>,
-    /// Claims that must be there (`exp` always must).
+    /// Claims that must be present (`exp` always must).
     pub require: Vec<ClaimPath>,
     /// Claims that must equal the live request.
     pub bind: RequestBinding,
-    /// A token lets one request pass.
+    /// Each token is accepted once.
     pub one_use: Option<OneUse>,
-    /// What was taken back.
+    /// The revocation lists.
     pub revoked: Revoked,
-    /// Unix time in seconds from which on nothing of this issuer is believed.
+    /// Unix time in seconds from which on this issuer's tokens are refused.
     pub not_after: Option<u64>,
 }
 
@@ -53,7 +57,7 @@ pub struct RemoteKeys {
     pub refresh: u64,
     /// Milliseconds that one fetch may take.
     pub timeout: u64,
-    /// Seconds after a fetch for which its keys are still believed when no later one succeeded.
+    /// Seconds for which the keys of a fetch are trusted while no later fetch succeeds.
     pub max_stale: u64,
 }
 
@@ -69,12 +73,12 @@ pub struct RequestBinding {
     pub host: Option<ClaimPath>,
 }
 
-/// How often a token may be used: once, as far as one proxy and its workers can tell.
+/// One-use tokens: each is accepted once per proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OneUse {
     /// The claim that identifies the token, a string.
     pub claim: ClaimPath,
-    /// The most tokens remembered at a time.
+    /// The most used tokens that are kept at a time.
     pub entries: usize,
 }
 

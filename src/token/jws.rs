@@ -1,8 +1,5 @@
 //! The compact JWS (RFC 7515 §7.1) with a claims set as its payload (RFC 7519): shape only, nothing
 //! is verified here.
-//!
-//! Whatever passes here jwt-simple reads, too, where it computes the signature, which means to parse the
-//! token once more: so all signature back-ends accept the same tokens.
 
 use smol_str::SmolStr;
 
@@ -17,9 +14,7 @@ pub(crate) const MAX_BYTES: usize = 65_536;
 
 /// A well-formed, **unverified** token.
 #[derive(Debug)]
-pub struct Jws<'a> {
-    /// The whole token.
-    pub token: &'a str,
+pub(crate) struct Jws<'a> {
     /// What the signature is over: header, dot, payload, still encoded (RFC 7515 §5.1).
     pub signing_input: &'a [u8],
     /// The decoded signature, not empty.
@@ -38,7 +33,7 @@ pub struct Jws<'a> {
 
 /// The bytes are no compact JWS with a claims set, or one with members that are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Malformed;
+pub(crate) struct Malformed;
 
 impl<'a> Jws<'a> {
     /// Reads a token.
@@ -49,7 +44,7 @@ impl<'a> Jws<'a> {
     /// have the types of RFC 7515 §4.1 and RFC 7519 §4.1. `crit`, `b64`, `zip` and `salt` are
     /// refused, because to ignore them would be to misread the token (RFC 7515 §4.1.11, RFC 7797 §3);
     /// so is an embedded `jwk`, which nobody sends in good faith.
-    pub fn parse(token: &'a [u8]) -> Result<Self, Malformed> {
+    pub(crate) fn parse(token: &'a [u8]) -> Result<Self, Malformed> {
         Self::parse_after(&mut LastHeader::default(), token)
     }
 
@@ -69,7 +64,6 @@ impl<'a> Jws<'a> {
         let payload = object(payload)?;
         let times = check_claims(&payload)?;
         Ok(Self {
-            token,
             signing_input: signing_input.as_bytes(),
             signature,
             algorithm: header.algorithm,
@@ -81,7 +75,7 @@ impl<'a> Jws<'a> {
     }
 
     /// The payload's `iss`, unverified.
-    pub fn issuer(&self) -> Option<&str> {
+    pub(crate) fn issuer(&self) -> Option<&str> {
         self.claims.get("iss").and_then(Json::as_str)
     }
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::denial::Reason;
 use crate::token::secret::SecretKey;
-use crate::token::{Absence, Algorithm, Issuer, KeySet, PublicKey, SecretWarning};
+use crate::token::{Algorithm, Issuer, KeyAbsence, KeySet, PublicKey, SecretWarning};
 
 /// The keys of one issuer.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(super) struct Keyring {
 #[derive(Debug)]
 struct NamedSecret {
     kid: Option<String>,
-    /// `None` where the environment does not have it.
+    /// `None` if the environment does not have it.
     key: Option<SecretKey>,
 }
 
@@ -44,13 +44,13 @@ pub(super) enum Chosen<'a> {
     Remote(&'a Rc<PublicKey>),
 }
 
-/// Why there is none.
+/// Why there is no key for a token.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Miss {
-    /// And no fetch will bring one.
-    Refused(Reason),
-    /// Until a fetch brings it.
-    Absent(Absence),
+pub(super) enum KeyLookupError {
+    /// No fetch would bring one.
+    Denied(Reason),
+    /// A fetch might bring it.
+    Unavailable(KeyAbsence),
 }
 
 impl Chosen<'_> {
@@ -128,7 +128,7 @@ impl Keyring {
         kid: Option<&str>,
         algorithm: Algorithm,
         now: u64,
-    ) -> Result<Chosen<'_>, Miss> {
+    ) -> Result<Chosen<'_>, KeyLookupError> {
         if algorithm.is_symmetric() {
             self.choose_secret(kid, algorithm)
         } else if let Some(kid) = kid {
@@ -138,26 +138,35 @@ impl Keyring {
         }
     }
 
-    fn choose_secret(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<Chosen<'_>, Miss> {
+    fn choose_secret(
+        &self,
+        kid: Option<&str>,
+        algorithm: Algorithm,
+    ) -> Result<Chosen<'_>, KeyLookupError> {
         let mut named = self.secrets.iter().filter(|secret| match kid {
             Some(kid) => secret.kid.as_deref() == Some(kid),
             None => secret.key.as_ref().is_none_or(|key| key.fits(algorithm)),
         });
         let (Some(secret), None) = (named.next(), named.next()) else {
-            return Err(Miss::Refused(Reason::KeyUnknown));
+            return Err(KeyLookupError::Denied(Reason::KeyUnknown));
         };
         match &secret.key {
-            // The operator's failure, not the sender's.
-            None => Err(Miss::Refused(Reason::KeysUnavailable)),
+            // The operator's error, not the sender's.
+            None => Err(KeyLookupError::Denied(Reason::KeysUnavailable)),
             Some(key) if key.fits(algorithm) => {
                 let kid = secret.kid.as_deref();
                 Ok(Chosen::Secret { key, kid })
             }
-            Some(_) => Err(Miss::Refused(Reason::AlgorithmRefused)),
+            Some(_) => Err(KeyLookupError::Denied(Reason::AlgorithmRefused)),
         }
     }
 
-    fn choose_named(&self, kid: &str, algorithm: Algorithm, now: u64) -> Result<Chosen<'_>, Miss> {
+    fn choose_named(
+        &self,
+        kid: &str,
+        algorithm: Algorithm,
+        now: u64,
+    ) -> Result<Chosen<'_>, KeyLookupError> {
         let named = |key: &&Rc<PublicKey>| key.kid() == Some(kid);
         let chosen = match self.inline.shared().iter().find(named) {
             Some(key) => Chosen::Inline(key),
@@ -168,18 +177,18 @@ impl Keyring {
         };
         match &chosen {
             Chosen::Inline(key) | Chosen::Remote(key) if !key.fits(algorithm) => {
-                Err(Miss::Refused(Reason::AlgorithmRefused))
+                Err(KeyLookupError::Denied(Reason::AlgorithmRefused))
             }
             _ => Ok(chosen),
         }
     }
 
-    fn choose_only(&self, algorithm: Algorithm, now: u64) -> Result<Chosen<'_>, Miss> {
+    fn choose_only(&self, algorithm: Algorithm, now: u64) -> Result<Chosen<'_>, KeyLookupError> {
         let inline = self.inline.shared().iter().map(Chosen::Inline);
         let remote = self.fetched(now)?.map(KeySet::shared).unwrap_or_default();
         let remote = remote
             .iter()
-            // A key that is inline too is one key.
+            // A key that is inline as well counts once.
             .filter(|key| self.inline.iter().all(|other| other.spki() != key.spki()))
             .map(Chosen::Remote);
         let mut fitting = inline.chain(remote).filter(|chosen| match chosen {
@@ -188,34 +197,34 @@ impl Keyring {
         });
         match (fitting.next(), fitting.next()) {
             (Some(chosen), None) => Ok(chosen),
-            (Some(_), Some(_)) => Err(Miss::Refused(Reason::KeyUnknown)),
+            (Some(_), Some(_)) => Err(KeyLookupError::Denied(Reason::KeyUnknown)),
             (None, _) => Err(self.unknown()),
         }
     }
 
-    fn unknown(&self) -> Miss {
+    fn unknown(&self) -> KeyLookupError {
         match self.remote {
-            Some(_) => Miss::Absent(Absence::UnknownKid),
-            None => Miss::Refused(Reason::KeyUnknown),
+            Some(_) => KeyLookupError::Unavailable(KeyAbsence::UnknownKid),
+            None => KeyLookupError::Denied(Reason::KeyUnknown),
         }
     }
 
     /// The fetched keys, if there is a source of them.
-    fn fetched(&self, now: u64) -> Result<Option<&KeySet>, Miss> {
+    fn fetched(&self, now: u64) -> Result<Option<&KeySet>, KeyLookupError> {
         let Some(remote) = &self.remote else {
             return Ok(None);
         };
         let fetched = remote
             .fetched
             .as_ref()
-            .ok_or(Miss::Absent(Absence::NeverFetched))?;
+            .ok_or(KeyLookupError::Unavailable(KeyAbsence::NeverFetched))?;
         if remote.is_stale(now) {
-            return Err(Miss::Absent(Absence::Stale));
+            return Err(KeyLookupError::Unavailable(KeyAbsence::Stale));
         }
         Ok(Some(&fetched.keys))
     }
 
-    /// Whether the fetched keys are too old to be believed.
+    /// Whether the fetched keys are older than `max_stale`.
     pub(super) fn is_stale(&self, now: u64) -> bool {
         self.remote
             .as_ref()

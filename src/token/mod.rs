@@ -1,4 +1,4 @@
-//! Edge claims as tokens: the compact JWS, the keys, the verification, what is remembered of it.
+//! Edge claims as tokens: the compact JWS, the keys, the verification, the cache.
 //!
 //! Bytes become a [`Jws`] (shape only), a JWKS becomes a [`KeySet`], and a [`Verifier`]
 //! joins both with what the config says of each [`Issuer`]: its result is a [`Verified`], which
@@ -10,7 +10,7 @@ mod backend;
 mod base64url;
 mod cache;
 mod checks;
-pub(crate) mod host;
+mod error;
 mod issuer;
 pub(crate) mod jwks;
 pub(crate) mod jws;
@@ -18,7 +18,6 @@ pub(crate) mod key;
 mod keyring;
 pub(crate) mod known_answers;
 pub(crate) mod refresh;
-mod refusal;
 pub(crate) mod replay;
 mod secret;
 mod verified;
@@ -28,16 +27,15 @@ pub use algorithm::Algorithm;
 pub(crate) use algorithm::Family;
 pub use backend::Portable;
 pub(crate) use backend::SignatureBackend;
-pub(crate) use issuer::{Issuer, OneUse, RemoteKeys, RequestBinding, Revoked};
+pub(crate) use error::{KeyAbsence, VerifyError};
+pub(crate) use issuer::{Issuer, IssuerId, OneUse, RemoteKeys, RequestBinding, Revoked};
 pub use jwks::KeySet;
-pub use jws::Jws;
+pub(crate) use jws::Jws;
 pub use key::PublicKey;
-pub(crate) use refusal::{Absence, Refusal};
 pub(crate) use replay::{ReplayError, ReplayWindow};
 pub(crate) use secret::{Secret, SecretWarning};
-pub use verified::Times;
 pub(crate) use verified::Verified;
 pub(crate) use verify::{CacheLimits, LiveRequest, Stats, Verifier};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -77,13 +77,19 @@ impl Plan {
         true
     }
 
-    /// Whether a request that waits for `patience` milliseconds may hope for a fetch: one is under way,
-    /// or could start in that time.
-    pub(crate) fn hopeful(&self, cause: Cause, now: u64, timeout: u64, patience: u64) -> bool {
+    /// Whether a fetch is under way, or could start within `max_wait` milliseconds, so that it makes
+    /// sense for a request to wait.
+    pub(crate) fn fetch_possible(
+        &self,
+        cause: Cause,
+        now: u64,
+        timeout: u64,
+        max_wait: u64,
+    ) -> bool {
         let mut plan = *self;
         plan.refill(now);
         let allowed = cause == Cause::Due || plan.spent < BURST;
-        self.leased(now, timeout) || (allowed && self.pause(now) < patience)
+        self.leased(now, timeout) || (allowed && self.pause(now) < max_wait)
     }
 
     /// A fetch that began then brought a key set. `false`: another one has brought a newer set
@@ -282,13 +288,13 @@ mod tests {
             }
         }
         assert_eq!(fetches, 3 + 5);
-        assert!(!plan.hopeful(Cause::UnknownKid, 159_999, 0, 1_000));
+        assert!(!plan.fetch_possible(Cause::UnknownKid, 159_999, 0, 1_000));
         assert!(
             plan.start(Cause::Due, plan.fetched, 160_000, 0),
             "the regular refresh has no part in that budget"
         );
         assert!(plan.succeeded(160_000, 160_000));
-        assert!(plan.hopeful(Cause::UnknownKid, 500_000, 0, 1_000));
+        assert!(plan.fetch_possible(Cause::UnknownKid, 500_000, 0, 1_000));
         plan.refill(500_000);
         assert_eq!(plan.spent, 0);
     }
@@ -296,19 +302,19 @@ mod tests {
     #[test]
     fn who_waits_hopes_for_a_fetch_that_can_start_in_time() {
         let mut plan = Plan::default();
-        assert!(plan.hopeful(Cause::Due, 1_000, 100, 2_000));
+        assert!(plan.fetch_possible(Cause::Due, 1_000, 100, 2_000));
         assert!(plan.start(Cause::UnknownKid, 0, 1_000, 100));
         plan.spent = BURST;
         // The one under way may bring the key.
-        assert!(plan.hopeful(Cause::UnknownKid, 1_050, 100, 2_000));
+        assert!(plan.fetch_possible(Cause::UnknownKid, 1_050, 100, 2_000));
         assert!(plan.succeeded(1_000, 1_060));
-        assert!(!plan.hopeful(Cause::UnknownKid, 1_070, 100, 2_000));
+        assert!(!plan.fetch_possible(Cause::UnknownKid, 1_070, 100, 2_000));
         for _ in 0..4 {
             plan.failed(1_100);
         }
         // A pause of 4 s.
-        assert!(!plan.hopeful(Cause::Due, 1_200, 100, 2_000));
-        assert!(plan.hopeful(Cause::Due, 3_200, 100, 2_000));
+        assert!(!plan.fetch_possible(Cause::Due, 1_200, 100, 2_000));
+        assert!(plan.fetch_possible(Cause::Due, 3_200, 100, 2_000));
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub(crate) type TokenId = [u8; 16];
 
 /// Why a one-use token can't be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReplayError {
+pub(crate) enum ReplayError {
     /// It was used before.
     Replayed,
     /// Nothing can be remembered now: the window is full of tokens that have not expired, or its
@@ -21,7 +21,7 @@ pub enum ReplayError {
 
 /// The used tokens of one issuer. The proxy backs it by storage that all workers share; the one
 /// shipped here, [`MemoryWindow`], knows one worker only.
-pub trait ReplayWindow {
+pub(crate) trait ReplayWindow {
     /// Uses a token: remembers `id` while `now < keep_until` (Unix seconds), or says why not. Two
     /// calls with one ID in that time never both succeed, whatever other calls lie between.
     ///

@@ -18,7 +18,7 @@ pub struct Secret {
 /// Why a secret of the config can't do what it is there for. Such a config loads all the same: the
 /// environment is not part of its bytes. The tokens in question are refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SecretWarning {
+pub(crate) enum SecretWarning {
     /// The variable is not set, or is empty.
     #[error(
         "issuers[{issuer}].keys.secrets[{index}]: the environment has no {env:?}: tokens for it \

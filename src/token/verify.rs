@@ -1,28 +1,27 @@
 //! From the bytes of a token to [`Verified`].
 
-use std::cell::RefCell;
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use foldhash::fast::FixedState;
 
 use crate::denial::Reason;
 use crate::json::Json;
-use crate::token::cache::{self, ForgedTokens, VerifiedTokens};
+use crate::token::cache::TokenCache;
 use crate::token::jws::{Jws, LastHeader};
-use crate::token::keyring::{Chosen, Keyring, Miss};
-use crate::token::refusal::{Absence, Refusal};
+use crate::token::keyring::{Chosen, KeyLookupError, Keyring};
 use crate::token::replay::{MemoryWindow, ReplayError, ReplayWindow, token_id};
 use crate::token::verified::VerifiedToken;
 use crate::token::{
-    Algorithm, Issuer, KeySet, Portable, SecretWarning, SignatureBackend, Verified, checks,
+    Algorithm, Issuer, IssuerId, KeyAbsence, KeySet, Portable, SecretWarning, SignatureBackend,
+    Verified, VerifyError, checks,
 };
 
-/// Everything that one worker knows about tokens: the issuers of one config, their keys, and what it
-/// remembers. A new config makes a new one.
-pub struct Verifier {
+/// Everything that one worker knows about tokens: the issuers of one config, their keys, and the cache. A new config makes a new one. `D` is what the caller derives from the claims of a token,
+/// which is kept with the cached token.
+pub(crate) struct Verifier<D> {
     issuers: Vec<IssuerState>,
-    verified: VerifiedTokens,
-    forged: ForgedTokens,
+    cache: TokenCache<D>,
     last_header: LastHeader,
     stats: Stats,
     warnings: Vec<SecretWarning>,
@@ -32,22 +31,22 @@ struct IssuerState {
     issuer: Issuer,
     name: Rc<str>,
     keys: Keyring,
-    /// There where the issuer has `one_use`.
+    /// Present if the issuer has `one_use`.
     replay: Option<Box<dyn ReplayWindow>>,
 }
 
 /// The bounds of the cache of verified tokens; 0 of either turns it off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CacheLimits {
+pub(crate) struct CacheLimits {
     /// The most tokens.
     pub entries: usize,
-    /// The most bytes that they may take, roughly: twice the length of each token, and its claims' tree.
+    /// The most bytes that they take, estimated: twice the length of each token, and its claims' tree.
     pub bytes: usize,
 }
 
 /// What [`RequestBinding`](crate::token::RequestBinding) compares with.
 #[derive(Debug, Clone, Copy)]
-pub struct LiveRequest<'a> {
+pub(crate) struct LiveRequest<'a> {
     /// `:method`
     pub method: &'a [u8],
     /// `:path` as it arrived, query included.
@@ -56,31 +55,23 @@ pub struct LiveRequest<'a> {
     pub host: &'a [u8],
 }
 
-/// What was counted since the start, for the metrics.
+/// Counters since the start, for the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Stats {
-    /// Tokens that were found in the cache of verified tokens, and still good.
+pub(crate) struct Stats {
+    /// Tokens that were found in the cache and are still valid.
     pub cache_hits: u64,
-    /// Tokens that were not.
+    /// Tokens that were not found in the cache.
     pub cache_misses: u64,
-    /// Tokens that were found among the forged ones.
-    pub forged_hits: u64,
     /// Signature verifications by the back-end that the caller passed, by `Algorithm as usize`.
     pub by_backend: [u64; Algorithm::ALL.len()],
     /// Signature verifications by [`Portable`] in its place, and all HMACs, by `Algorithm as usize`.
     pub by_portable: [u64; Algorithm::ALL.len()],
 }
 
-/// Forged tokens are worth little room: each costs its sender as much as a new one.
-const FORGED: CacheLimits = CacheLimits {
-    entries: 256,
-    bytes: 262_144,
-};
-
-impl Verifier {
+impl<D> Verifier<D> {
     /// A verifier for the issuers of a config. `seed` is random and secret. `env` reads an
     /// environment variable of the VM; what it lacks never fails, see [`Verifier::warnings`].
-    pub fn new(
+    pub(crate) fn new(
         issuers: Vec<Issuer>,
         limits: CacheLimits,
         seed: u64,
@@ -95,32 +86,26 @@ impl Verifier {
             .collect();
         Self {
             issuers,
-            verified: VerifiedTokens::new(limits.entries, limits.bytes, hasher.clone()),
-            forged: ForgedTokens::new(FORGED.entries, FORGED.bytes, hasher),
+            cache: TokenCache::new(limits.entries, limits.bytes, hasher),
             last_header: LastHeader::default(),
             stats: Stats::default(),
             warnings,
         }
     }
 
-    /// The issuers, in the order of the config.
-    pub fn issuers(&self) -> impl ExactSizeIterator<Item = &Issuer> {
-        self.issuers.iter().map(|state| &state.issuer)
-    }
-
-    /// What the environment lacks, to be shouted about.
-    pub fn warnings(&self) -> &[SecretWarning] {
+    /// Secrets that the environment lacks, to be logged.
+    pub(crate) fn warnings(&self) -> &[SecretWarning] {
         &self.warnings
     }
 
     /// The counters.
-    pub fn stats(&self) -> &Stats {
+    pub(crate) fn stats(&self) -> &Stats {
         &self.stats
     }
 
-    /// How many verified tokens are remembered, and roughly how many bytes they take.
-    pub fn cached(&self) -> (usize, usize) {
-        (self.verified.len(), self.verified.used())
+    /// How many tokens are cached, and an estimate of the bytes that they take.
+    pub(crate) fn cached(&self) -> (usize, usize) {
+        (self.cache.len(), self.cache.used())
     }
 
     /// Verifies a token for the request at hand, at `now` in Unix seconds. At most one signature is
@@ -130,14 +115,14 @@ impl Verifier {
     /// The first check that fails, in this order: shape, issuer, `alg` allowed, `kid` and key, `alg`
     /// fits the key, signature, `typ`, times and `max_age`, `aud`, `max_lifetime`, `require`,
     /// revocation, binding. A one-use token is not used up by this: see [`Verifier::consume`].
-    pub fn verify(
+    pub(crate) fn verify(
         &mut self,
         token: &[u8],
         live: &LiveRequest<'_>,
         now: u64,
         backend: &dyn SignatureBackend,
-    ) -> Result<Verified, Refusal> {
-        if let Some(known) = self.verified.get(token) {
+    ) -> Result<Verified<D>, VerifyError> {
+        if let Some(known) = self.cache.get(token) {
             let known = Rc::clone(known);
             let recheck = self.recheck(&known, live, now);
             return match recheck {
@@ -145,54 +130,50 @@ impl Verifier {
                     self.stats.cache_hits = self.stats.cache_hits.saturating_add(1);
                     Ok(Verified::new(known, true))
                 }
-                Err(refusal) => {
-                    if refusal == Refusal::Denied(Reason::Expired) {
-                        self.verified.remove(token);
+                Err(error) => {
+                    if error == VerifyError::Denied(Reason::Expired) {
+                        self.cache.remove(token);
                     }
-                    Err(refusal)
+                    Err(error)
                 }
             };
         }
         self.stats.cache_misses = self.stats.cache_misses.saturating_add(1);
-        if self.forged.get(token).is_some() {
-            self.stats.forged_hits = self.stats.forged_hits.saturating_add(1);
-            return Err(Reason::SignatureInvalid.into());
-        }
         let verified = Rc::new(self.verify_fresh(token, live, now, backend)?);
-        if let Some(state) = self.issuers.get(verified.issuer)
+        if let Some(state) = self.issuers.get(verified.issuer.0)
             && state.issuer.one_use.is_none()
         {
-            let cost = cache::verified_cost(token, &verified.claims);
             let issuers = &self.issuers;
-            let worthless = |old: &Rc<VerifiedToken>| {
-                issuers.get(old.issuer).is_none_or(|state| {
+            let is_expired = |old: &VerifiedToken<D>| {
+                issuers.get(old.issuer.0).is_none_or(|state| {
                     let times = checks::times(&state.issuer, &old.times, now);
                     times
                         .and(checks::issuer_in_force(&state.issuer, now))
                         .is_err()
                 })
             };
-            self.verified
-                .insert(token, Rc::clone(&verified), cost, worthless);
+            self.cache.insert(token, Rc::clone(&verified), is_expired);
         }
         Ok(Verified::new(verified, false))
     }
 
-    /// What can change between two requests with one token.
+    /// Checks that may turn out differently for two requests with the same token.
     fn recheck(
         &self,
-        token: &VerifiedToken,
+        token: &VerifiedToken<D>,
         live: &LiveRequest<'_>,
         now: u64,
-    ) -> Result<(), Refusal> {
-        let state = self.issuers.get(token.issuer).ok_or(Reason::Internal)?;
+    ) -> Result<(), VerifyError> {
+        let state = self.issuers.get(token.issuer.0).ok_or(Reason::Internal)?;
         checks::issuer_in_force(&state.issuer, now)?;
         if token.needs_remote && state.keys.is_stale(now) {
-            return Err(absent(token.issuer, token.kid.as_deref(), Absence::Stale));
+            return Err(VerifyError::KeyUnavailable {
+                issuer: token.issuer,
+                why: KeyAbsence::Stale,
+            });
         }
         checks::times(&state.issuer, &token.times, now)?;
-        // The lists are those that the token passed when it was fresh; asked again, so that this holds
-        // whatever becomes of a verifier's life span. Empty lists cost nothing.
+        // Keys that are fetched later can extend what is revoked. Empty lists cost nothing.
         checks::not_revoked(&state.issuer, token.kid.as_deref(), &token.claims)?;
         Ok(checks::bound(&state.issuer, &token.claims, live)?)
     }
@@ -204,7 +185,7 @@ impl Verifier {
         live: &LiveRequest<'_>,
         now: u64,
         backend: &dyn SignatureBackend,
-    ) -> Result<VerifiedToken, Refusal> {
+    ) -> Result<VerifiedToken<D>, VerifyError> {
         let jws =
             Jws::parse_after(&mut self.last_header, token).map_err(|_| Reason::ClaimsMalformed)?;
         let (index, state) = jws
@@ -226,15 +207,16 @@ impl Verifier {
         let chosen = state
             .keys
             .choose(kid, algorithm, now)
-            .map_err(|miss| match miss {
-                Miss::Refused(reason) => Refusal::Denied(reason),
-                Miss::Absent(why) => absent(index, kid, why),
+            .map_err(|error| match error {
+                KeyLookupError::Denied(reason) => VerifyError::Denied(reason),
+                KeyLookupError::Unavailable(why) => VerifyError::KeyUnavailable {
+                    issuer: IssuerId(index),
+                    why,
+                },
             })?;
         // A token without `kid` can't get round the list.
         checks::kid_not_revoked(issuer, chosen.kid())?;
         if !is_signed(algorithm, &chosen, &jws, backend, &mut self.stats) {
-            let cost = cache::forged_cost(token);
-            self.forged.insert(token, index, cost, |_| true);
             return Err(Reason::SignatureInvalid.into());
         }
 
@@ -246,7 +228,7 @@ impl Verifier {
         checks::not_revoked(issuer, chosen.kid(), &jws.claims)?;
         checks::bound(issuer, &jws.claims, live)?;
         Ok(VerifiedToken {
-            issuer: index,
+            issuer: IssuerId(index),
             issuer_name: Rc::clone(&state.name),
             kid: chosen.kid().map(Into::into),
             names_its_key: kid.is_some(),
@@ -254,21 +236,21 @@ impl Verifier {
             algorithm,
             times: jws.times,
             remote_key: chosen.withdrawable(),
-            memo: RefCell::default(),
+            derived: OnceCell::new(),
             claims: jws.claims,
         })
     }
 
-    /// Uses up a one-use token; nothing for other issuers. The last step, when everything else would
-    /// let the request pass.
+    /// Uses up a one-use token; does nothing for other issuers. The last step, when everything else
+    /// allows the request.
     ///
     /// # Errors
     /// [`Reason::Replayed`]; [`Reason::Internal`] (503) where the window is full or its storage
-    /// failed: to let the request pass would be to let it pass again later.
-    pub fn consume(&mut self, verified: &Verified, now: u64) -> Result<(), Reason> {
+    /// failed: a token that cannot be recorded could be used again.
+    pub(crate) fn consume(&mut self, verified: &Verified<D>, now: u64) -> Result<(), Reason> {
         let state = self
             .issuers
-            .get_mut(verified.issuer())
+            .get_mut(verified.issuer().0)
             .ok_or(Reason::Internal)?;
         let Some(one_use) = &state.issuer.one_use else {
             return Ok(());
@@ -285,19 +267,18 @@ impl Verifier {
             })
     }
 
-    /// Puts another window, one that all workers share, in the place of the issuer's own.
-    pub fn set_replay_window(&mut self, issuer: usize, window: Box<dyn ReplayWindow>) {
-        if let Some(state) = self.issuers.get_mut(issuer) {
+    /// Replaces the issuer's replay window, for one that all workers share.
+    pub(crate) fn set_replay_window(&mut self, issuer: IssuerId, window: Box<dyn ReplayWindow>) {
+        if let Some(state) = self.issuers.get_mut(issuer.0) {
             state.replay = Some(window);
         }
     }
 
-    /// Replaces the remote keys of an issuer by a set fetched at `fetched_at` (Unix seconds). What
-    /// is remembered of tokens whose key is no longer there is forgotten; the tokens of keys that
-    /// stay (same `kid`, same key) stay too. Returns whether any key changed. An empty set and an
-    /// issuer without remote keys change nothing.
-    pub fn set_keys(&mut self, issuer: usize, keys: KeySet, fetched_at: u64) -> bool {
-        let Some(state) = self.issuers.get_mut(issuer) else {
+    /// Replaces the remote keys of an issuer by a set fetched at `fetched_at` (Unix seconds). Cached
+    /// tokens whose key is gone are removed; those of keys that stay (same `kid`, same key) stay cached.
+    /// Returns whether any key changed. An empty set and an issuer without remote keys change nothing.
+    pub(crate) fn set_keys(&mut self, issuer: IssuerId, keys: KeySet, fetched_at: u64) -> bool {
+        let Some(state) = self.issuers.get_mut(issuer.0) else {
             return false;
         };
         let changed = state.keys.set_remote(keys, fetched_at);
@@ -305,26 +286,27 @@ impl Verifier {
             let keys = &state.keys;
             // Without a `kid`, a token was accepted because its key was the only one that fits,
             // which the new set may have changed.
-            self.verified.retain(|token| {
+            self.cache.retain(|token| {
                 let stays = |key: &Rc<_>| token.names_its_key && keys.has_remote(key);
                 token.issuer != issuer
                     || !token.needs_remote
                     || token.remote_key.as_ref().is_some_and(stays)
             });
-            self.forged.retain(|of| *of != issuer);
         }
         changed
     }
 
     /// When the remote keys of an issuer were fetched, in Unix seconds; `None` if never.
-    pub fn keys_fetched_at(&self, issuer: usize) -> Option<u64> {
-        self.issuers.get(issuer)?.keys.fetched_at()
+    pub(crate) fn keys_fetched_at(&self, issuer: IssuerId) -> Option<u64> {
+        self.issuers.get(issuer.0)?.keys.fetched_at()
     }
 
     /// How many keys an issuer has now: inline, secrets that were found, and remote ones, stale or
     /// not.
-    pub fn keys_loaded(&self, issuer: usize) -> usize {
-        self.issuers.get(issuer).map_or(0, |state| state.keys.len())
+    pub(crate) fn keys_loaded(&self, issuer: IssuerId) -> usize {
+        self.issuers
+            .get(issuer.0)
+            .map_or(0, |state| state.keys.len())
     }
 }
 
@@ -346,14 +328,6 @@ impl IssuerState {
             replay,
             issuer,
         }
-    }
-}
-
-fn absent(issuer: usize, kid: Option<&str>, why: Absence) -> Refusal {
-    Refusal::KeysAbsent {
-        issuer,
-        kid: kid.map(str::to_owned),
-        why,
     }
 }
 
@@ -379,14 +353,14 @@ fn is_signed(
             if token.signature.len() != key.signature_len() {
                 return false;
             }
-            match backend.verify(algorithm, key, token) {
+            match backend.verify(algorithm, key, token.signing_input, &token.signature) {
                 Some(right) => {
                     count(&mut stats.by_backend);
                     right
                 }
                 None => {
                     count(&mut stats.by_portable);
-                    Portable.check(algorithm, key, token)
+                    Portable.check(algorithm, key, token.signing_input, &token.signature)
                 }
             }
         }

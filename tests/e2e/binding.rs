@@ -369,9 +369,8 @@ fn variants(token: &str) -> Vec<(String, Option<&'static str>)> {
     all
 }
 
-/// Who sends forged tokens hurts nobody else's good ones, and uses up no room that grows.
 #[test]
-fn remembered_forgeries_do_no_harm() {
+fn forged_tokens_do_not_evict_or_replace_good_ones() {
     let world = World::with(
         |config| config["claims"]["cache_entries"] = json!(8),
         |setup| setup,
@@ -391,10 +390,6 @@ fn remembered_forgeries_do_no_harm() {
         bytes[at] ^= 1 + (number / bytes.len()) as u8;
         let response = with(&forged).send();
         assert_eq!(response.json()["code"], "signature_invalid", "{number}");
-        if number % 100 == 0 {
-            // The same once more, from memory.
-            assert_eq!(with(&forged).send().json()["code"], "signature_invalid");
-        }
     }
     assert_eq!(world.upstream.count(), 0);
     for _ in 0..3 {
@@ -407,6 +402,6 @@ fn remembered_forgeries_do_no_harm() {
                 "wasmcustom.result=.={result};.;edge_claims_cache_total"
             ))
         };
-        of("forged") == 4 && of("hit") == 2
+        of("miss") == 401 && of("hit") == 2
     });
 }

@@ -407,7 +407,7 @@ fn another_key_under_the_same_kid_is_another_key() {
     let (old, new) = (world.token(&json!({})), second.sign(&claims(&json!({}))));
     let with = |token: &str| world.envoy.get("/me").header(CLAIMS, token);
     world.allowed(with(&old));
-    // Remembered as forged, but no longer than the key that said so.
+    // A signature that is invalid for the old key is verified again with the new one.
     world.denied(with(&new), 401, "signature_invalid");
     world.denied(with(&new), 401, "signature_invalid");
     server.publish(&[&second]);

@@ -98,7 +98,7 @@ fn check_conditions<'a>(
     let holds = is_set && has_issuer(issuers, request);
     test(is_set, holds, FailedTest::Issuer(issuers))?;
     let is_set = !audiences.is_empty();
-    let holds = is_set && has_audience(audiences, claims);
+    let holds = is_set && claims.has_audience(audiences);
     test(is_set, holds, FailedTest::Audience(audiences))?;
     let has_role = |need: &RoleNeed| request.roles.is_some_and(|roles| roles.has(need));
     let holds = any_role.iter().any(has_role);
@@ -147,20 +147,6 @@ fn has_issuer(issuers: &[String], request: &AccessRequest<'_>) -> bool {
     request
         .issuer
         .is_some_and(|issuer| issuers.iter().any(|known| known == issuer))
-}
-
-/// RFC 7519 §4.1.3: a string or a list of strings.
-fn has_audience(audiences: &[String], claims: &Claims) -> bool {
-    let is_one = |value: &Json| {
-        value
-            .as_str()
-            .is_some_and(|value| audiences.iter().any(|known| known == value))
-    };
-    match claims.get("aud") {
-        Some(Json::Array(items)) => items.iter().any(is_one),
-        Some(value) => is_one(value),
-        None => false,
-    }
 }
 
 /// The scopes in a claim. A claim of another type, or a list with a member that is not a string, has

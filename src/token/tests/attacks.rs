@@ -139,7 +139,7 @@ fn keys_of_one_issuer_are_worth_nothing_for_another() {
         inline: inline(&["other-p256", "other-rsa"]),
         ..issuer()
     };
-    let mut verifier = Verifier::new(vec![ours, theirs], CACHE, 1, &environment);
+    let mut verifier = Verifier::<()>::new(vec![ours, theirs], CACHE, 1, &environment);
     let forged = sign_with(
         "other-p256",
         Algorithm::Es256,
@@ -147,7 +147,9 @@ fn keys_of_one_issuer_are_worth_nothing_for_another() {
         CLAIMS,
     );
     assert_eq!(
-        verdict(&mut verifier, &forged).unwrap_err().reason(),
+        verdict(&mut verifier, &forged)
+            .unwrap_err()
+            .reason_after_fetch(),
         Reason::KeyUnknown
     );
     let forged = sign_with(
@@ -157,7 +159,9 @@ fn keys_of_one_issuer_are_worth_nothing_for_another() {
         CLAIMS,
     );
     assert_eq!(
-        verdict(&mut verifier, &forged).unwrap_err().reason(),
+        verdict(&mut verifier, &forged)
+            .unwrap_err()
+            .reason_after_fetch(),
         Reason::SignatureInvalid
     );
     let own = sign_with(
@@ -166,7 +170,10 @@ fn keys_of_one_issuer_are_worth_nothing_for_another() {
         r#"{"alg":"ES256","kid":"other-p256"}"#,
         &claims_with(r#""iss":"https://other.example.com""#),
     );
-    assert_eq!(verdict(&mut verifier, &own).unwrap().issuer(), 1);
+    assert_eq!(
+        verdict(&mut verifier, &own).unwrap().issuer(),
+        crate::token::IssuerId(1)
+    );
 }
 
 #[test]
@@ -256,7 +263,7 @@ fn one_request_costs_at_most_one_signature() {
     };
     for token in tokens {
         backend.calls.set(0);
-        let mut verifier = Verifier::new(vec![many.clone()], CACHE, 1, &environment);
+        let mut verifier = Verifier::<()>::new(vec![many.clone()], CACHE, 1, &environment);
         let _ = verifier.verify(token.as_bytes(), &LIVE, NOW, &backend);
         assert!(backend.calls.get() <= 1);
     }
@@ -276,7 +283,10 @@ fn no_key_at_all_accepts_nothing() {
         let bare = sign(algorithm, &format!(r#"{{"alg":"{algorithm}"}}"#), CLAIMS);
         assert_eq!(reason(keyless(), &bare), Some(Reason::KeyUnknown));
     }
-    let mut nobody = Verifier::new(vec![], CACHE, 1, &environment);
+    let mut nobody = Verifier::<()>::new(vec![], CACHE, 1, &environment);
     let verdict = nobody.verify(token(Algorithm::Es256).as_bytes(), &LIVE, NOW, &Portable);
-    assert_eq!(verdict.unwrap_err().reason(), Reason::IssuerUnknown);
+    assert_eq!(
+        verdict.unwrap_err().reason_after_fetch(),
+        Reason::IssuerUnknown
+    );
 }

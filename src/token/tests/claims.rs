@@ -253,7 +253,7 @@ fn bound(claims: &str, live: &LiveRequest<'_>) -> Option<Reason> {
         ..issuer()
     };
     let verdict = verifier(issuer).verify(with(claims).as_bytes(), live, NOW, &Portable);
-    verdict.err().map(|refusal| refusal.reason())
+    verdict.err().map(|refusal| refusal.reason_after_fetch())
 }
 
 #[test]

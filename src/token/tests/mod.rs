@@ -1,9 +1,8 @@
-//! Tests of the room as its users see it: bytes of a token in, [`Verified`] or a reason out.
+//! Tests of the module's API: bytes of a token in, [`Verified`](super::Verified) or a reason out.
 
 mod attacks;
 mod caching;
 mod claims;
-mod host_argument;
 mod key_sets;
 mod properties;
 mod revocation_and_use;
@@ -11,5 +10,5 @@ mod rotation;
 mod secrets;
 mod shape;
 mod signatures;
-mod support;
+pub(crate) mod support;
 mod wycheproof;

@@ -75,7 +75,7 @@ fn a_revoked_key_costs_no_signature_and_can_not_hide() {
         let refusal = verifier
             .verify(token.as_bytes(), &LIVE, NOW, &backend)
             .unwrap_err();
-        assert_eq!(refusal.reason(), Reason::Revoked);
+        assert_eq!(refusal.reason_after_fetch(), Reason::Revoked);
         assert_eq!(backend.calls.get(), 0);
     }
 }
@@ -168,7 +168,7 @@ fn issuers_do_not_share_ids() {
         name: "https://other.example.com".into(),
         ..one_use(10)
     };
-    let mut verifier = Verifier::new(vec![one_use(10), second], CACHE, 1, &environment);
+    let mut verifier = Verifier::<()>::new(vec![one_use(10), second], CACHE, 1, &environment);
     let other = sign(
         Algorithm::EdDsa,
         &header(Algorithm::EdDsa),
@@ -199,7 +199,7 @@ fn another_window_can_be_put_in_place() {
         }
     }
     let mut verifier = verifier(one_use(10));
-    verifier.set_replay_window(0, Box::new(Broken));
+    verifier.set_replay_window(crate::token::IssuerId(0), Box::new(Broken));
     let verified = verdict(&mut verifier, &with_id("a")).unwrap();
     assert_eq!(verifier.consume(&verified, NOW), Err(Reason::Internal));
 }

@@ -3,7 +3,8 @@
 use super::support::{CLAIMS, LIVE, NOW, fetched, header, inline, issuer, sign, token, verifier};
 use crate::denial::Reason;
 use crate::token::{
-    Absence, Algorithm, Issuer, KeySet, Portable, Refusal, RemoteKeys, Verified, Verifier,
+    Algorithm, Issuer, IssuerId, KeyAbsence, KeySet, Portable, RemoteKeys, Verified, Verifier,
+    VerifyError,
 };
 
 fn remote() -> Option<RemoteKeys> {
@@ -24,14 +25,13 @@ fn remote_issuer() -> Issuer {
     }
 }
 
-fn at(verifier: &mut Verifier, token: &str, now: u64) -> Result<Verified, Refusal> {
+fn at(verifier: &mut Verifier<()>, token: &str, now: u64) -> Result<Verified<()>, VerifyError> {
     verifier.verify(token.as_bytes(), &LIVE, now, &Portable)
 }
 
-fn absent(kid: Option<&str>, why: Absence) -> Refusal {
-    Refusal::KeysAbsent {
-        issuer: 0,
-        kid: kid.map(str::to_owned),
+fn unavailable(why: KeyAbsence) -> VerifyError {
+    VerifyError::KeyUnavailable {
+        issuer: IssuerId(0),
         why,
     }
 }
@@ -45,25 +45,25 @@ fn lasting(algorithm: Algorithm) -> String {
 #[test]
 fn before_the_first_fetch_keys_are_absent() {
     let mut verifier = verifier(remote_issuer());
-    assert_eq!(verifier.keys_fetched_at(0), None);
+    assert_eq!(verifier.keys_fetched_at(IssuerId(0)), None);
     let refusal = at(&mut verifier, &token(Algorithm::Es256), NOW).unwrap_err();
-    assert_eq!(refusal, absent(Some("p256"), Absence::NeverFetched));
-    assert_eq!(refusal.reason(), Reason::KeysUnavailable);
-    assert!(verifier.set_keys(0, fetched(&["p256"]), NOW));
-    assert_eq!(verifier.keys_fetched_at(0), Some(NOW));
-    assert_eq!(verifier.keys_loaded(0), 1);
+    assert_eq!(refusal, unavailable(KeyAbsence::NeverFetched));
+    assert_eq!(refusal.reason_after_fetch(), Reason::KeysUnavailable);
+    assert!(verifier.set_keys(IssuerId(0), fetched(&["p256"]), NOW));
+    assert_eq!(verifier.keys_fetched_at(IssuerId(0)), Some(NOW));
+    assert_eq!(verifier.keys_loaded(IssuerId(0)), 1);
     assert!(at(&mut verifier, &token(Algorithm::Es256), NOW).is_ok());
 }
 
 #[test]
 fn an_unknown_kid_may_be_a_new_key() {
     let mut verifier = verifier(remote_issuer());
-    verifier.set_keys(0, fetched(&["p384"]), NOW);
+    verifier.set_keys(IssuerId(0), fetched(&["p384"]), NOW);
     let refusal = at(&mut verifier, &token(Algorithm::Es256), NOW).unwrap_err();
-    assert_eq!(refusal, absent(Some("p256"), Absence::UnknownKid));
-    assert_eq!(refusal.reason(), Reason::KeyUnknown);
+    assert_eq!(refusal, unavailable(KeyAbsence::UnknownKid));
+    assert_eq!(refusal.reason_after_fetch(), Reason::KeyUnknown);
     assert_eq!(refusal.reason_without_fetch(), Reason::KeysUnavailable);
-    verifier.set_keys(0, fetched(&["p384", "p256"]), NOW + 1);
+    verifier.set_keys(IssuerId(0), fetched(&["p384", "p256"]), NOW + 1);
     assert!(at(&mut verifier, &token(Algorithm::Es256), NOW + 1).is_ok());
     // Where no fetch can bring it, there is nothing to wait for.
     let mut static_only = super::support::verifier(Issuer {
@@ -71,33 +71,33 @@ fn an_unknown_kid_may_be_a_new_key() {
         ..issuer()
     });
     let refusal = at(&mut static_only, &token(Algorithm::Es256), NOW).unwrap_err();
-    assert_eq!(refusal, Refusal::Denied(Reason::KeyUnknown));
+    assert_eq!(refusal, VerifyError::Denied(Reason::KeyUnknown));
 }
 
 #[test]
 fn an_overlapping_rotation_denies_nobody() {
     let mut verifier = verifier(remote_issuer());
     let [old, new] = [lasting(Algorithm::Es256), lasting(Algorithm::Es384)];
-    verifier.set_keys(0, fetched(&["p256"]), NOW);
+    verifier.set_keys(IssuerId(0), fetched(&["p256"]), NOW);
     assert!(!at(&mut verifier, &old, NOW).unwrap().from_cache());
-    assert!(verifier.set_keys(0, fetched(&["p384", "p256"]), NOW + 300));
+    assert!(verifier.set_keys(IssuerId(0), fetched(&["p384", "p256"]), NOW + 300));
     assert!(at(&mut verifier, &old, NOW + 300).unwrap().from_cache());
     assert!(!at(&mut verifier, &new, NOW + 300).unwrap().from_cache());
-    assert!(verifier.set_keys(0, fetched(&["p384"]), NOW + 600));
+    assert!(verifier.set_keys(IssuerId(0), fetched(&["p384"]), NOW + 600));
     assert!(at(&mut verifier, &new, NOW + 600).unwrap().from_cache());
 }
 
 #[test]
 fn a_withdrawn_key_takes_its_cached_tokens_with_it() {
     let mut verifier = verifier(remote_issuer());
-    verifier.set_keys(0, fetched(&["p256", "p384"]), NOW);
+    verifier.set_keys(IssuerId(0), fetched(&["p256", "p384"]), NOW);
     let [gone, stays] = [lasting(Algorithm::Es256), lasting(Algorithm::Es384)];
     assert!(at(&mut verifier, &gone, NOW).is_ok());
     assert!(at(&mut verifier, &stays, NOW).is_ok());
-    assert!(verifier.set_keys(0, fetched(&["p384"]), NOW + 1));
+    assert!(verifier.set_keys(IssuerId(0), fetched(&["p384"]), NOW + 1));
     assert_eq!(
         at(&mut verifier, &gone, NOW + 1).unwrap_err(),
-        absent(Some("p256"), Absence::UnknownKid)
+        unavailable(KeyAbsence::UnknownKid)
     );
     assert!(at(&mut verifier, &stays, NOW + 1).unwrap().from_cache());
 }
@@ -105,25 +105,29 @@ fn a_withdrawn_key_takes_its_cached_tokens_with_it() {
 #[test]
 fn a_key_replaced_under_its_kid_is_a_new_key() {
     let mut verifier = verifier(remote_issuer());
-    verifier.set_keys(0, fetched(&["p256"]), NOW);
+    verifier.set_keys(IssuerId(0), fetched(&["p256"]), NOW);
     assert!(at(&mut verifier, &token(Algorithm::Es256), NOW).is_ok());
     let mut other = super::support::jwk("other-p256");
     other["kid"] = "p256".into();
     let set = serde_json::json!({ "keys": [other] }).to_string();
-    assert!(verifier.set_keys(0, KeySet::fetched(set.as_bytes()).unwrap().0, NOW + 1));
+    assert!(verifier.set_keys(
+        IssuerId(0),
+        KeySet::fetched(set.as_bytes()).unwrap().0,
+        NOW + 1
+    ));
     assert_eq!(
         at(&mut verifier, &token(Algorithm::Es256), NOW + 1).unwrap_err(),
-        Refusal::Denied(Reason::SignatureInvalid)
+        VerifyError::Denied(Reason::SignatureInvalid)
     );
 }
 
 #[test]
 fn the_same_set_again_changes_nothing_but_its_age() {
     let mut verifier = verifier(remote_issuer());
-    assert!(verifier.set_keys(0, fetched(&["p256", "rsa"]), NOW));
+    assert!(verifier.set_keys(IssuerId(0), fetched(&["p256", "rsa"]), NOW));
     assert!(at(&mut verifier, &token(Algorithm::Es256), NOW).is_ok());
-    assert!(!verifier.set_keys(0, fetched(&["p256", "rsa"]), NOW + 60));
-    assert_eq!(verifier.keys_fetched_at(0), Some(NOW + 60));
+    assert!(!verifier.set_keys(IssuerId(0), fetched(&["p256", "rsa"]), NOW + 60));
+    assert_eq!(verifier.keys_fetched_at(IssuerId(0)), Some(NOW + 60));
     assert!(
         at(&mut verifier, &token(Algorithm::Es256), NOW + 60)
             .unwrap()
@@ -134,32 +138,32 @@ fn the_same_set_again_changes_nothing_but_its_age() {
 #[test]
 fn an_empty_set_or_an_issuer_without_remote_keys_changes_nothing() {
     let mut verifier = verifier(remote_issuer());
-    verifier.set_keys(0, fetched(&["p256"]), NOW);
-    assert!(!verifier.set_keys(0, KeySet::default(), NOW + 1));
-    assert_eq!(verifier.keys_fetched_at(0), Some(NOW));
+    verifier.set_keys(IssuerId(0), fetched(&["p256"]), NOW);
+    assert!(!verifier.set_keys(IssuerId(0), KeySet::default(), NOW + 1));
+    assert_eq!(verifier.keys_fetched_at(IssuerId(0)), Some(NOW));
     assert!(at(&mut verifier, &token(Algorithm::Es256), NOW).is_ok());
-    assert!(!verifier.set_keys(7, fetched(&["p256"]), NOW));
+    assert!(!verifier.set_keys(IssuerId(7), fetched(&["p256"]), NOW));
     let mut inline_only = super::support::verifier(issuer());
-    assert!(!inline_only.set_keys(0, fetched(&["other-p256"]), NOW));
+    assert!(!inline_only.set_keys(IssuerId(0), fetched(&["other-p256"]), NOW));
 }
 
 #[test]
 fn stale_keys_verify_nothing_fresh_or_cached() {
     let mut verifier = verifier(remote_issuer());
-    verifier.set_keys(0, fetched(&["p256"]), NOW);
+    verifier.set_keys(IssuerId(0), fetched(&["p256"]), NOW);
     let token = lasting(Algorithm::Es256);
     assert!(at(&mut verifier, &token, NOW).is_ok());
     assert!(at(&mut verifier, &token, NOW + 3_599).unwrap().from_cache());
     let refusal = at(&mut verifier, &token, NOW + 3_600).unwrap_err();
-    assert_eq!(refusal, absent(Some("p256"), Absence::Stale));
-    assert_eq!(refusal.reason(), Reason::KeysUnavailable);
+    assert_eq!(refusal, unavailable(KeyAbsence::Stale));
+    assert_eq!(refusal.reason_after_fetch(), Reason::KeysUnavailable);
     let fresh = sign(Algorithm::Es256, r#"{"alg":"ES256"}"#, CLAIMS);
     assert_eq!(
         at(&mut verifier, &fresh, NOW + 3_600).unwrap_err(),
-        absent(None, Absence::Stale)
+        unavailable(KeyAbsence::Stale)
     );
     // The same set, fetched again, brings all of it back.
-    verifier.set_keys(0, fetched(&["p256"]), NOW + 3_600);
+    verifier.set_keys(IssuerId(0), fetched(&["p256"]), NOW + 3_600);
     assert!(at(&mut verifier, &token, NOW + 3_600).unwrap().from_cache());
 }
 
@@ -170,7 +174,7 @@ fn static_keys_work_beside_remote_ones_and_without_them() {
         ..remote_issuer()
     });
     assert!(at(&mut verifier, &token(Algorithm::Es384), NOW).is_ok());
-    verifier.set_keys(0, fetched(&["p256"]), NOW);
+    verifier.set_keys(IssuerId(0), fetched(&["p256"]), NOW);
     assert!(
         at(&mut verifier, &token(Algorithm::Es384), NOW)
             .unwrap()
@@ -178,7 +182,7 @@ fn static_keys_work_beside_remote_ones_and_without_them() {
     );
     assert!(at(&mut verifier, &token(Algorithm::Es256), NOW).is_ok());
     assert!(at(&mut verifier, &lasting(Algorithm::Es384), NOW + 9_999).is_ok());
-    assert_eq!(verifier.keys_loaded(0), 2);
+    assert_eq!(verifier.keys_loaded(IssuerId(0)), 2);
 }
 
 #[test]
@@ -190,7 +194,7 @@ fn the_config_wins_over_a_fetched_key_of_the_same_name() {
         inline: inline(&["p256"]),
         ..remote_issuer()
     });
-    verifier.set_keys(0, KeySet::fetched(set.as_bytes()).unwrap().0, NOW);
+    verifier.set_keys(IssuerId(0), KeySet::fetched(set.as_bytes()).unwrap().0, NOW);
     assert!(at(&mut verifier, &token(Algorithm::Es256), NOW).is_ok());
     let forged = super::support::sign_with(
         "other-p256",
@@ -200,7 +204,7 @@ fn the_config_wins_over_a_fetched_key_of_the_same_name() {
     );
     assert_eq!(
         at(&mut verifier, &forged, NOW).unwrap_err(),
-        Refusal::Denied(Reason::SignatureInvalid)
+        VerifyError::Denied(Reason::SignatureInvalid)
     );
 }
 
@@ -214,22 +218,22 @@ fn without_kid_all_sources_count() {
     // What the fetch will bring is not known yet, so neither is whether the key is the only one.
     assert_eq!(
         at(&mut verifier, &bare, NOW).unwrap_err(),
-        absent(None, Absence::NeverFetched)
+        unavailable(KeyAbsence::NeverFetched)
     );
     // The inline key again is one key.
-    verifier.set_keys(0, fetched(&["p256"]), NOW);
+    verifier.set_keys(IssuerId(0), fetched(&["p256"]), NOW);
     assert!(at(&mut verifier, &bare, NOW).is_ok());
-    verifier.set_keys(0, fetched(&["other-p256"]), NOW);
+    verifier.set_keys(IssuerId(0), fetched(&["other-p256"]), NOW);
     let fresh = sign(Algorithm::Es256, r#"{"alg":"ES256","x":1}"#, CLAIMS);
     assert_eq!(
         at(&mut verifier, &fresh, NOW).unwrap_err(),
-        Refusal::Denied(Reason::KeyUnknown)
+        VerifyError::Denied(Reason::KeyUnknown)
     );
     let mut remote_only = super::support::verifier(remote_issuer());
-    remote_only.set_keys(0, fetched(&["p384"]), NOW);
+    remote_only.set_keys(IssuerId(0), fetched(&["p384"]), NOW);
     assert_eq!(
         at(&mut remote_only, &bare, NOW).unwrap_err(),
-        absent(None, Absence::UnknownKid)
+        unavailable(KeyAbsence::UnknownKid)
     );
 }
 
@@ -237,12 +241,12 @@ fn without_kid_all_sources_count() {
 fn without_kid_a_second_fitting_key_ends_cached_tokens_too() {
     let bare = sign(Algorithm::Es256, r#"{"alg":"ES256"}"#, CLAIMS);
     let mut verifier = verifier(remote_issuer());
-    verifier.set_keys(0, fetched(&["p256"]), NOW);
+    verifier.set_keys(IssuerId(0), fetched(&["p256"]), NOW);
     assert!(at(&mut verifier, &bare, NOW).is_ok());
-    verifier.set_keys(0, fetched(&["p256", "other-p256"]), NOW);
+    verifier.set_keys(IssuerId(0), fetched(&["p256", "other-p256"]), NOW);
     assert_eq!(
         at(&mut verifier, &bare, NOW).unwrap_err(),
-        Refusal::Denied(Reason::KeyUnknown)
+        VerifyError::Denied(Reason::KeyUnknown)
     );
 }
 
@@ -255,15 +259,15 @@ fn without_kid_an_inline_key_rests_on_the_fetched_ones_too() {
         inline: inline(&["p256"]),
         ..remote_issuer()
     });
-    verifier.set_keys(0, fetched(&["p384"]), NOW);
+    verifier.set_keys(IssuerId(0), fetched(&["p384"]), NOW);
     assert!(at(&mut verifier, &bare, NOW).is_ok());
     assert!(at(&mut verifier, &lasting, NOW).is_ok());
     let refusal = at(&mut verifier, &lasting, NOW + 3_600).unwrap_err();
-    assert_eq!(refusal.reason(), Reason::KeysUnavailable);
-    verifier.set_keys(0, fetched(&["p384", "other-p256"]), NOW);
+    assert_eq!(refusal.reason_after_fetch(), Reason::KeysUnavailable);
+    verifier.set_keys(IssuerId(0), fetched(&["p384", "other-p256"]), NOW);
     for token in [bare, lasting] {
         let refusal = at(&mut verifier, &token, NOW).unwrap_err();
-        assert_eq!(refusal, Refusal::Denied(Reason::KeyUnknown));
+        assert_eq!(refusal, VerifyError::Denied(Reason::KeyUnknown));
     }
 }
 
@@ -277,11 +281,11 @@ fn a_forged_token_is_tried_again_with_new_keys() {
         CLAIMS,
     );
     let mut verifier = verifier(remote_issuer());
-    verifier.set_keys(0, fetched(&["p256"]), NOW);
+    verifier.set_keys(IssuerId(0), fetched(&["p256"]), NOW);
     assert!(at(&mut verifier, &early, NOW).is_err());
     let mut replaced = super::support::jwk("other-p256");
     replaced["kid"] = "p256".into();
     let set = serde_json::json!({ "keys": [replaced] }).to_string();
-    verifier.set_keys(0, KeySet::fetched(set.as_bytes()).unwrap().0, NOW);
+    verifier.set_keys(IssuerId(0), KeySet::fetched(set.as_bytes()).unwrap().0, NOW);
     assert!(at(&mut verifier, &early, NOW).is_ok());
 }

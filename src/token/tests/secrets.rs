@@ -61,9 +61,9 @@ fn a_missing_secret_loads_and_is_reported() {
                 env: name.into()
             }]
         );
-        assert_eq!(verifier.keys_loaded(0), 1);
+        assert_eq!(verifier.keys_loaded(crate::token::IssuerId(0)), 1);
         let refusal = verdict(&mut verifier, &token(Algorithm::Hs256)).unwrap_err();
-        assert_eq!(refusal.reason(), Reason::KeysUnavailable);
+        assert_eq!(refusal.reason_after_fetch(), Reason::KeysUnavailable);
     }
     let none = || with_secrets(&[("MISSING", None)]);
     assert_eq!(
@@ -92,10 +92,10 @@ fn a_short_secret_does_what_it_is_long_enough_for() {
     assert_eq!(warnings, [(Algorithm::Hs384, 48), (Algorithm::Hs512, 64)]);
     for algorithm in [Algorithm::Hs384, Algorithm::Hs512] {
         let refusal = verdict(&mut verifier, &token(algorithm)).unwrap_err();
-        assert_eq!(refusal.reason(), Reason::AlgorithmRefused);
+        assert_eq!(refusal.reason_after_fetch(), Reason::AlgorithmRefused);
     }
     let refusal = verdict(&mut verifier, &token(Algorithm::Hs256)).unwrap_err();
-    assert_eq!(refusal.reason(), Reason::SignatureInvalid);
+    assert_eq!(refusal.reason_after_fetch(), Reason::SignatureInvalid);
 }
 
 #[test]

@@ -276,8 +276,8 @@ fn a_token_beyond_all_bounds_is_not_read() {
 }
 
 #[test]
-fn a_long_header_is_the_same_to_both_parsers() {
-    // jwt-simple's own bound for headers is 8 KiB.
+fn a_long_header_is_accepted() {
+    // More than the 8 KiB of jwt-simple's JWT layer, which is not used.
     let header = format!(
         r#"{{"alg":"ES256","kid":"p256","pad":"{}"}}"#,
         "x".repeat(10_000)
@@ -288,56 +288,8 @@ fn a_long_header_is_the_same_to_both_parsers() {
     );
 }
 
-fn json() -> impl Strategy<Value = serde_json::Value> {
-    let leaf = prop_oneof![
-        Just(serde_json::Value::Null),
-        any::<bool>().prop_map(Into::into),
-        any::<i64>().prop_map(Into::into),
-        any::<u64>().prop_map(Into::into),
-        any::<f64>().prop_map(Into::into),
-        ".{0,8}".prop_map(Into::into),
-    ];
-    leaf.prop_recursive(3, 12, 4, |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
-            prop::collection::hash_map(".{0,4}", inner, 0..4)
-                .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
-        ]
-    })
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
-
-    /// What this parser accepts, jwt-simple accepts: the portable back-end answers for the signature
-    /// alone, like the host.
-    #[test]
-    fn jwt_simple_reads_whatever_is_accepted_here(
-        header_members in prop::collection::hash_map(
-            prop::sample::select(vec!["kid", "typ", "cty", "jku", "x5u", "x5c", "x5t", "x5t#S256", "foo", "crit", "jwk", "salt"]),
-            json(), 0..4,
-        ),
-        claim_members in prop::collection::hash_map(
-            prop::sample::select(vec!["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "nonce", "kid", "foo", "custom", "issued_at"]),
-            json(), 0..6,
-        ),
-    ) {
-        let mut head: serde_json::Map<_, _> =
-            header_members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        head.insert("alg".into(), "EdDSA".into());
-        let claims: serde_json::Map<_, _> =
-            claim_members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        let token = sign(
-            Algorithm::EdDsa,
-            &serde_json::to_string(&head).unwrap(),
-            &serde_json::to_string(&claims).unwrap(),
-        );
-        if let Ok(jws) = Jws::parse(token.as_bytes()) {
-            let keys = super::support::inline(&["ed25519"]);
-            let key = keys.iter().next().unwrap();
-            prop_assert!(crate::token::Portable.check(Algorithm::EdDsa, key, &jws), "{head:?} {claims:?}");
-        }
-    }
 
     #[test]
     fn no_bytes_make_the_parser_panic(bytes: Vec<u8>, text in "[A-Za-z0-9_.=-]{0,80}") {

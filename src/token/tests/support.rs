@@ -16,8 +16,8 @@ use superboring::sign::Signer;
 use crate::denial::Reason;
 use crate::json::Json;
 use crate::token::{
-    Algorithm, CacheLimits, Issuer, Jws, KeySet, LiveRequest, Portable, PublicKey, Refusal,
-    RequestBinding, Revoked, Secret, SignatureBackend, Verified, Verifier, base64url,
+    Algorithm, CacheLimits, Issuer, KeySet, LiveRequest, Portable, PublicKey, RequestBinding,
+    Revoked, Secret, SignatureBackend, Verified, Verifier, VerifyError, base64url,
 };
 
 /// The time of all tests.
@@ -240,12 +240,12 @@ pub fn environment(name: &str) -> Option<Vec<u8>> {
     }
 }
 
-pub fn verifier(issuer: Issuer) -> Verifier {
+pub fn verifier(issuer: Issuer) -> Verifier<()> {
     Verifier::new(vec![issuer], CACHE, 42, &environment)
 }
 
 /// The verdict on a token: at [`NOW`], for [`LIVE`], by [`Portable`].
-pub fn verdict(verifier: &mut Verifier, token: &str) -> Result<Verified, Refusal> {
+pub fn verdict(verifier: &mut Verifier<()>, token: &str) -> Result<Verified<()>, VerifyError> {
     verifier.verify(token.as_bytes(), &LIVE, NOW, &Portable)
 }
 
@@ -253,13 +253,13 @@ pub fn verdict(verifier: &mut Verifier, token: &str) -> Result<Verified, Refusal
 pub fn reason(issuer: Issuer, token: &str) -> Option<Reason> {
     verdict(&mut verifier(issuer), token)
         .err()
-        .map(|refusal| refusal.reason())
+        .map(|refusal| refusal.reason_after_fetch())
 }
 
 /// The same at another time.
 pub fn reason_at(issuer: Issuer, token: &str, now: u64) -> Option<Reason> {
     let verdict = verifier(issuer).verify(token.as_bytes(), &LIVE, now, &Portable);
-    verdict.err().map(|refusal| refusal.reason())
+    verdict.err().map(|refusal| refusal.reason_after_fetch())
 }
 
 /// A back-end that counts, and answers what it is told to.
@@ -270,9 +270,15 @@ pub struct Counting {
 }
 
 impl SignatureBackend for Counting {
-    fn verify(&self, algorithm: Algorithm, key: &PublicKey, token: &Jws<'_>) -> Option<bool> {
+    fn verify(
+        &self,
+        algorithm: Algorithm,
+        key: &PublicKey,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Option<bool> {
         self.calls.set(self.calls.get() + 1);
         self.answer
-            .unwrap_or_else(|| Some(Portable.check(algorithm, key, token)))
+            .unwrap_or_else(|| Portable.verify(algorithm, key, message, signature))
     }
 }

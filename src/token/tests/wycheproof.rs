@@ -1,68 +1,20 @@
 //! Project Wycheproof's vectors on the primitives that tokens are verified with.
 //!
-//! Their messages are no tokens, so they can't pass through `verify_token`. The key objects are those
-//! that [`Portable`](crate::token::Portable) uses, made by the code that key sets go through, and
-//! [`raw`] does with their insides what jwt-simple does.
+//! Their messages are not tokens, so they go to [`Portable::check`], with keys made by the code that
+//! reads key sets.
 
-use jwt_simple::prelude::{
-    ECDSAP256PublicKeyLike, ECDSAP384PublicKeyLike, RS256PublicKey, RSAPublicKeyLike,
-};
-use p521::ecdsa::signature::{DigestVerifier as _, Verifier as _};
-use superboring::hash::MessageDigest;
-use superboring::pkey::PKey;
-use superboring::rsa::Padding;
-use superboring::sign::Verifier as RsaVerifier;
 use wycheproof::{TestResult, ecdsa, eddsa, mac, rsa_pkcs1_verify, rsa_pss_verify};
 
-use crate::token::key::{Material, RSA_EXPONENT};
+use crate::envoy_verify_signature::ecdsa_der;
+use crate::token::key::RSA_EXPONENT;
 use crate::token::secret::SecretKey;
-use crate::token::{Algorithm, Family, PublicKey, host};
+use crate::token::{Algorithm, Portable, PublicKey};
 
-/// Whether the signature of any message is right. Its length is checked as the verifier does.
-pub fn raw(algorithm: Algorithm, key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
-    if !key.fits(algorithm) || signature.len() != key.signature_len() {
-        return false;
-    }
-    match &key.material {
-        Material::P256(key) => p256::ecdsa::Signature::try_from(signature).is_ok_and(|signature| {
-            let hash = |digest: &mut hmac_sha256::Hash| {
-                digest.update(message);
-                Ok(())
-            };
-            key.public_key()
-                .as_ref()
-                .verify_digest(hash, &signature)
-                .is_ok()
-        }),
-        Material::P384(key) => p384::ecdsa::Signature::try_from(signature).is_ok_and(|signature| {
-            key.public_key()
-                .as_ref()
-                .verify(message, &signature)
-                .is_ok()
-        }),
-        Material::P521(key) => p521::ecdsa::Signature::from_slice(signature)
-            .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
-        Material::Ed25519(key) => ed25519_dalek::Signature::from_slice(signature)
-            .is_ok_and(|signature| key.verify_strict(message, &signature).is_ok()),
-        Material::Rsa(n) => {
-            let key = RS256PublicKey::from_components(n, &RSA_EXPONENT).unwrap();
-            let key = PKey::from_rsa(key.public_key().as_ref().clone()).unwrap();
-            let digest = match algorithm.hash_len() {
-                32 => MessageDigest::sha256(),
-                48 => MessageDigest::sha384(),
-                _ => MessageDigest::sha512(),
-            };
-            let mut verifier = RsaVerifier::new(digest, &key).unwrap();
-            verifier
-                .set_rsa_padding(match algorithm.family() {
-                    Family::RsaPss => Padding::PKCS1_PSS,
-                    _ => Padding::PKCS1,
-                })
-                .unwrap();
-            verifier.update(message).unwrap();
-            verifier.verify(signature).unwrap_or(false)
-        }
-    }
+/// Whether a signature is valid. Its length is checked as the verifier does.
+fn raw(algorithm: Algorithm, key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
+    key.fits(algorithm)
+        && signature.len() == key.signature_len()
+        && Portable.check(algorithm, key, message, signature)
 }
 
 /// How many vectors had which outcome; a wrong one panics.
@@ -110,7 +62,7 @@ fn ecdsa_with_fixed_length_signatures() {
                 tally.add(right, test.result, &test);
                 if test.sig.len() == key.signature_len() {
                     // What the host gets says the same as what it was made of.
-                    let der = host::ecdsa_der(&test.sig).unwrap();
+                    let der = ecdsa_der(&test.sig).unwrap();
                     if let (Algorithm::Es256, Ok(signature)) =
                         (algorithm, p256::ecdsa::Signature::from_der(&der))
                     {

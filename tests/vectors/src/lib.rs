@@ -5,9 +5,8 @@
 //! The plugin's configuration is a list of [`Group`]s. For each, one line goes to the log: `vectors`, the
 //! group's place, and one letter per test, see [`Said`].
 
-use edge_claims::internals::Claims;
 use edge_claims::internals::Json;
-use edge_claims::internals::{Algorithm, Jws, KeySet, PublicKey, Times};
+use edge_claims::internals::{Algorithm, KeySet, PublicKey};
 use edge_claims::internals::{FUNCTION, GOOD, verify_signature_argument};
 use proxy_wasm::hostcalls::call_foreign_function;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -73,17 +72,8 @@ impl Group {
 }
 
 fn ask(algorithm: Algorithm, key: &PublicKey, test: &Test) -> Said {
-    let token = Jws {
-        token: "",
-        signing_input: &test.message,
-        signature: test.signature.clone(),
-        algorithm: algorithm.name().into(),
-        kid: None,
-        token_type: None,
-        claims: Claims::default(),
-        times: Times::default(),
-    };
-    let Some(argument) = verify_signature_argument(algorithm, key, &token) else {
+    let argument = verify_signature_argument(algorithm, key, &test.message, &test.signature);
+    let Some(argument) = argument else {
         return Said::NotAsked;
     };
     match call_foreign_function(FUNCTION, Some(&argument)) {

@@ -1,38 +1,41 @@
-//! The argument of Envoy's foreign function `verify_signature`, as pure functions: the proxy room
-//! makes the call.
+//! The argument and the result of Envoy's foreign function `verify_signature`, as pure functions: the
+//! Proxy-Wasm host makes the call. Not part of the feature `proxy`, because the test vectors' plugin
+//! uses it as well.
 //!
 //! Source: Envoy `source/extensions/common/wasm/foreign.cc`, message `VerifySignatureArguments`:
 //! `1 hash_function`, `2 public_key` (DER SubjectPublicKeyInfo), `3 signature`, `4 text`; the result
-//! is `1 result` (bool), `2 error` (string).
+//! is `1 result` (bool), `2 error` (string). The function has no parameter for the padding: RSA keys are
+//! verified with PKCS #1 v1.5 only, so PS* is not possible, nor are EdDSA and HMAC.
 
-use crate::token::jws::Jws;
 use crate::token::{Algorithm, Family, PublicKey};
 
 /// The function's name.
 pub const FUNCTION: &str = "verify_signature";
 
-/// The function's answer to a good signature: `result` true, no `error`. Anything else is none.
+/// The function's answer to a valid signature: `result` true, no `error`. Any other answer means that the
+/// signature is not valid.
 pub const GOOD: [u8; 2] = [0x08, 0x01];
 
-/// The argument for one token, or `None` where the host has no such algorithm (PSS, EdDSA, HMAC). The
+/// The argument for one signature, or `None` where the host has no such algorithm (PSS, EdDSA, HMAC). The
 /// host ties neither curve nor padding to the hash; that `key` fits `algorithm` does.
 pub fn verify_signature_argument(
     algorithm: Algorithm,
     key: &PublicKey,
-    token: &Jws<'_>,
+    message: &[u8],
+    signature: &[u8],
 ) -> Option<Vec<u8>> {
-    if !key.fits(algorithm) || token.signature.len() != key.signature_len() {
+    if !key.fits(algorithm) || signature.len() != key.signature_len() {
         return None;
     }
     let hash = hash_function(algorithm)?;
     let der;
     let signature: &[u8] = if algorithm.family() == Family::Ecdsa {
-        der = ecdsa_der(&token.signature)?;
+        der = ecdsa_der(signature)?;
         &der
     } else {
-        &token.signature
+        signature
     };
-    let fields = [hash.as_bytes(), key.spki(), signature, token.signing_input];
+    let fields = [hash.as_bytes(), key.spki(), signature, message];
     // A tag and a length of at most five bytes each.
     let capacity = fields
         .iter()
@@ -129,3 +132,6 @@ fn push_varint(bytes: &mut Vec<u8>, mut number: usize) {
     #[allow(clippy::cast_possible_truncation)]
     bytes.push(number as u8);
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::support::{inline, token};
-use crate::token::host::{ecdsa_der, hash_function, verify_signature_argument};
-use crate::token::{Algorithm, Jws};
+use super::{ecdsa_der, hash_function, verify_signature_argument};
+use crate::token::tests::support::{inline, kid, token};
+use crate::token::{Algorithm, Jws, PublicKey};
 
 #[test]
 fn der_integers_are_minimal_and_not_negative() {
@@ -67,13 +67,14 @@ fn the_argument_has_its_four_fields() {
     let keys = inline(&["rsa", "p256", "p384", "p521", "ed25519"]);
     let key = |algorithm: Algorithm| {
         keys.iter()
-            .find(|key| key.kid() == Some(super::support::kid(algorithm)))
+            .find(|key| key.kid() == Some(kid(algorithm)))
             .unwrap()
     };
     for algorithm in Algorithm::ALL.into_iter().filter(|one| !one.is_symmetric()) {
         let text = token(algorithm);
         let jws = Jws::parse(text.as_bytes()).unwrap();
-        let argument = verify_signature_argument(algorithm, key(algorithm), &jws);
+        let argument =
+            verify_signature_argument(algorithm, key(algorithm), jws.signing_input, &jws.signature);
         let Some(hash) = hash_function(algorithm) else {
             assert_eq!(argument, None, "{algorithm}");
             continue;
@@ -102,16 +103,15 @@ fn the_argument_has_its_four_fields() {
 fn a_key_that_does_not_fit_gets_no_argument() {
     let text = token(Algorithm::Es256);
     let jws = Jws::parse(text.as_bytes()).unwrap();
+    let argument = |algorithm, key: &PublicKey, signature: &[u8]| {
+        verify_signature_argument(algorithm, key, jws.signing_input, signature)
+    };
     for key in inline(&["rsa", "p384", "p521", "ed25519"]).iter() {
-        assert_eq!(verify_signature_argument(Algorithm::Es256, key, &jws), None);
+        assert_eq!(argument(Algorithm::Es256, key, &jws.signature), None);
     }
     let set = inline(&["p256"]);
     let key = set.iter().next().unwrap();
-    assert_eq!(verify_signature_argument(Algorithm::Es384, key, &jws), None);
-    let mut longer = Jws::parse(text.as_bytes()).unwrap();
-    longer.signature.extend([0, 0]);
-    assert_eq!(
-        verify_signature_argument(Algorithm::Es256, key, &longer),
-        None
-    );
+    assert_eq!(argument(Algorithm::Es384, key, &jws.signature), None);
+    let longer = [&jws.signature[..], &[0, 0]].concat();
+    assert_eq!(argument(Algorithm::Es256, key, &longer), None);
 }
