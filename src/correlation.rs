@@ -35,7 +35,7 @@ pub enum Source {
 
 /// A correlation ID: 1 to 128 characters of `A-Za-z0-9._:-`, so that it can stand raw in any log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct CorrelationId {
+pub struct CorrelationId {
     text: Rc<str>,
     source: Source,
 }

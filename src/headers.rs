@@ -12,7 +12,7 @@ pub struct Headers<'a>(&'a [Header<'a>]);
 
 /// The instances of a header that a request should have at most once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SingleHeader<'a> {
+pub(crate) enum SingleHeader<'a> {
     /// The request does not have it.
     Missing,
     /// The request has it once, with this value.
@@ -55,7 +55,7 @@ impl<'a> SingleHeader<'a> {
     }
 
     /// The value, where there is exactly one.
-    pub fn one(self) -> Option<&'a [u8]> {
+    pub(crate) fn one(self) -> Option<&'a [u8]> {
         match self {
             Self::One(value) => Some(value),
             Self::Missing | Self::Multiple => None,

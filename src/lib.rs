@@ -54,6 +54,7 @@ pub mod proxy;
 mod record;
 mod reply;
 mod token;
+mod worker;
 
 /// What the integration tests, the fuzz targets and the test-vector plugin use. It is not a stable
 /// API: it may change in any release.
@@ -64,10 +65,11 @@ pub mod internals {
     pub use crate::correlation::Source;
     pub use crate::denial::Reason;
     pub use crate::envoy_verify_signature::{FUNCTION, GOOD, verify_signature_argument};
-    pub use crate::gate::{Gate, Outcome, Patience, Surroundings};
-    pub use crate::headers::{HeaderBuffer, Headers};
+    pub use crate::gate::{Action, Decision, Edit, Forward, Gate, KeyWait, RequestContext, Step};
+    pub use crate::headers::{Header, Headers};
     pub use crate::json::Json;
-    pub use crate::policy::host::CanonicalHost;
+    pub use crate::policy::host::Authority;
+    pub use crate::policy::locate::{LocateError, Location, Target};
     pub use crate::policy::path::CanonicalPath;
     pub use crate::record::{Record, Verdict};
     pub use crate::token::{Algorithm, KeySet, Portable, PublicKey};

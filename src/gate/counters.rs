@@ -17,7 +17,7 @@ const MAX_KIDS: usize = 64;
 
 /// Numbers since the last [`Counters::take`].
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Counters {
+pub(crate) struct Counters {
     /// Requests that went on.
     pub allowed: u64,
     /// Requests that were denied, by reason in the order of [`Reason::ALL`].
@@ -30,6 +30,8 @@ pub struct Counters {
     /// Requests that brought a reserved identity header which was not what the claims say, whatever
     /// they came to.
     pub spoofed: u64,
+    /// Requests with trailers that only this filter may set, or that no backend may see.
+    pub spoofed_trailers: u64,
     /// Requests whose own correlation ID differed from the signed one.
     pub correlation_overwritten: u64,
     /// Requests with a correlation header that is no well-formed ID.
@@ -46,7 +48,7 @@ pub struct Counters {
 
 impl Counters {
     /// For a table with that many routes.
-    pub fn new(routes: usize) -> Self {
+    pub(crate) fn new(routes: usize) -> Self {
         Self {
             routes: vec![[0; 3]; routes.min(COUNTED_ROUTES.saturating_add(1))],
             ..Self::default()
@@ -54,7 +56,7 @@ impl Counters {
     }
 
     /// Counts a request by its verdict.
-    pub fn count(&mut self, verdict: Verdict, route: Option<RouteId>) {
+    pub(crate) fn count(&mut self, verdict: Verdict, route: Option<RouteId>) {
         let (column, cell) = match verdict {
             Verdict::Allow => (0, Some(&mut self.allowed)),
             Verdict::Deny(reason) => (1, self.denied.get_mut(reason as usize)),
@@ -67,7 +69,7 @@ impl Counters {
     }
 
     /// Counts a verified token by its key.
-    pub fn kid(&mut self, kid: Option<&str>) {
+    pub(crate) fn kid(&mut self, kid: Option<&str>) {
         let kid = kid.unwrap_or("-");
         if let Some((_, count)) = self.kids.iter_mut().find(|(known, _)| known == kid) {
             add_one(Some(count));
@@ -78,15 +80,20 @@ impl Counters {
         }
     }
 
+    /// Counts a request with reserved trailers.
+    pub(crate) fn add_spoofed_trailers(&mut self) {
+        add_one(Some(&mut self.spoofed_trailers));
+    }
+
     /// Notes how long a token took from the edge to here.
-    pub fn delay(&mut self, seconds: u64) {
+    pub(crate) fn delay(&mut self, seconds: u64) {
         if self.edge_delays.len() < MAX_DELAYS {
             self.edge_delays.push(seconds);
         }
     }
 
     /// The numbers so far; counting starts anew.
-    pub fn take(&mut self) -> Self {
+    pub(crate) fn take(&mut self) -> Self {
         let routes = self.routes.len();
         std::mem::replace(self, Self::new(routes))
     }

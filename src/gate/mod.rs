@@ -26,7 +26,8 @@ use smallvec::SmallVec;
 use self::conclude::Examined;
 use self::counters::Counters;
 use self::edits::HeaderNames;
-pub use self::edits::{Edit, Forward};
+pub use self::edits::Edit;
+pub use self::edits::Forward;
 use self::permit::Permit;
 pub(crate) use self::principal::Derived;
 use self::principal::VerifiedPrincipal;
@@ -144,10 +145,10 @@ pub enum Action {
 }
 
 /// What access logs can print of a request; in most cases two values.
-pub type LogFields = SmallVec<[(AccessField, Rc<str>); 2]>;
+pub(crate) type LogFields = SmallVec<[(AccessField, Rc<str>); 2]>;
 
 /// Name and value of the response's correlation header.
-pub type ResponseHeader = (Rc<str>, Rc<str>);
+pub(crate) type ResponseHeader = (Rc<str>, Rc<str>);
 
 /// What the stages found out about a request before its decision was made.
 #[derive(Default)]

@@ -11,6 +11,7 @@ use super::condition::{Test, TestError};
 use super::peer::PeerPattern;
 use super::roles::{RoleModel, RoleNeed, RoleSet};
 use super::table::Variables;
+use crate::headers::Headers;
 
 /// Alternatives, at least one. One that holds suffices.
 #[derive(Debug, Clone, PartialEq)]

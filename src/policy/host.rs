@@ -27,7 +27,7 @@ pub struct HostPattern {
 
 /// The host part of a pattern, canonical.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum HostName {
+pub(crate) enum HostName {
     /// One host.
     Exact(Box<str>),
     /// `*.example.com`: one or more labels before this suffix, which is kept without `*.`.
@@ -59,7 +59,7 @@ pub enum HostError {
 
 /// Why a text is not a valid host pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum HostPatternError {
+pub(crate) enum HostPatternError {
     /// A lone `*`.
     #[error("\"*\" is not a host pattern: leave `hosts` out to match every host")]
     Everything,

@@ -39,7 +39,7 @@ pub(crate) struct PathAmbiguity {
 
 /// A route that nearly matched, to explain a denial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Nearest {
+pub(crate) struct Nearest {
     /// Its place.
     pub id: RouteId,
     /// Whether the host was right.

@@ -1,369 +1,190 @@
-//! The host seam: every call to the host that the request path needs, without a panic in it.
-//!
-//! The SDK's own wrappers panic on a status they do not list and on values that are not UTF-8, and
-//! one panic ends a worker's VM. These take and give bytes and turn every failure into a value.
-//! ABI: proxy-wasm 0.2.1.
-#![allow(unsafe_code)]
+//! A Proxy-Wasm host, as the worker sees it.
 
-use std::ptr::{null, null_mut};
+use std::time::Duration;
 
-use crate::headers::HeaderBuffer;
+use proxy_wasm::types::Status;
 
-/// Which header map.
-#[derive(Clone, Copy)]
-#[repr(u32)]
-pub enum Map {
-    /// The request's headers.
-    Request = 0,
-    /// The response's headers.
-    Response = 2,
-    /// The headers of an HTTP call's response.
-    CallResponse = 6,
-}
+use super::abi::{self, Buffer, CALL_RESPONSE_HEADERS, CAS_MISMATCH, NOT_FOUND};
+use super::wire;
+use crate::envoy_verify_signature::{FUNCTION, GOOD, verify_signature_argument};
+use crate::headers::Headers;
+use crate::policy::peer::PeerValidation;
+use crate::record::AccessField;
+use crate::reply::Reply;
+use crate::token::{Algorithm, PublicKey, SignatureBackend};
+use crate::worker::host::{
+    CallError, CallId, HeaderMap, Host, HostError, HttpGet, MetricId, MetricKind, PeerCertificate,
+    StreamId, Version,
+};
 
-/// A status other than Ok, as the ABI numbers them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Failed(pub u32);
+/// The host that this module runs in. There is one per thread, and the calls find it by themselves.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ProxyWasm;
 
-impl Failed {
-    /// What was asked for is not there.
-    pub const NOT_FOUND: Self = Self(1);
-    /// An argument is not acceptable.
-    pub const BAD_ARGUMENT: Self = Self(2);
-    /// The value was changed by somebody else in the meantime.
-    pub const CAS_MISMATCH: Self = Self(8);
-}
+impl Host for ProxyWasm {
+    fn now_ms(&self) -> Option<u64> {
+        abi::now_milliseconds()
+    }
 
-#[link(wasm_import_module = "env")]
-unsafe extern "C" {
-    fn proxy_log(level: u32, message: *const u8, size: usize) -> u32;
-    fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
-    fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32;
-    fn proxy_replace_header_map_value(
-        map: u32,
-        name: *const u8,
-        name_size: usize,
-        value: *const u8,
-        value_size: usize,
-    ) -> u32;
-    fn proxy_get_property(
-        path: *const u8,
-        path_size: usize,
-        data: *mut *mut u8,
-        size: *mut usize,
-    ) -> u32;
-    fn proxy_set_property(
-        path: *const u8,
-        path_size: usize,
-        value: *const u8,
-        value_size: usize,
-    ) -> u32;
-    fn proxy_send_local_response(
-        status: u32,
-        details: *const u8,
-        details_size: usize,
-        body: *const u8,
-        body_size: usize,
-        headers: *const u8,
-        headers_size: usize,
-        grpc_status: i32,
-    ) -> u32;
-    fn proxy_get_buffer_bytes(
-        buffer: u32,
-        start: usize,
-        max: usize,
-        data: *mut *mut u8,
-        size: *mut usize,
-    ) -> u32;
-    fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
-    fn proxy_call_foreign_function(
-        name: *const u8,
-        name_size: usize,
-        arguments: *const u8,
-        arguments_size: usize,
-        data: *mut *mut u8,
-        size: *mut usize,
-    ) -> u32;
-    fn proxy_get_shared_data(
-        key: *const u8,
-        key_size: usize,
-        data: *mut *mut u8,
-        size: *mut usize,
-        cas: *mut u32,
-    ) -> u32;
-    fn proxy_set_shared_data(
-        key: *const u8,
-        key_size: usize,
-        value: *const u8,
-        value_size: usize,
-        cas: u32,
-    ) -> u32;
-    fn proxy_set_effective_context(context: u32) -> u32;
-    fn proxy_continue_stream(stream: u32) -> u32;
-    fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
-    fn proxy_increment_metric(id: u32, offset: i64) -> u32;
-    fn proxy_record_metric(id: u32, value: u64) -> u32;
-    fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
-}
+    fn fill_random(&self, buffer: &mut [u8]) -> bool {
+        getrandom::fill(buffer).is_ok()
+    }
 
-/// A value that the host put into this module's memory.
-fn taken(status: u32, data: *mut u8, size: usize) -> Result<Vec<u8>, Failed> {
-    match status {
-        0 if data.is_null() => Ok(Vec::new()),
-        // SAFETY: on Ok the host has filled a block of `size` bytes that it got from this module's
-        // `proxy_on_memory_allocate`, which makes a boxed slice of exactly that size and gives it up.
-        0 => Ok(unsafe { Vec::from_raw_parts(data, size, size) }),
-        status => Err(Failed(status)),
+    fn environment(&self, name: &str) -> Option<Vec<u8>> {
+        std::env::var(name).ok().map(String::into_bytes)
+    }
+
+    fn set_tick_period(&self, milliseconds: u32) -> Result<(), HostError> {
+        abi::set_tick_period(milliseconds)
+    }
+
+    fn with_headers<T>(
+        &self,
+        map: HeaderMap,
+        read: impl FnOnce(&Headers<'_>) -> T,
+    ) -> Result<T, HostError> {
+        let buffer = abi::header_pairs(abi::map_number(map))?;
+        let list = wire::parse(&buffer).ok_or(MALFORMED)?;
+        Ok(read(&Headers::new(&list)))
+    }
+
+    fn edit(&self, map: HeaderMap, name: &[u8], value: Option<&[u8]>) -> Result<(), HostError> {
+        let map = abi::map_number(map);
+        match value {
+            Some(value) => abi::set_header(map, name, value),
+            None => abi::remove_header(map, name),
+        }
+    }
+
+    fn reply(&self, reply: &Reply) -> Result<(), HostError> {
+        abi::send_reply(reply)
+    }
+
+    fn set_log_field(&self, field: AccessField, value: &str) -> Result<(), HostError> {
+        abi::set_filter_state(field.filter_state(), value)
+    }
+
+    fn peer_certificate(&self, validation: PeerValidation) -> PeerCertificate {
+        let is_set = |path: &[u8]| abi::property(path).is_ok_and(|value| value == [1]);
+        // `connection.mtls` holds for a certificate that nobody validated, too.
+        if !is_set(b"connection\0mtls") {
+            return PeerCertificate::Absent;
+        }
+        let is_validated = match validation {
+            PeerValidation::Reported => is_set(b"connection\0peer_certificate_valid"),
+            PeerValidation::ByListener => true,
+        };
+        if !is_validated {
+            return PeerCertificate::Unvalidated;
+        }
+        // Envoy shows the first URI SAN only.
+        let uri_san = abi::property(b"connection\0uri_san_peer_certificate").ok();
+        let uri_san = uri_san.and_then(|uri| String::from_utf8(uri).ok());
+        let uri_sans = uri_san.filter(|uri| !uri.is_empty()).into_iter();
+        PeerCertificate::Validated(uri_sans.collect())
+    }
+
+    fn select_stream(&self, stream: StreamId) -> Result<(), HostError> {
+        abi::set_effective_context(stream.0)
+    }
+
+    fn continue_request(&self) -> Result<(), HostError> {
+        abi::continue_request()
+    }
+
+    fn call(&self, request: &HttpGet<'_>) -> Result<CallId, CallError> {
+        let headers = vec![
+            (":method", "GET"),
+            (":scheme", request.scheme),
+            (":authority", request.authority),
+            (":path", request.path),
+            ("accept", request.accept),
+            (
+                "user-agent",
+                concat!("edge-claims/", env!("CARGO_PKG_VERSION")),
+            ),
+        ];
+        let timeout = Duration::from_millis(request.timeout_ms);
+        // The SDK's own function: it remembers which context gets the response.
+        let call = proxy_wasm::hostcalls::dispatch_http_call(
+            request.cluster,
+            headers,
+            None,
+            Vec::new(),
+            timeout,
+        );
+        match call {
+            Ok(token) => Ok(CallId(token)),
+            Err(Status::BadArgument) => Err(CallError::UnknownCluster),
+            Err(_) => Err(CallError::Failed),
+        }
+    }
+
+    fn call_response(&self, max: usize) -> Result<(Vec<u8>, Vec<u8>), HostError> {
+        let buffer = abi::header_pairs(CALL_RESPONSE_HEADERS)?;
+        let list = wire::parse(&buffer).unwrap_or_default();
+        let status = Headers::new(&list).first(":status").unwrap_or_default();
+        // Without a status there is no body either.
+        let body = if status.is_empty() {
+            Vec::new()
+        } else {
+            abi::buffer(Buffer::CallResponseBody, max)?
+        };
+        Ok((status.to_vec(), body))
+    }
+
+    fn shared_data(&self, key: &str) -> Result<Option<(Vec<u8>, Version)>, HostError> {
+        match abi::shared(key) {
+            Ok((value, version)) => Ok(Some((value, Version(version)))),
+            Err(NOT_FOUND) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn set_shared_data(
+        &self,
+        key: &str,
+        value: &[u8],
+        expected: Option<Version>,
+    ) -> Result<bool, HostError> {
+        // Version 0 sets the value in any case. `Version::ABSENT` sets it if nobody has: a version other
+        // than 0 is not compared with that of a missing value.
+        let version = expected.map_or(0, |version| version.0);
+        match abi::set_shared(key, value, version) {
+            Ok(()) => Ok(true),
+            Err(CAS_MISMATCH) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn define_metric(&self, kind: MetricKind, name: &str) -> Result<MetricId, HostError> {
+        abi::define_metric(kind, name).map(MetricId)
+    }
+
+    fn add_to_metric(&self, metric: MetricId, offset: i64) -> Result<(), HostError> {
+        abi::increment_metric(metric.0, offset)
+    }
+
+    fn record_metric(&self, metric: MetricId, value: u64) -> Result<(), HostError> {
+        abi::record_metric(metric.0, value)
     }
 }
 
-fn done(status: u32) -> Result<(), Failed> {
-    if status == 0 {
-        Ok(())
-    } else {
-        Err(Failed(status))
+impl SignatureBackend for ProxyWasm {
+    /// Envoy's foreign function `verify_signature`. Status Ok with `result: false` means that the signature
+    /// is not valid. After any other failure the portable back-end decides.
+    fn verify(
+        &self,
+        algorithm: Algorithm,
+        key: &PublicKey,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Option<bool> {
+        let argument = verify_signature_argument(algorithm, key, message, signature)?;
+        let answer = abi::foreign_function(FUNCTION, &argument).ok()?;
+        Some(answer == GOOD)
     }
 }
 
-/// Writes a line to the host's log; level 0 is trace, 2 info, 4 error, 5 critical. Where the host does
-/// not take it, it is lost.
-pub fn log(level: u32, line: &str) {
-    // SAFETY: the slice outlives the call.
-    let _ = unsafe { proxy_log(level, line.as_ptr(), line.len()) };
-}
-
-/// All headers of a map, serialised; [`crate::headers::Headers::from_wire`] reads them.
-///
-/// # Errors
-/// Any status but Ok; the map is there only during its own phase.
-pub fn header_pairs(map: Map) -> Result<Vec<u8>, Failed> {
-    let (mut data, mut size) = (null_mut(), 0);
-    // SAFETY: both out-pointers are valid for the call.
-    let status = unsafe { proxy_get_header_map_pairs(map as u32, &raw mut data, &raw mut size) };
-    taken(status, data, size)
-}
-
-/// Removes every instance of a header.
-///
-/// # Errors
-/// Any status but Ok.
-pub fn remove_header(map: Map, name: &[u8]) -> Result<(), Failed> {
-    // SAFETY: the slice outlives the call.
-    done(unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
-}
-
-/// Sets a header to one value.
-///
-/// # Errors
-/// Any status but Ok.
-pub fn set_header(map: Map, name: &[u8], value: &[u8]) -> Result<(), Failed> {
-    // SAFETY: the slices outlive the call.
-    done(unsafe {
-        proxy_replace_header_map_value(
-            map as u32,
-            name.as_ptr(),
-            name.len(),
-            value.as_ptr(),
-            value.len(),
-        )
-    })
-}
-
-/// A property; the path's elements are separated by NUL.
-///
-/// # Errors
-/// Any status but Ok, [`Failed::NOT_FOUND`] where there is no such property.
-pub fn property(path: &[u8]) -> Result<Vec<u8>, Failed> {
-    let (mut data, mut size) = (null_mut(), 0);
-    // SAFETY: the slice and both out-pointers are valid for the call.
-    let status =
-        unsafe { proxy_get_property(path.as_ptr(), path.len(), &raw mut data, &raw mut size) };
-    taken(status, data, size)
-}
-
-/// Puts a value into filter state, as `wasm.` followed by the name.
-///
-/// # Errors
-/// Any status but Ok.
-pub fn set_filter_state(name: &str, value: &str) -> Result<(), Failed> {
-    // SAFETY: the slices outlive the call.
-    done(unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
-}
-
-/// Answers the request in the upstream's stead. `details` becomes `%RESPONSE_CODE_DETAILS%`, which is
-/// why this is not the SDK's function: that one leaves it empty.
-///
-/// # Errors
-/// Any status but Ok.
-pub fn send_reply(reply: &crate::reply::Reply) -> Result<(), Failed> {
-    let headers = reply.headers.iter().map(|(name, value)| (name, value));
-    let headers: HeaderBuffer = headers.collect();
-    let headers = headers.as_bytes();
-    // SAFETY: every slice outlives the call.
-    done(unsafe {
-        proxy_send_local_response(
-            u32::from(reply.status),
-            reply.details.as_ptr(),
-            reply.details.len(),
-            reply.body.as_ptr(),
-            reply.body.len(),
-            headers.as_ptr(),
-            headers.len(),
-            reply.grpc_status,
-        )
-    })
-}
-
-/// A buffer, up to `max` bytes of it.
-#[derive(Clone, Copy)]
-#[repr(u32)]
-pub enum Buffer {
-    /// The body of an HTTP call's response.
-    CallResponseBody = 4,
-    /// The plugin's configuration.
-    PluginConfiguration = 7,
-}
-
-/// The bytes of a buffer, at most `max` of them.
-///
-/// # Errors
-/// Any status but Ok.
-pub fn buffer(buffer: Buffer, max: usize) -> Result<Vec<u8>, Failed> {
-    let (mut data, mut size) = (null_mut(), 0);
-    // SAFETY: both out-pointers are valid for the call.
-    let status =
-        unsafe { proxy_get_buffer_bytes(buffer as u32, 0, max, &raw mut data, &raw mut size) };
-    taken(status, data, size)
-}
-
-/// The host's wall clock in milliseconds since 1970; `None` where it can't be read.
-pub fn now_milliseconds() -> Option<u64> {
-    let mut nanoseconds = 0;
-    // SAFETY: the out-pointer is valid for the call.
-    let status = unsafe { proxy_get_current_time_nanoseconds(&raw mut nanoseconds) };
-    (status == 0)
-        .then(|| nanoseconds.checked_div(1_000_000))
-        .flatten()
-}
-
-/// Calls a function that the host offers beside the ABI.
-///
-/// # Errors
-/// [`Failed::NOT_FOUND`] where the host has none of that name; any other status but Ok.
-pub fn foreign_function(name: &str, arguments: &[u8]) -> Result<Vec<u8>, Failed> {
-    let (mut data, mut size) = (null_mut(), 0);
-    // SAFETY: the slices and both out-pointers are valid for the call.
-    let status = unsafe {
-        proxy_call_foreign_function(
-            name.as_ptr(),
-            name.len(),
-            arguments.as_ptr(),
-            arguments.len(),
-            &raw mut data,
-            &raw mut size,
-        )
-    };
-    taken(status, data, size)
-}
-
-/// A value that all workers share, and the number of its version.
-///
-/// # Errors
-/// [`Failed::NOT_FOUND`] where nobody has set it; any other status but Ok.
-pub fn shared(key: &str) -> Result<(Vec<u8>, u32), Failed> {
-    let (mut data, mut size, mut cas) = (null_mut(), 0, 0);
-    // SAFETY: the slice and the out-pointers are valid for the call.
-    let status = unsafe {
-        proxy_get_shared_data(
-            key.as_ptr(),
-            key.len(),
-            &raw mut data,
-            &raw mut size,
-            &raw mut cas,
-        )
-    };
-    Ok((taken(status, data, size)?, cas))
-}
-
-/// Sets a shared value, if its version is still `cas`. 0 sets it in any case; `u32::MAX` only where
-/// nothing is there yet.
-///
-/// # Errors
-/// [`Failed::CAS_MISMATCH`] where another worker was faster; any other status but Ok.
-pub fn set_shared(key: &str, value: &[u8], cas: u32) -> Result<(), Failed> {
-    let data = if value.is_empty() {
-        null()
-    } else {
-        value.as_ptr()
-    };
-    // SAFETY: the slices outlive the call.
-    done(unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), data, value.len(), cas) })
-}
-
-/// Makes a stream the one that the next calls are about.
-///
-/// # Errors
-/// Any status but Ok: the stream is gone.
-pub fn set_effective_context(context: u32) -> Result<(), Failed> {
-    // SAFETY: no pointers.
-    done(unsafe { proxy_set_effective_context(context) })
-}
-
-/// Lets a paused request go on to the next filter.
-///
-/// # Errors
-/// Any status but Ok.
-pub fn continue_request() -> Result<(), Failed> {
-    // SAFETY: no pointers.
-    done(unsafe { proxy_continue_stream(0) })
-}
-
-/// What a metric does.
-#[derive(Clone, Copy)]
-#[repr(u32)]
-pub enum MetricKind {
-    /// Only grows.
-    Counter = 0,
-    /// Holds the last value.
-    Gauge = 1,
-    /// Holds a distribution.
-    Histogram = 2,
-}
-
-/// Defines a metric, or finds it where it is defined already.
-///
-/// # Errors
-/// Any status but Ok.
-pub fn define_metric(kind: MetricKind, name: &str) -> Result<u32, Failed> {
-    let mut id = 0;
-    // SAFETY: the slice and the out-pointer are valid for the call.
-    done(unsafe { proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &raw mut id) })?;
-    Ok(id)
-}
-
-/// Adds to a counter or a gauge.
-///
-/// # Errors
-/// Any status but Ok.
-pub fn increment_metric(id: u32, offset: i64) -> Result<(), Failed> {
-    // SAFETY: no pointers.
-    done(unsafe { proxy_increment_metric(id, offset) })
-}
-
-/// Sets a gauge or adds a value to a histogram.
-///
-/// # Errors
-/// Any status but Ok.
-pub fn record_metric(id: u32, value: u64) -> Result<(), Failed> {
-    // SAFETY: no pointers.
-    done(unsafe { proxy_record_metric(id, value) })
-}
-
-/// How often the root context's tick comes; 0 stops it.
-///
-/// # Errors
-/// Any status but Ok.
-pub fn set_tick_period(milliseconds: u32) -> Result<(), Failed> {
-    // SAFETY: no pointers.
-    done(unsafe { proxy_set_tick_period_milliseconds(milliseconds) })
-}
+/// The host's header map cannot be read.
+const MALFORMED: HostError = HostError(4);

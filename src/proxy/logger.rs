@@ -4,7 +4,7 @@
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-use super::host;
+use super::abi;
 
 struct HostLogger;
 
@@ -22,7 +22,7 @@ impl Log for HostLogger {
                 Level::Warn => 3,
                 Level::Error => 4,
             };
-            host::log(level, &record.args().to_string());
+            abi::log(level, &record.args().to_string());
         }
     }
 
@@ -36,5 +36,5 @@ pub(super) fn install() {
     log::set_max_level(LevelFilter::Info);
     // Natively the default hook shows more.
     #[cfg(target_family = "wasm")]
-    std::panic::set_hook(Box::new(|panic| host::log(5, &panic.to_string())));
+    std::panic::set_hook(Box::new(|panic| abi::log(5, &panic.to_string())));
 }

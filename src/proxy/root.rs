@@ -1,22 +1,22 @@
 //! The root context: one for each plugin config in a VM.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 
-use super::Shared;
-use super::host::{self, Buffer};
+use super::abi::{self, Buffer};
+use super::host::ProxyWasm;
 use super::http::Stream;
-use super::metrics::Metrics;
-use super::said;
-use crate::config::{self, Config, Mode};
-use crate::gate::Gate;
+use super::{SharedWorker, with_worker};
+use crate::worker::Worker;
+use crate::worker::host::{CallId, Host, StreamId};
 
-/// Loads the config and makes a context for each request.
+/// Loads the config and creates a context for each request.
 pub struct Root {
     id: u32,
-    shared: Rc<Shared>,
+    worker: SharedWorker,
 }
 
 impl Root {
@@ -24,56 +24,28 @@ impl Root {
     pub fn new(id: u32) -> Self {
         Self {
             id,
-            shared: Rc::default(),
+            worker: Rc::new(RefCell::new(Worker::new(ProxyWasm))),
         }
     }
 
-    /// Whether the config was accepted: a function of its bytes alone. Were it `false` on one worker
-    /// only, Envoy would let that worker's requests pass without the filter.
-    fn load(&self, size: usize) -> bool {
-        let bytes = match (size, host::buffer(Buffer::PluginConfiguration, size)) {
-            (0, _) => Vec::new(),
-            (_, Ok(bytes)) if bytes.len() == size => bytes,
-            _ => {
-                log::error!(
-                    "edge-claims: the host did not hand over the config; every request is denied"
-                );
-                return true;
-            }
-        };
-        match config::load(&bytes) {
-            Ok(config) => {
-                self.start(config);
-                true
-            }
-            Err(refused) => {
-                log::error!("edge-claims {}: {refused}", env!("CARGO_PKG_VERSION"));
-                Metrics::config_refused();
-                false
-            }
+    /// The plugin config; `None` if the host does not return all of it.
+    fn config(size: usize) -> Option<Vec<u8>> {
+        if size == 0 {
+            return Some(Vec::new());
         }
+        let bytes = abi::buffer(Buffer::PluginConfiguration, size).ok()?;
+        (bytes.len() == size).then_some(bytes)
     }
 
-    fn start(&self, config: Config) {
-        if config.mode == Mode::Shadow {
-            log::warn!("edge-claims: mode is shadow: nothing is denied but malformed requests");
-        }
-        let env = |name: &str| std::env::var(name).ok().map(String::into_bytes);
-        let (gate, warnings) = Gate::new(config, &env, self.shared.seed());
-        for warning in warnings {
-            said::warn(&format!("edge-claims: {warning}"));
-        }
-        if let Some(now) = host::now_milliseconds() {
-            said::break_glass(&gate.config().claims.issuers, now);
-        }
-        self.shared.install(gate);
+    /// The worker makes streams the current context; the SDK expects this one.
+    fn restore_context(&self) {
+        let _ = ProxyWasm.select_stream(StreamId(self.id));
     }
 }
 
 impl Drop for Root {
-    /// What was counted since the last tick is told before a new config takes over.
     fn drop(&mut self) {
-        self.shared.retire();
+        with_worker(&self.worker, Worker::retire);
     }
 }
 
@@ -85,21 +57,31 @@ impl Context for Root {
         _body: usize,
         _trailers: usize,
     ) {
-        self.shared.answered(self.id, call);
+        with_worker(&self.worker, |worker| worker.on_call_done(CallId(call)));
+        self.restore_context();
     }
 }
 
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
-        self.load(size)
+        let Some(bytes) = Self::config(size) else {
+            // Not `false`: if this happens on one worker only, Envoy lets its requests pass unfiltered.
+            log::error!(
+                "edge-claims: proxy_get_buffer_bytes did not return the plugin config; every request is \
+                 denied"
+            );
+            return true;
+        };
+        with_worker(&self.worker, |worker| worker.configure(&bytes)).unwrap_or(true)
     }
 
     fn on_tick(&mut self) {
-        self.shared.tick(self.id);
+        with_worker(&self.worker, Worker::on_tick);
+        self.restore_context();
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream::new(id, Rc::clone(&self.shared))))
+        Some(Box::new(Stream::new(id, Rc::clone(&self.worker))))
     }
 
     fn get_type(&self) -> Option<ContextType> {

@@ -7,7 +7,7 @@ use crate::token::{Algorithm, KeySet, Secret};
 
 /// An issuer's index in the config.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct IssuerId(pub(crate) usize);
+pub struct IssuerId(pub(crate) usize);
 
 /// One issuer of tokens and everything that its tokens must satisfy. `config` fills it in;
 /// [`Verifier`](crate::token::Verifier) owns it afterwards. Times are whole seconds unless a field

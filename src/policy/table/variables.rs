@@ -8,11 +8,11 @@ use crate::policy::pattern::{PathPattern, Segment};
 
 /// The values of a route's path variables, read from the path when asked for.
 #[derive(Clone, Copy, Default)]
-pub struct Variables<'a>(Option<(&'a PathPattern, &'a SegmentText<'a>)>);
+pub(crate) struct Variables<'a>(Option<(&'a PathPattern, &'a SegmentText<'a>)>);
 
 impl<'a> Variables<'a> {
     /// The variables of a pattern in a path that it matches.
-    pub fn of(pattern: &'a PathPattern, path: &'a CanonicalPath<'_>) -> Self {
+    pub(crate) fn of(pattern: &'a PathPattern, path: &'a CanonicalPath<'_>) -> Self {
         Self::new(pattern, path.segment_text())
     }
 
@@ -22,7 +22,7 @@ impl<'a> Variables<'a> {
 
     /// The value of a variable, decoded: UTF-8. That of `{*rest}` has slashes between its segments, none at
     /// its end, and may be empty. `None` if the pattern has no such variable.
-    pub fn get(&self, name: &str) -> Option<Cow<'a, [u8]>> {
+    pub(crate) fn get(&self, name: &str) -> Option<Cow<'a, [u8]>> {
         let (pattern, path) = self.0?;
         let mut rest = path.start();
         for segment in pattern.segments() {

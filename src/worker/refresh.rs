@@ -2,11 +2,11 @@
 //!
 //! The workers share two records for each issuer: the key set that was fetched last, and this plan,
 //! which says which set that is, who may fetch next, and when. A worker reads the plan, changes it, and
-//! writes it back only if nobody was faster (compare and swap), so N workers make one fetch. Pure: the
-//! proxy moves the bytes.
+//! writes it back only if no other worker has changed it (compare and swap), so N workers make one fetch.
+//! Pure: `key_sources` moves the bytes.
 //!
-//! A wall clock can be set back. So no time of the plan counts that lies further ahead than it could
-//! have been put.
+//! A wall clock can be set back: a time that lies further ahead than any change of the plan could have
+//! put it is ignored.
 
 /// Fetches that unknown key IDs may cause at once.
 const BURST: u32 = 3;
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_not_seen_the_newest_set_looks_at_it_first() {
+    fn a_worker_installs_the_newest_shared_set_before_it_fetches() {
         let mut plan = Plan::default();
         assert!(plan.start(Cause::Due, 0, 1_000, 2_000));
         assert!(plan.succeeded(1_000, 1_010));
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_hopes_for_a_fetch_that_can_start_in_time() {
+    fn a_fetch_is_possible_if_it_can_start_in_time() {
         let mut plan = Plan::default();
         assert!(plan.fetch_possible(Cause::Due, 1_000, 100, 2_000));
         assert!(plan.start(Cause::UnknownKid, 0, 1_000, 100));
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shared_comes_back_as_it_was() {
+    fn shared_records_survive_encoding() {
         let plan = Plan {
             fetched: 5,
             lease_until: 1,
