@@ -170,7 +170,7 @@ fn path(name: &str) -> PathBuf {
     let path = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
     assert!(
         path.is_file(),
-        "{} is missing: run `make test-edge`",
+        "{} is missing; run: make test-edge",
         path.display()
     );
     path

@@ -429,7 +429,7 @@ fn launch(config: &Path, setup: &Setup, environment: &[(&str, &str)], folder: &T
         .stdout(output)
         .stderr(log)
         .spawn()
-        .unwrap_or_else(|error| panic!("Envoy does not start: {error}; run `make setup`"))
+        .unwrap_or_else(|error| panic!("Envoy does not start: {error}; run: make setup"))
 }
 
 fn write(path: &Path, text: &str) {

@@ -339,7 +339,7 @@ fn python(request: &Value) -> Value {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .unwrap_or_else(|error| panic!("Python does not run: {error}; run `make setup`"));
+        .unwrap_or_else(|error| panic!("Python does not start: {error}; run: make setup-tests"));
     let mut input = child.stdin.take().expect("it is piped");
     let request = request.to_string();
     let writer = std::thread::spawn(move || input.write_all(request.as_bytes()));
