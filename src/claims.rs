@@ -26,7 +26,6 @@ impl Claims {
     }
 
     /// The value at a path. `null` is the same as nothing: an absent claim.
-    #[must_use]
     pub fn at(&self, path: &ClaimPath) -> Option<&Json> {
         let (first, rest) = path.0.split_first()?;
         let mut value = self.0.get(first)?;
@@ -37,13 +36,11 @@ impl Claims {
     }
 
     /// The value of a top-level claim; `null` is the same as nothing.
-    #[must_use]
     pub fn get(&self, name: &str) -> Option<&Json> {
         self.0.get(name).filter(|value| **value != Json::Null)
     }
 
     /// The members as they stand in the token.
-    #[must_use]
     pub fn members(&self) -> &Object {
         &self.0
     }
@@ -57,13 +54,11 @@ impl From<Object> for Claims {
 
 impl ClaimPath {
     /// A path of one or more names; `None` for an empty one.
-    #[must_use]
     pub fn new(names: Vec<String>) -> Option<Self> {
         (!names.is_empty()).then_some(Self(names))
     }
 
     /// The names from the claims set inwards.
-    #[must_use]
     pub fn names(&self) -> &[String] {
         &self.0
     }

@@ -35,14 +35,13 @@ pub enum Source {
 
 /// A correlation ID: 1 to 128 characters of `A-Za-z0-9._:-`, so that it can stand raw in any log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CorrelationId {
+pub(crate) struct CorrelationId {
     text: Rc<str>,
     source: Source,
 }
 
 impl Source {
     /// `signed`, `header` or `generated`: how logs show it.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Signed => "signed",
@@ -54,8 +53,7 @@ impl Source {
 
 impl CorrelationId {
     /// The ID of a verified token, where its claim holds a well-formed one.
-    #[must_use]
-    pub fn signed(claim: Option<&str>) -> Option<Self> {
+    pub(crate) fn signed(claim: Option<&str>) -> Option<Self> {
         Some(Self {
             text: well_formed(claim?.as_bytes())?.into(),
             source: Source::Signed,
@@ -64,8 +62,7 @@ impl CorrelationId {
 
     /// The first well-formed ID in the accepted headers, in their order. A header that stands more than
     /// once is not believed: which one would the edge have meant?
-    #[must_use]
-    pub fn from_headers<'a>(accepted: impl IntoIterator<Item = Sent<'a>>) -> Option<Self> {
+    pub(crate) fn from_headers<'a>(accepted: impl IntoIterator<Item = Sent<'a>>) -> Option<Self> {
         let text = accepted
             .into_iter()
             .find_map(|sent| well_formed(sent.once()?))?;
@@ -77,8 +74,7 @@ impl CorrelationId {
 
     /// Whether a header is there and holds no ID, or stands more than once: no log and no upstream is to
     /// see it.
-    #[must_use]
-    pub fn is_malformed(sent: Sent<'_>) -> bool {
+    pub(crate) fn is_malformed(sent: Sent<'_>) -> bool {
         match sent {
             Sent::Absent => false,
             Sent::Once(value) => well_formed(value).is_none(),
@@ -87,8 +83,7 @@ impl CorrelationId {
     }
 
     /// A new UUIDv7 from a time in milliseconds since 1970 and ten random bytes.
-    #[must_use]
-    pub fn generate(milliseconds: u64, random: [u8; 10]) -> Self {
+    pub(crate) fn generate(milliseconds: u64, random: [u8; 10]) -> Self {
         let uuid = uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid();
         Self {
             text: uuid.hyphenated().to_string().into(),
@@ -97,34 +92,29 @@ impl CorrelationId {
     }
 
     /// The ID.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
 
     /// Whether a header stands once and holds this ID.
-    #[must_use]
-    pub fn is_sent_as(&self, sent: Sent<'_>) -> bool {
+    pub(crate) fn is_sent_as(&self, sent: Sent<'_>) -> bool {
         let value = sent.once();
         value.is_some_and(|value| bytes::equal(self.text.as_bytes(), value))
     }
 
     /// The ID, shared.
-    #[must_use]
-    pub fn shared(&self) -> Rc<str> {
+    pub(crate) fn shared(&self) -> Rc<str> {
         Rc::clone(&self.text)
     }
 
     /// Where it comes from.
-    #[must_use]
-    pub const fn source(&self) -> Source {
+    pub(crate) const fn source(&self) -> Source {
         self.source
     }
 }
 
 /// The text of an ID that may go into logs and headers as it is.
-#[must_use]
-pub fn well_formed(bytes: &[u8]) -> Option<&str> {
+pub(crate) fn well_formed(bytes: &[u8]) -> Option<&str> {
     static LETTERS: ByteSet = ByteSet::alphanumeric_and(b"._:-");
     let fits = (1..=128).contains(&bytes.len()) && LETTERS.has_all(bytes);
     std::str::from_utf8(bytes).ok().filter(|_| fits)

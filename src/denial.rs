@@ -120,7 +120,6 @@ impl Reason {
     ];
 
     /// The code: what responses, logs and metrics show.
-    #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
             Self::ClaimsMissing => "claims_missing",
@@ -158,13 +157,11 @@ impl Reason {
     }
 
     /// The reason with that code.
-    #[must_use]
     pub fn from_code(code: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.code() == code)
     }
 
     /// The HTTP status that it is answered with where the route does not override it.
-    #[must_use]
     pub const fn status(self) -> u16 {
         match self {
             Self::ClaimsMissing
@@ -201,7 +198,6 @@ impl Reason {
     }
 
     /// The challenge that goes with it.
-    #[must_use]
     pub const fn challenge(self) -> Challenge {
         match self {
             Self::ClaimsMissing => Challenge::Bare,
@@ -214,7 +210,6 @@ impl Reason {
 
     /// Whether shadow mode denies all the same: the request itself is malformed, so there is nothing
     /// sound to decide on and to pass on.
-    #[must_use]
     pub const fn is_malformed_request(self) -> bool {
         self.status() == 400
     }

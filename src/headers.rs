@@ -15,7 +15,7 @@ pub struct Headers<'a> {
 
 /// What a request has of a header that is to stand once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sent<'a> {
+pub(crate) enum Sent<'a> {
     /// It is not there.
     Absent,
     /// It is there once, with this value.
@@ -33,7 +33,6 @@ impl<'a> Headers<'a> {
     /// (32 bits, little endian), then names and values, each with a NUL behind it.
     ///
     /// `None` where the buffer does not hold what it announces.
-    #[must_use]
     pub fn from_wire(buffer: &'a [u8]) -> Option<Self> {
         let (count, rest) = buffer.split_first_chunk::<4>()?;
         let count = usize::try_from(u32::from_le_bytes(*count)).ok()?;
@@ -70,7 +69,6 @@ impl<'a> Headers<'a> {
     }
 
     /// The first value of a header.
-    #[must_use]
     pub fn first(&self, name: &str) -> Option<&'a [u8]> {
         self.all(name).next()
     }
@@ -78,7 +76,7 @@ impl<'a> Headers<'a> {
 
 impl<'a> Sent<'a> {
     /// With one more instance of the header.
-    pub fn add(&mut self, value: &'a [u8]) {
+    pub(crate) fn add(&mut self, value: &'a [u8]) {
         *self = match self {
             Self::Absent => Self::Once(value),
             Self::Once(_) | Self::Repeated => Self::Repeated,
@@ -86,8 +84,7 @@ impl<'a> Sent<'a> {
     }
 
     /// Its value, where it stands once.
-    #[must_use]
-    pub fn once(self) -> Option<&'a [u8]> {
+    pub(crate) fn once(self) -> Option<&'a [u8]> {
         match self {
             Self::Once(value) => Some(value),
             Self::Absent | Self::Repeated => None,
@@ -103,13 +100,11 @@ impl HeaderSource for Headers<'_> {
 
 impl HeaderBuffer {
     /// As the host reads them.
-    #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
     /// To read them.
-    #[must_use]
     pub fn headers(&self) -> Headers<'_> {
         Headers::from_wire(&self.0).unwrap_or_default()
     }
@@ -132,8 +127,7 @@ impl<N: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(N, V)> for HeaderBuffer {
 }
 
 /// Whether the bytes are a token (RFC 9110 §5.6.2), as every method and every header name is.
-#[must_use]
-pub fn is_token(bytes: &[u8]) -> bool {
+pub(crate) fn is_token(bytes: &[u8]) -> bool {
     static LETTERS: ByteSet = ByteSet::alphanumeric_and(b"!#$%&'*+-.^_`|~");
     !bytes.is_empty() && LETTERS.has_all(bytes)
 }

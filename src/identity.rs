@@ -5,7 +5,7 @@ use crate::json::Json;
 
 /// The largest value of an identity header, in bytes. What is longer is left out: half a list of
 /// roles would be another list of roles.
-pub const MAX_VALUE: usize = 4096;
+pub(crate) const MAX_VALUE: usize = 4096;
 
 /// What to do with a request that brings a reserved header itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,8 +31,7 @@ pub struct IdentityHeader {
 /// Strings, numbers and booleans as they are, lists joined with commas. `%`, a comma inside a list's
 /// member and every byte outside 0x21–0x7E are percent-encoded, so that no claim can break out of
 /// its header and no member can pose as two.
-#[must_use]
-pub fn header_value(claim: &Json) -> Option<String> {
+pub(crate) fn header_value(claim: &Json) -> Option<String> {
     let mut value = String::with_capacity(64);
     match claim {
         Json::Array(items) => {

@@ -68,7 +68,6 @@ impl Json {
     }
 
     /// The string, if it is one.
-    #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Self::String(text) => Some(text),
@@ -77,7 +76,6 @@ impl Json {
     }
 
     /// The members, if it is an object.
-    #[must_use]
     pub fn as_object(&self) -> Option<&Object> {
         match self {
             Self::Object(object) => Some(object),
@@ -86,7 +84,6 @@ impl Json {
     }
 
     /// The elements, if it is an array.
-    #[must_use]
     pub fn as_array(&self) -> Option<&[Json]> {
         match self {
             Self::Array(items) => Some(items),
@@ -95,7 +92,6 @@ impl Json {
     }
 
     /// The integer, if it is one; `5.0` counts, `5.5` and anything beyond ±2^53 as a float does not.
-    #[must_use]
     pub fn as_integer(&self) -> Option<i64> {
         const EXACT: f64 = 9_007_199_254_740_992.0;
         match self {
@@ -110,7 +106,6 @@ impl Json {
     }
 
     /// The bytes that it takes beside itself, allocated and not only used, without the allocator's own.
-    #[must_use]
     pub fn heap_bytes(&self) -> usize {
         match self {
             Self::Null | Self::Bool(_) | Self::Integer(_) | Self::Float(_) => 0,
@@ -123,7 +118,6 @@ impl Json {
     }
 
     /// What JSON calls its type, for messages: `a string`, `an object`, ….
-    #[must_use]
     pub fn type_name(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -148,7 +142,6 @@ impl Json {
 
 impl Object {
     /// The bytes that its members take: see [`Json::heap_bytes`].
-    #[must_use]
     pub fn heap_bytes(&self) -> usize {
         self.0
             .iter()
@@ -159,7 +152,6 @@ impl Object {
     }
 
     /// The first member with that name.
-    #[must_use]
     pub fn get(&self, name: &str) -> Option<&Json> {
         self.0
             .iter()
@@ -173,19 +165,16 @@ impl Object {
     }
 
     /// The number of members.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Whether there is no member.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The first name that stands more than once. O(n log n), so that a hostile token is no burden.
-    #[must_use]
     pub fn duplicate_key(&self) -> Option<&str> {
         if self.0.len() <= FEW_MEMBERS {
             let mut rest = self.0.as_slice();

@@ -27,6 +27,7 @@
 #![cfg_attr(
     not(test),
     deny(
+        unreachable_pub,
         clippy::unwrap_used,
         clippy::expect_used,
         clippy::panic,
@@ -36,19 +37,37 @@
 )]
 
 mod bytes;
-pub mod claims;
+mod claims;
 #[cfg(feature = "cli")]
 pub mod cli;
-pub mod config;
-pub mod correlation;
-pub mod denial;
-pub mod gate;
-pub mod headers;
-pub mod identity;
-pub mod json;
-pub mod policy;
+mod config;
+mod correlation;
+mod denial;
+mod gate;
+mod headers;
+mod identity;
+mod json;
+mod policy;
 #[cfg(feature = "proxy")]
 pub mod proxy;
-pub mod record;
-pub mod reply;
-pub mod token;
+mod record;
+mod reply;
+mod token;
+
+/// What the integration tests, the fuzz targets and the test-vector plugin use. It is not a stable
+/// API: it may change in any release.
+pub mod internals {
+    pub use crate::claims::Claims;
+    pub use crate::config::problem::Fault;
+    pub use crate::config::{Config, load};
+    pub use crate::correlation::Source;
+    pub use crate::denial::Reason;
+    pub use crate::gate::{Gate, Outcome, Patience, Surroundings};
+    pub use crate::headers::{HeaderBuffer, Headers};
+    pub use crate::json::Json;
+    pub use crate::policy::host::CanonicalHost;
+    pub use crate::policy::path::CanonicalPath;
+    pub use crate::record::{Record, Verdict};
+    pub use crate::token::host::{FUNCTION, GOOD, verify_signature_argument};
+    pub use crate::token::{Algorithm, Jws, KeySet, Portable, PublicKey, Times};
+}

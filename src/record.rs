@@ -65,7 +65,6 @@ impl AccessField {
     ];
 
     /// The filter-state key: `edge_claims.<name>`, which the host stores as `wasm.edge_claims.<name>`.
-    #[must_use]
     pub const fn filter_state(self) -> &'static str {
         match self {
             Self::CorrelationId => "edge_claims.correlation_id",
@@ -93,7 +92,6 @@ pub enum Verdict {
 
 impl Verdict {
     /// `allow`, `deny` or `shadow`.
-    #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             Self::Allow => "allow",
@@ -103,7 +101,6 @@ impl Verdict {
     }
 
     /// Why, where it was or would have been denied.
-    #[must_use]
     pub const fn reason(self) -> Option<Reason> {
         match self {
             Self::Allow => None,
@@ -112,7 +109,6 @@ impl Verdict {
     }
 
     /// How access logs show it: `allow/orders-read`, `deny/role/orders-write`; `-` for no route.
-    #[must_use]
     pub fn text(self, route: Option<&str>) -> String {
         let route = route.unwrap_or("-");
         match self.reason() {
@@ -160,7 +156,6 @@ const MAX_TEXT: usize = 512;
 
 impl Record<'_> {
     /// The record as JSON on one line, without a line break at the end.
-    #[must_use]
     pub fn to_line(&self) -> String {
         let mut line = String::with_capacity(384);
         line.push_str("{\"event\":\"edge_claims\"");
@@ -202,8 +197,7 @@ impl Record<'_> {
 
 /// A subject as the first 16 bytes of HMAC-SHA-256 (RFC 2104), in hex: the same subject gives the same
 /// text, and nobody without the key can try names.
-#[must_use]
-pub fn keyed_hash(key: &[u8], subject: &str) -> String {
+pub(crate) fn keyed_hash(key: &[u8], subject: &str) -> String {
     let mac = hmac_sha256::HMAC::mac(subject.as_bytes(), key);
     mac.iter()
         .take(16)

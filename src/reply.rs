@@ -68,7 +68,6 @@ pub struct Reply {
 
 impl Reply {
     /// The answer to a denied request.
-    #[must_use]
     pub fn new(denied: &Denied<'_>, settings: &Settings) -> Self {
         let reason = denied.reason;
         let status = denied.status.unwrap_or(reason.status());
@@ -103,8 +102,7 @@ impl Reply {
 }
 
 /// What access logs show as `%RESPONSE_CODE_DETAILS%`.
-#[must_use]
-pub fn details(reason: Reason, route: Option<&str>) -> String {
+pub(crate) fn details(reason: Reason, route: Option<&str>) -> String {
     format!(
         "edge_claims_denied{{{}}}{{{}}}",
         reason.code(),

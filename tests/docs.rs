@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use edge_claims::config::problem::Fault;
-use edge_claims::correlation::Source;
-use edge_claims::denial::Reason;
-use edge_claims::record::{Record, Verdict};
+use edge_claims::internals::Fault;
+use edge_claims::internals::Reason;
+use edge_claims::internals::Source;
+use edge_claims::internals::{Record, Verdict};
 use serde_json::Value;
 
 fn read(path: &str) -> String {
@@ -56,7 +56,7 @@ fn every_deny_reason_has_its_entry_and_no_other_has() {
 
 #[test]
 fn every_load_error_has_its_entry_and_no_other_has() {
-    let no_json = edge_claims::json::Json::parse(b"{").unwrap_err();
+    let no_json = edge_claims::internals::Json::parse(b"{").unwrap_err();
     let faults = [
         Fault::Empty,
         Fault::Json(no_json),

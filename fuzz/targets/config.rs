@@ -2,13 +2,13 @@
 //! decides about requests without panicking.
 #![no_main]
 
-use edge_claims::gate::{Gate, Patience, Surroundings};
-use edge_claims::headers::HeaderBuffer;
-use edge_claims::token::Portable;
+use edge_claims::internals::{Gate, Patience, Surroundings};
+use edge_claims::internals::HeaderBuffer;
+use edge_claims::internals::Portable;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    let load = || edge_claims::config::load(bytes);
+    let load = || edge_claims::internals::load(bytes);
     match (load(), load()) {
         (Err(one), Err(two)) => {
             assert_eq!(one.to_string(), two.to_string());
@@ -19,7 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-fn decide(config: edge_claims::config::Config) {
+fn decide(config: edge_claims::internals::Config) {
     let paths: Vec<String> = config
         .rbac
         .routes

@@ -2,9 +2,9 @@
 //! further than the public route, nor brings identity headers there.
 #![no_main]
 
-use edge_claims::gate::{Gate, Outcome, Patience, Surroundings};
-use edge_claims::headers::{HeaderBuffer, Headers};
-use edge_claims::token::Portable;
+use edge_claims::internals::{Gate, Outcome, Patience, Surroundings};
+use edge_claims::internals::{HeaderBuffer, Headers};
+use edge_claims::internals::Portable;
 use libfuzzer_sys::fuzz_target;
 
 const CONFIG: &str = r#"{
@@ -20,7 +20,7 @@ const CONFIG: &str = r#"{
 
 thread_local! {
     static GATE: std::cell::RefCell<Gate> = {
-        let config = edge_claims::config::load(CONFIG.as_bytes()).expect("the config is good");
+        let config = edge_claims::internals::load(CONFIG.as_bytes()).expect("the config is good");
         std::cell::RefCell::new(Gate::new(config, &|_| None, 1).0)
     };
 }
@@ -98,7 +98,7 @@ fn decide(headers: &Headers<'_>) {
 /// `/%70ublic` and the like.
 fn decoded_public(path: Option<(&[u8], &[u8])>) -> bool {
     let Some((_, raw)) = path else { return false };
-    let Ok(path) = edge_claims::policy::path::CanonicalPath::parse(raw) else {
+    let Ok(path) = edge_claims::internals::CanonicalPath::parse(raw) else {
         return false;
     };
     path.segments().next() == Some(b"public".as_slice())

@@ -2,9 +2,9 @@
 //! path gets the same verdict.
 #![no_main]
 
-use edge_claims::config::Config;
-use edge_claims::policy::host::CanonicalHost;
-use edge_claims::policy::path::CanonicalPath;
+use edge_claims::internals::Config;
+use edge_claims::internals::CanonicalHost;
+use edge_claims::internals::CanonicalPath;
 use libfuzzer_sys::fuzz_target;
 
 const RULES: [&str; 3] = [
@@ -25,7 +25,7 @@ fn load(rules: &str) -> Config {
             {{"name":"get","methods":["GET"],"path":"/a/b","allow":"public"}},
             {{"name":"all","path":"/{{*rest}}","allow":"public"}}]}}}}"#
     );
-    edge_claims::config::load(text.as_bytes()).expect("the config is good")
+    edge_claims::internals::load(text.as_bytes()).expect("the config is good")
 }
 
 thread_local! {

@@ -3,9 +3,9 @@
 #![no_main]
 
 use ct_codecs::{Base64UrlSafeNoPadding, Encoder};
-use edge_claims::gate::{Gate, Outcome, Patience, Surroundings};
-use edge_claims::headers::HeaderBuffer;
-use edge_claims::token::Portable;
+use edge_claims::internals::{Gate, Outcome, Patience, Surroundings};
+use edge_claims::internals::HeaderBuffer;
+use edge_claims::internals::Portable;
 use libfuzzer_sys::fuzz_target;
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
@@ -29,7 +29,7 @@ const CONFIG: &str = r#"{
 
 thread_local! {
     static GATE: std::cell::RefCell<Gate> = {
-        let config = edge_claims::config::load(CONFIG.as_bytes()).expect("the config is good");
+        let config = edge_claims::internals::load(CONFIG.as_bytes()).expect("the config is good");
         std::cell::RefCell::new(Gate::new(config, &|_| Some(SECRET.to_vec()), 1).0)
     };
 }

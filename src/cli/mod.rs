@@ -32,7 +32,6 @@ enum Answer {
 }
 
 /// Runs the command with its arguments, the program's name first; prints to stdout and stderr.
-#[must_use]
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let command = match Command::try_parse_from(arguments) {
         Ok(command) => command,

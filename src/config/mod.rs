@@ -6,16 +6,16 @@
 
 mod access;
 mod issuers;
-pub mod problem;
+pub(crate) mod problem;
 mod rbac;
-pub mod reader;
+pub(crate) mod reader;
 mod rehearsal;
 mod settings;
 
-pub use self::issuers::Claims;
+pub(crate) use self::issuers::Claims;
 use self::problem::{Fault, Place, Problem, Problems, Refused};
 use self::reader::Node;
-pub use self::settings::Identity;
+pub(crate) use self::settings::Identity;
 use crate::json::Json;
 use crate::policy::decision::Policy;
 use crate::{correlation, record, reply};

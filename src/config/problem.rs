@@ -11,13 +11,11 @@ pub struct Place(String);
 
 impl Place {
     /// The config as a whole.
-    #[must_use]
     pub fn root() -> Self {
         Self::default()
     }
 
     /// A member of the object at this place.
-    #[must_use]
     pub fn key(&self, name: &str) -> Self {
         let plain = !name.is_empty()
             && name
@@ -31,7 +29,6 @@ impl Place {
     }
 
     /// An element of the list at this place, counted from 0.
-    #[must_use]
     pub fn index(&self, index: usize) -> Self {
         Self(format!("{}[{index}]", self.0))
     }
@@ -121,7 +118,6 @@ impl Fault {
     ];
 
     /// The kind: the entry of the troubleshooting page.
-    #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Empty => "empty",
@@ -139,11 +135,11 @@ impl Fault {
 
 /// The problems of one config, as they are found.
 #[derive(Debug, Default)]
-pub struct Problems(RefCell<Vec<Problem>>);
+pub(crate) struct Problems(RefCell<Vec<Problem>>);
 
 impl Problems {
     /// Notes a problem.
-    pub fn add(&self, place: &Place, fault: Fault) {
+    pub(crate) fn add(&self, place: &Place, fault: Fault) {
         self.0.borrow_mut().push(Problem {
             place: place.clone(),
             fault,
@@ -151,14 +147,12 @@ impl Problems {
     }
 
     /// How many there are so far.
-    #[must_use]
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.0.borrow().len()
     }
 
     /// All of them, in the order they were found.
-    #[must_use]
-    pub fn into_vec(self) -> Vec<Problem> {
+    pub(crate) fn into_vec(self) -> Vec<Problem> {
         self.0.into_inner()
     }
 }

@@ -8,14 +8,14 @@ use crate::json::{Json, Object};
 
 /// One value of the config and where it stands.
 #[derive(Clone)]
-pub struct Node<'a> {
+pub(crate) struct Node<'a> {
     json: &'a Json,
     place: Place,
     problems: &'a Problems,
 }
 
 /// An object whose keys are read one by one; [`Section::finish`] reports those that nothing read.
-pub struct Section<'a> {
+pub(crate) struct Section<'a> {
     object: &'a Object,
     place: Place,
     problems: &'a Problems,
@@ -24,8 +24,7 @@ pub struct Section<'a> {
 
 impl<'a> Node<'a> {
     /// The whole config.
-    #[must_use]
-    pub fn root(json: &'a Json, problems: &'a Problems) -> Self {
+    pub(crate) fn root(json: &'a Json, problems: &'a Problems) -> Self {
         Self {
             json,
             place: Place::root(),
@@ -33,31 +32,24 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Where it stands.
-    #[must_use]
-    pub fn place(&self) -> &Place {
-        &self.place
-    }
-
     /// The value itself.
-    #[must_use]
-    pub fn json(&self) -> &'a Json {
+    pub(crate) fn json(&self) -> &'a Json {
         self.json
     }
 
     /// Notes a problem at this place; always `None`, so that it ends a reading.
-    pub fn refuse<T>(&self, fault: Fault) -> Option<T> {
+    pub(crate) fn refuse<T>(&self, fault: Fault) -> Option<T> {
         self.problems.add(&self.place, fault);
         None
     }
 
     /// Notes a problem at an element of this list.
-    pub fn refuse_at(&self, index: usize, fault: Fault) {
+    pub(crate) fn refuse_at(&self, index: usize, fault: Fault) {
         self.problems.add(&self.place.index(index), fault);
     }
 
     /// Notes that the value is none that is allowed.
-    pub fn refuse_value<T>(&self, expected: impl Into<String>) -> Option<T> {
+    pub(crate) fn refuse_value<T>(&self, expected: impl Into<String>) -> Option<T> {
         let found = match self.json {
             Json::String(text) => text.to_string(),
             Json::Integer(number) => number.to_string(),
@@ -79,8 +71,7 @@ impl<'a> Node<'a> {
     }
 
     /// An object, to be read key by key.
-    #[must_use]
-    pub fn section(&self) -> Option<Section<'a>> {
+    pub(crate) fn section(&self) -> Option<Section<'a>> {
         let Some(object) = self.json.as_object() else {
             return self.refuse_type("an object");
         };
@@ -93,8 +84,7 @@ impl<'a> Node<'a> {
     }
 
     /// The members of an object whose keys the operator chooses, duplicates refused.
-    #[must_use]
-    pub fn entries(&self) -> Option<Vec<(&'a str, Node<'a>)>> {
+    pub(crate) fn entries(&self) -> Option<Vec<(&'a str, Node<'a>)>> {
         let Some(object) = self.json.as_object() else {
             return self.refuse_type("an object");
         };
@@ -120,8 +110,7 @@ impl<'a> Node<'a> {
     }
 
     /// The elements of a list.
-    #[must_use]
-    pub fn items(&self) -> Option<Vec<Node<'a>>> {
+    pub(crate) fn items(&self) -> Option<Vec<Node<'a>>> {
         let Some(items) = self.json.as_array() else {
             return self.refuse_type("a list");
         };
@@ -139,7 +128,7 @@ impl<'a> Node<'a> {
     }
 
     /// A list with at least one element, each read by `read`; what can't be read is left out (and noted).
-    pub fn list<T>(
+    pub(crate) fn list<T>(
         &self,
         expected: &'static str,
         mut read: impl FnMut(&Node<'a>) -> Option<T>,
@@ -152,8 +141,7 @@ impl<'a> Node<'a> {
     }
 
     /// A list of non-empty strings, none twice, with at least one element.
-    #[must_use]
-    pub fn names(&self, expected: &'static str) -> Option<Vec<String>> {
+    pub(crate) fn names(&self, expected: &'static str) -> Option<Vec<String>> {
         let mut seen: Vec<String> = Vec::new();
         self.list(expected, |node| {
             let text = node.name()?.to_owned();
@@ -166,14 +154,12 @@ impl<'a> Node<'a> {
     }
 
     /// A string.
-    #[must_use]
-    pub fn text(&self) -> Option<&'a str> {
+    pub(crate) fn text(&self) -> Option<&'a str> {
         self.json.as_str().or_else(|| self.refuse_type("a string"))
     }
 
     /// A string that is not empty.
-    #[must_use]
-    pub fn name(&self) -> Option<&'a str> {
+    pub(crate) fn name(&self) -> Option<&'a str> {
         match self.text()? {
             "" => self.refuse_value("it must not be empty"),
             text => Some(text),
@@ -181,8 +167,7 @@ impl<'a> Node<'a> {
     }
 
     /// `true` or `false`.
-    #[must_use]
-    pub fn boolean(&self) -> Option<bool> {
+    pub(crate) fn boolean(&self) -> Option<bool> {
         match self.json {
             Json::Bool(value) => Some(*value),
             _ => self.refuse_type("true or false"),
@@ -190,8 +175,7 @@ impl<'a> Node<'a> {
     }
 
     /// An integer within bounds; `5.0` counts, since some control planes send every number as a double.
-    #[must_use]
-    pub fn integer(&self, least: u64, most: u64) -> Option<u64> {
+    pub(crate) fn integer(&self, least: u64, most: u64) -> Option<u64> {
         if !matches!(self.json, Json::Integer(_) | Json::Float(_)) {
             return self.refuse_type("a whole number");
         }
@@ -203,8 +187,7 @@ impl<'a> Node<'a> {
     }
 
     /// A number from 0 to 1.
-    #[must_use]
-    pub fn fraction(&self) -> Option<f64> {
+    pub(crate) fn fraction(&self) -> Option<f64> {
         #[allow(clippy::cast_precision_loss)]
         let number = match self.json {
             Json::Integer(number) => *number as f64,
@@ -219,8 +202,7 @@ impl<'a> Node<'a> {
     }
 
     /// One of some words.
-    #[must_use]
-    pub fn one_of<T: Copy>(&self, words: &[(&'static str, T)]) -> Option<T> {
+    pub(crate) fn one_of<T: Copy>(&self, words: &[(&'static str, T)]) -> Option<T> {
         let text = self.json.as_str();
         words
             .iter()
@@ -233,8 +215,7 @@ impl<'a> Node<'a> {
     }
 
     /// A duration in milliseconds: digits and one unit of `ms`, `s`, `m`, `h`, `d`.
-    #[must_use]
-    pub fn milliseconds(&self, least: u64, most: u64) -> Option<u64> {
+    pub(crate) fn milliseconds(&self, least: u64, most: u64) -> Option<u64> {
         let Some(text) = self.json.as_str() else {
             return self.refuse_type("a duration like \"30s\", \"5m\" or \"24h\"");
         };
@@ -264,8 +245,7 @@ impl<'a> Node<'a> {
     }
 
     /// A duration in whole seconds.
-    #[must_use]
-    pub fn seconds(&self, least: u64, most: u64) -> Option<u64> {
+    pub(crate) fn seconds(&self, least: u64, most: u64) -> Option<u64> {
         let value = self.milliseconds(least.saturating_mul(1_000), most.saturating_mul(1_000))?;
         match value.checked_rem(1_000) {
             Some(0) => value.checked_div(1_000),
@@ -275,8 +255,7 @@ impl<'a> Node<'a> {
 
     /// A claim path: a list of one or more names. A string is refused, since a dot in it would be
     /// ambiguous.
-    #[must_use]
-    pub fn claim_path(&self) -> Option<ClaimPath> {
+    pub(crate) fn claim_path(&self) -> Option<ClaimPath> {
         if let Json::String(name) = self.json {
             return self.refuse_value(format!("a list of names, like [{name:?}]"));
         }
@@ -287,8 +266,7 @@ impl<'a> Node<'a> {
     }
 
     /// A header name in lower case (RFC 9110 §5.1).
-    #[must_use]
-    pub fn header_name(&self) -> Option<String> {
+    pub(crate) fn header_name(&self) -> Option<String> {
         header_name(self.name()?).or_else(|| {
             self.refuse_value(
                 "a header name: letters, digits and !#$%&'*+-.^_`|~, no pseudo-header",
@@ -298,8 +276,7 @@ impl<'a> Node<'a> {
 }
 
 /// The lower-case form of a header name (RFC 9110 §5.1), or `None` where it is none.
-#[must_use]
-pub fn header_name(text: &str) -> Option<String> {
+pub(crate) fn header_name(text: &str) -> Option<String> {
     (text.len() <= 128 && crate::headers::is_token(text.as_bytes()))
         .then(|| text.to_ascii_lowercase())
 }
@@ -325,14 +302,8 @@ fn show_duration(milliseconds: u64) -> String {
 }
 
 impl<'a> Section<'a> {
-    /// Where it stands.
-    #[must_use]
-    pub fn place(&self) -> &Place {
-        &self.place
-    }
-
     /// Notes a problem of the section as a whole, or of one of its keys.
-    pub fn refuse<T>(&self, key: Option<&str>, fault: Fault) -> Option<T> {
+    pub(crate) fn refuse<T>(&self, key: Option<&str>, fault: Fault) -> Option<T> {
         let place = key.map_or_else(|| self.place.clone(), |key| self.place.key(key));
         self.problems.add(&place, fault);
         None
@@ -340,7 +311,7 @@ impl<'a> Section<'a> {
 
     /// The value of a key, where it is there. `null` is a problem: it is what YAML makes of a key
     /// whose value was forgotten, and taken for absent it would let more pass than was meant.
-    pub fn key(&self, name: &'static str) -> Option<Node<'a>> {
+    pub(crate) fn key(&self, name: &'static str) -> Option<Node<'a>> {
         let read_before = self.known.borrow().contains(&name);
         if !read_before {
             self.known.borrow_mut().push(name);
@@ -358,7 +329,7 @@ impl<'a> Section<'a> {
     }
 
     /// The value of a key that must be there.
-    pub fn required(&self, name: &'static str, expected: &'static str) -> Option<Node<'a>> {
+    pub(crate) fn required(&self, name: &'static str, expected: &'static str) -> Option<Node<'a>> {
         let node = self.key(name);
         if self.object.get(name).is_none() {
             return self.refuse(Some(name), Fault::Missing { expected });
@@ -367,13 +338,12 @@ impl<'a> Section<'a> {
     }
 
     /// Whether the object has that key, read or not.
-    #[must_use]
-    pub fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.object.get(name).is_some()
     }
 
     /// Reports the keys that nothing read, and those that stand twice.
-    pub fn finish(self) {
+    pub(crate) fn finish(self) {
         let known = self.known.into_inner();
         let mut reported: Vec<&str> = Vec::new();
         for (key, _) in self.object.iter() {

@@ -4,7 +4,7 @@ use crate::denial::Reason;
 use crate::record::Verdict;
 
 /// Most routes that are counted one by one; those behind them in the config are counted together.
-pub const COUNTED_ROUTES: usize = 200;
+pub(crate) const COUNTED_ROUTES: usize = 200;
 
 /// Most edge delays kept between two ticks.
 const MAX_DELAYS: usize = 256;
@@ -44,7 +44,6 @@ pub struct Counters {
 
 impl Counters {
     /// For a table with that many routes.
-    #[must_use]
     pub fn new(routes: usize) -> Self {
         Self {
             routes: vec![[0; 3]; routes.min(COUNTED_ROUTES.saturating_add(1))],
@@ -91,7 +90,7 @@ impl Counters {
 }
 
 /// Adds one, where there is something to add to.
-pub fn add_one(cell: Option<&mut u64>) {
+pub(crate) fn add_one(cell: Option<&mut u64>) {
     if let Some(cell) = cell {
         *cell = cell.saturating_add(1);
     }

@@ -58,13 +58,11 @@ impl Forward {
     }
 
     /// What lets it go on.
-    #[must_use]
     pub fn permit(&self) -> &Permit {
         &self.permit
     }
 
     /// The changes, in order.
-    #[must_use]
     pub fn edits(&self) -> &[Edit] {
         &self.edits
     }

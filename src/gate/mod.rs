@@ -4,10 +4,10 @@
 //! verification → access → one-use tokens last, when everything else would allow.
 
 mod caller;
-pub mod counters;
+pub(crate) mod counters;
 mod edits;
 mod judge;
-pub mod scan;
+pub(crate) mod scan;
 
 use std::rc::Rc;
 
@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 use self::caller::Caller;
 use self::counters::Counters;
 use self::edits::{Draft, Names};
-pub use self::edits::{Edit, Forward};
+pub(crate) use self::edits::{Edit, Forward};
 use self::judge::{Denial, Judgement, Ruling};
 use self::scan::{HeaderIndex, Scan};
 use crate::bytes;
@@ -83,7 +83,7 @@ pub struct Decision {
 }
 
 /// What access logs can print of a request; mostly two values.
-pub type AccessFields = SmallVec<[(AccessField, Rc<str>); 2]>;
+pub(crate) type AccessFields = SmallVec<[(AccessField, Rc<str>); 2]>;
 
 /// What to do with a request.
 #[derive(Debug)]
@@ -108,7 +108,6 @@ pub enum Outcome {
 impl Gate {
     /// A gate for a config. `env` looks up the variables of the VM's environment; `seed` is random.
     /// With it come warnings about what the environment lacks: those issuers' tokens are denied.
-    #[must_use]
     pub fn new(
         config: Config,
         env: &dyn Fn(&str) -> Option<Vec<u8>>,
@@ -153,7 +152,6 @@ impl Gate {
     }
 
     /// The config that this gate enforces.
-    #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
     }

@@ -8,7 +8,7 @@ use crate::headers::{Headers, Sent};
 /// would read them: without regard to case, and with `_` the same as `-` (RFC 3875 §4.1.18 folds
 /// both into one).
 #[derive(Debug)]
-pub struct HeaderIndex {
+pub(crate) struct HeaderIndex {
     /// By the name's length, so that most headers cost one look at an empty list.
     by_length: Vec<Vec<Known>>,
 }
@@ -40,7 +40,7 @@ enum Role {
 
 /// What the headers of one request say.
 #[derive(Debug)]
-pub struct Scan<'a> {
+pub(crate) struct Scan<'a> {
     /// `:method`
     pub method: &'a [u8],
     /// `:path`
@@ -72,8 +72,7 @@ pub struct Scan<'a> {
 
 impl HeaderIndex {
     /// The index for a config.
-    #[must_use]
-    pub fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         let mut index = Self {
             by_length: Vec::new(),
         };
@@ -117,8 +116,7 @@ impl HeaderIndex {
     }
 
     /// Looks at every header once.
-    #[must_use]
-    pub fn scan<'a>(&self, headers: &Headers<'a>) -> Scan<'a> {
+    pub(crate) fn scan<'a>(&self, headers: &Headers<'a>) -> Scan<'a> {
         let mut scan = Scan {
             method: b"",
             path: b"",
@@ -190,7 +188,7 @@ impl<'a> Scan<'a> {
     }
 
     /// An accepted correlation header other than the own one, by its index in the config.
-    pub fn other_id(&self, index: usize) -> Sent<'a> {
+    pub(crate) fn other_id(&self, index: usize) -> Sent<'a> {
         let mut known = self.other_ids.iter();
         let found = known.find(|(known, _)| *known == index);
         found.map_or(Sent::Absent, |(_, sent)| *sent)

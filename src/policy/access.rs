@@ -6,7 +6,7 @@ mod peers;
 
 use crate::claims::{ClaimPath, Claims};
 
-pub use self::check::check;
+pub(crate) use self::check::check;
 use super::condition::{Test, TestError};
 use super::peer::PeerPattern;
 use super::roles::{RoleModel, RoleNeed, RoleSet};
@@ -109,13 +109,9 @@ pub trait HeaderSource {
     fn each(&self, name: &str, visit: &mut dyn FnMut(&[u8]));
 }
 
-/// No headers at all.
-#[derive(Debug, Clone, Copy)]
-pub struct NoHeaders;
-
 /// Everything that a check looks at.
 #[derive(Clone, Copy)]
-pub struct Subject<'a> {
+pub(crate) struct Subject<'a> {
     /// The verified claims, if there are any.
     pub claims: Option<&'a Claims>,
     /// How roles are found in them.
@@ -184,25 +180,21 @@ impl Access {
     }
 
     /// Access for everyone.
-    #[must_use]
     pub fn public() -> Self {
         Self([Alternative::Public].into())
     }
 
     /// Access for everyone with verified claims.
-    #[must_use]
     pub fn authenticated() -> Self {
         Self([Alternative::Authenticated].into())
     }
 
     /// The alternatives.
-    #[must_use]
     pub fn alternatives(&self) -> &[Alternative] {
         &self.0
     }
 
     /// Whether everyone may pass, so that a bad token is no hindrance.
-    #[must_use]
     pub fn is_public(&self) -> bool {
         self.0.contains(&Alternative::Public)
     }
@@ -232,7 +224,6 @@ impl Access {
 
 impl Alternative {
     /// Whether it can hold only for verified claims.
-    #[must_use]
     pub fn needs_claims(&self) -> bool {
         match self {
             Self::Public => false,
@@ -286,20 +277,14 @@ impl Conditions {
 
 impl Grant {
     /// The place of the alternative that held.
-    #[must_use]
     pub fn alternative(self) -> usize {
         self.alternative
     }
 
     /// What it rests on.
-    #[must_use]
     pub fn means(self) -> Means {
         self.means
     }
-}
-
-impl HeaderSource for NoHeaders {
-    fn each(&self, _name: &str, _visit: &mut dyn FnMut(&[u8])) {}
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ mod step_up;
 use crate::claims::ClaimPath;
 
 pub(crate) use self::evaluate::{Outcome, evaluate, failing};
-pub use self::number::Number;
+pub(crate) use self::number::Number;
 pub(crate) use self::step_up::step_up;
 
 use super::peer::PeerPattern;
@@ -91,7 +91,7 @@ pub enum Scalar {
 }
 
 /// How far, in seconds, a time claim may lie ahead of this proxy's clock.
-pub const FUTURE_LEEWAY: i64 = 60;
+pub(crate) const FUTURE_LEEWAY: i64 = 60;
 
 /// Why a test is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -118,7 +118,6 @@ pub enum TestError {
 
 impl Test {
     /// The names of all headers that it looks at.
-    #[must_use]
     pub fn headers(&self) -> Vec<&str> {
         match self {
             Self::All(tests) | Self::Any(tests) => tests.iter().flat_map(Self::headers).collect(),

@@ -73,7 +73,6 @@ pub enum Refused {
 
 impl Refused {
     /// The deny reason.
-    #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
             Self::ClaimsMissing => Reason::ClaimsMissing,
@@ -128,7 +127,6 @@ impl Policy {
 
     /// The route that lets a CORS preflight (Fetch §4.8) pass without claims: `OPTIONS` with an
     /// `origin`, where a route exists for the method in `access-control-request-method`.
-    #[must_use]
     pub fn preflight<'a>(
         &'a self,
         method: &[u8],

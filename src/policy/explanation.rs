@@ -101,7 +101,6 @@ pub struct Names {
 
 impl Refusal {
     /// What to ask for in the challenge, if the reason is [`Reason::StepUp`].
-    #[must_use]
     pub fn step_up(&self) -> Option<&StepUp> {
         match &self.explanation {
             Explanation::StepUp { step_up, .. } => Some(step_up),

@@ -110,7 +110,6 @@ impl<'r> CanonicalHost<'r> {
     }
 
     /// The canonical text, all of it ASCII.
-    #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -158,7 +157,6 @@ impl HostPattern {
     }
 
     /// Whether it covers a host.
-    #[must_use]
     pub fn covers(&self, host: &CanonicalHost<'_>) -> bool {
         let host = host.as_bytes();
         match self {

@@ -4,16 +4,16 @@
 //! [`table::RouteTable::find`] names the one route that decides, and [`access::check`] says whether
 //! its [`access::Access`] lets the [`access::Subject`] through, or why not.
 
-pub mod access;
-pub mod condition;
-pub mod decision;
-pub mod explanation;
+pub(crate) mod access;
+pub(crate) mod condition;
+pub(crate) mod decision;
+pub(crate) mod explanation;
 mod hash;
-pub mod host;
-pub mod path;
-pub mod pattern;
-pub mod peer;
-pub mod permit;
-pub mod roles;
-pub mod route;
-pub mod table;
+pub(crate) mod host;
+pub(crate) mod path;
+pub(crate) mod pattern;
+pub(crate) mod peer;
+pub(crate) mod permit;
+pub(crate) mod roles;
+pub(crate) mod route;
+pub(crate) mod table;

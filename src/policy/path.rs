@@ -14,7 +14,7 @@ use crate::bytes::ByteSet;
 
 pub(crate) use self::decode::{decode_segment, inspect, is_dots};
 pub(crate) use self::readings::readings;
-pub use self::rules::{
+pub(crate) use self::rules::{
     Ambiguity, AmbiguitySet, PathRuleOverrides, PathRules, Resolve, Retain, TrailingSlash,
 };
 
@@ -111,7 +111,6 @@ impl<'r> CanonicalPath<'r> {
     }
 
     /// The ambiguity classes that the path was sent with.
-    #[must_use]
     pub fn classes(&self) -> AmbiguitySet {
         self.classes
     }
@@ -119,7 +118,6 @@ impl<'r> CanonicalPath<'r> {
     /// The first class for which the rules refuse the path. Dot segments that another reading would
     /// find inside a segment (`..%2f`, `..;x`, `%252e%252e`) cannot be resolved here and are refused
     /// by all rules.
-    #[must_use]
     pub fn refused_by(&self, rules: &PathRules) -> Option<Ambiguity> {
         self.classes
             .iter()
@@ -127,7 +125,6 @@ impl<'r> CanonicalPath<'r> {
     }
 
     /// What `:path` must become, query included, where dot or empty segments were resolved.
-    #[must_use]
     pub fn normalized(&self) -> Option<&[u8]> {
         self.normalized.as_deref()
     }
@@ -143,7 +140,6 @@ impl<'r> CanonicalPath<'r> {
     }
 
     /// Whether the path, resolved, ends in a slash. The root does not.
-    #[must_use]
     pub fn trailing_slash(&self) -> bool {
         self.segments.trailing_slash
     }

@@ -81,7 +81,7 @@ pub enum PatternError {
 }
 
 /// The most segments a pattern may have. Matching recurses once for each, on a small stack.
-pub const MAX_SEGMENTS: usize = 128;
+pub(crate) const MAX_SEGMENTS: usize = 128;
 
 impl PathPattern {
     /// Parses a pattern. Literal segments may be percent-encoded; they are compared decoded.
@@ -135,13 +135,11 @@ impl PathPattern {
     }
 
     /// The segments; none for the root.
-    #[must_use]
     pub fn segments(&self) -> &[Segment] {
         &self.segments
     }
 
     /// Whether it was written with a slash at the end. The root is not.
-    #[must_use]
     pub fn trailing_slash(&self) -> bool {
         self.trailing_slash
     }
@@ -170,7 +168,6 @@ impl PathPattern {
 
 impl Segment {
     /// The variable's name, if it is one.
-    #[must_use]
     pub fn variable(&self) -> Option<&str> {
         match self {
             Self::Literal(_) => None,

@@ -82,7 +82,6 @@ impl PeerPattern {
     }
 
     /// Whether a peer's ID is covered. What is no valid SPIFFE ID never is.
-    #[must_use]
     pub fn covers(&self, peer: &str) -> bool {
         let matches = if self.prefix {
             peer.starts_with(&*self.text)

@@ -23,7 +23,6 @@ enum Basis {
 
 impl Permit {
     /// The permit of a request that passes; `None` where that rests on claims that nobody verified.
-    #[must_use]
     pub fn new(pass: Pass, verified: Option<&Verified>) -> Option<Self> {
         let means = match pass {
             Pass::Granted(grant) => grant.means(),
@@ -38,19 +37,16 @@ impl Permit {
     }
 
     /// A CORS preflight for a method that a route exists for. It carries no identity.
-    #[must_use]
     pub fn preflight(_route: &Match<'_>) -> Self {
         Self(Basis::Preflight)
     }
 
     /// Shadow mode lets through what would have been denied for this reason.
-    #[must_use]
     pub fn shadow(reason: Reason) -> Self {
         Self(Basis::Shadow(reason))
     }
 
     /// The reason that shadow mode passed over.
-    #[must_use]
     pub fn shadowed(&self) -> Option<Reason> {
         match self.0 {
             Basis::Shadow(reason) => Some(reason),

@@ -7,7 +7,7 @@ use super::hash::ConfigMap;
 
 /// How a claim holds roles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum RoleFormat {
+pub(crate) enum RoleFormat {
     /// A list of strings; one string is one role.
     #[default]
     List,
@@ -19,7 +19,7 @@ pub enum RoleFormat {
 
 /// Where roles stand in the claims.
 #[derive(Debug, Clone, PartialEq)]
-pub struct RoleSource {
+pub(crate) struct RoleSource {
     /// The claim.
     pub claim: ClaimPath,
     /// Its format. A claim of any other type, or a list with a member that is no string, brings no
@@ -30,7 +30,7 @@ pub struct RoleSource {
 /// Roles that include themselves, each including the next and the last the first.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("roles include each other in a circle: {}; remove one of these", circle(.0))]
-pub struct RoleCycle(pub Vec<String>);
+pub(crate) struct RoleCycle(pub Vec<String>);
 
 /// A role that a route asks for, known to the [`RoleModel`] by number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub struct RoleNeed {
 
 /// Collects the roles that a config names; then [`Self::build`].
 #[derive(Debug)]
-pub struct RoleModelBuilder {
+pub(crate) struct RoleModelBuilder {
     source: Option<RoleSource>,
     ids: ConfigMap<Box<str>, u32>,
     /// By role: what it includes directly.
@@ -64,8 +64,7 @@ pub struct RoleSet(Box<[u32]>);
 impl RoleModelBuilder {
     /// Starts with the source of roles and `includes`: each role with those it brings along. Without
     /// a source no claims bring a role.
-    #[must_use]
-    pub fn new(source: Option<RoleSource>, includes: &[(String, Vec<String>)]) -> Self {
+    pub(crate) fn new(source: Option<RoleSource>, includes: &[(String, Vec<String>)]) -> Self {
         let mut builder = Self {
             source,
             ids: ConfigMap::default(),
@@ -84,7 +83,7 @@ impl RoleModelBuilder {
     }
 
     /// Registers a role that a route asks for.
-    pub fn need(&mut self, name: &str) -> RoleNeed {
+    pub(crate) fn need(&mut self, name: &str) -> RoleNeed {
         RoleNeed {
             name: name.into(),
             id: self.id(name),
@@ -95,7 +94,7 @@ impl RoleModelBuilder {
     ///
     /// # Errors
     /// A [`RoleCycle`] that names the roles in it, in order.
-    pub fn build(self) -> Result<RoleModel, RoleCycle> {
+    pub(crate) fn build(self) -> Result<RoleModel, RoleCycle> {
         if let Some(cycle) = find_cycle(&self.includes) {
             let mut names: ConfigMap<u32, &str> = ConfigMap::default();
             for (name, id) in &self.ids {
@@ -131,7 +130,6 @@ impl RoleModelBuilder {
 impl RoleModel {
     /// The roles that the claims bring, inclusions resolved. Roles that the config does not name are
     /// left out: nothing asks for them.
-    #[must_use]
     pub fn roles_of(&self, claims: &Claims) -> RoleSet {
         let mut set = vec![0_u32; self.includes.len().div_ceil(32)];
         let mut open: Vec<u32> = self
@@ -183,7 +181,6 @@ impl RoleModel {
 
 impl RoleSet {
     /// Whether a role is among them, or included by one of them.
-    #[must_use]
     pub fn has(&self, need: &RoleNeed) -> bool {
         let (word, bit) = place(need.id);
         self.0.get(word).is_some_and(|held| held & bit != 0)
@@ -192,7 +189,6 @@ impl RoleSet {
 
 impl RoleNeed {
     /// The role's name.
-    #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -37,7 +37,6 @@ pub struct Route {
 
 impl Route {
     /// An enforced route for every host and method, without overrides.
-    #[must_use]
     pub fn new(name: impl Into<String>, path: PathPattern, access: Access) -> Self {
         Self {
             name: name.into(),
@@ -53,7 +52,6 @@ impl Route {
     }
 
     /// The status of a denial on this route.
-    #[must_use]
     pub fn status(&self, reason: Reason) -> u16 {
         self.on_failure
             .iter()

@@ -10,8 +10,8 @@ mod problem;
 mod trie;
 mod variables;
 
-pub use self::problem::{RouteProblem, RouteRef};
-pub use self::variables::Variables;
+pub(crate) use self::problem::RouteProblem;
+pub(crate) use self::variables::Variables;
 
 use self::trie::{Trie, Wanted};
 use super::host::CanonicalHost;
@@ -111,7 +111,6 @@ impl RouteTable {
 
     /// The route that fits best if the method, or the host, or both are left aside. For explanations
     /// only: it decides nothing.
-    #[must_use]
     pub fn nearest(
         &self,
         host: &CanonicalHost<'_>,
@@ -135,19 +134,16 @@ impl RouteTable {
     }
 
     /// The route at a place.
-    #[must_use]
     pub fn get(&self, id: RouteId) -> Option<&Route> {
         self.routes.get(id.0 as usize)
     }
 
     /// All routes, in the order of the config.
-    #[must_use]
     pub fn routes(&self) -> &[Route] {
         &self.routes
     }
 
     /// The rules that hold where a route does not override them.
-    #[must_use]
     pub fn base_rules(&self) -> &PathRules {
         &self.base
     }
@@ -189,13 +185,11 @@ impl RouteTable {
 
 impl<'a> Match<'a> {
     /// The values of the route's variables.
-    #[must_use]
     pub fn variables(&self) -> Variables<'a> {
         Variables::new(&self.route.path, self.path.segment_text())
     }
 
     /// What `:path` must become, query included; `None` if it stays as sent.
-    #[must_use]
     pub fn normalized(&self) -> Option<&'a [u8]> {
         self.path.normalized()
     }

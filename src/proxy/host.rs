@@ -237,7 +237,6 @@ pub fn buffer(buffer: Buffer, max: usize) -> Result<Vec<u8>, Failed> {
 }
 
 /// The host's wall clock in milliseconds since 1970; `None` where it can't be read.
-#[must_use]
 pub fn now_milliseconds() -> Option<u64> {
     let mut nanoseconds = 0;
     // SAFETY: the out-pointer is valid for the call.

@@ -21,7 +21,6 @@ pub struct Root {
 
 impl Root {
     /// The root context with this ID.
-    #[must_use]
     pub fn new(id: u32) -> Self {
         Self {
             id,

@@ -68,7 +68,6 @@ impl Algorithm {
     ];
 
     /// The `alg` value (IANA "JSON Web Signature and Encryption Algorithms").
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Es256 => "ES256",
@@ -88,7 +87,6 @@ impl Algorithm {
     }
 
     /// The algorithm with that `alg` value, case-sensitive (RFC 7515 §4.1.1).
-    #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
@@ -96,7 +94,6 @@ impl Algorithm {
     }
 
     /// What kind of key it needs.
-    #[must_use]
     pub const fn family(self) -> Family {
         match self {
             Self::Es256 | Self::Es384 | Self::Es512 => Family::Ecdsa,
@@ -108,13 +105,11 @@ impl Algorithm {
     }
 
     /// Whether it works with a shared secret.
-    #[must_use]
     pub const fn is_symmetric(self) -> bool {
         matches!(self.family(), Family::Hmac)
     }
 
     /// The length of its hash in bytes; also the least length of an HMAC secret (RFC 7518 §3.2).
-    #[must_use]
     pub const fn hash_len(self) -> usize {
         match self {
             Self::Es256 | Self::Rs256 | Self::Ps256 | Self::Hs256 => 32,

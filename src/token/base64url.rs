@@ -4,8 +4,7 @@
 
 /// Decodes `text`, or `None` if any other text than the canonical encoding of some bytes. Every byte
 /// string has one encoding only, so that one token can't be written in two ways.
-#[must_use]
-pub fn decode(text: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let (fours, rest) = text.as_chunks::<4>();
     let whole = fours.len().checked_mul(3)?;
     let mut bytes = Vec::with_capacity(whole.checked_add(2)?);

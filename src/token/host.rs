@@ -16,7 +16,6 @@ pub const GOOD: [u8; 2] = [0x08, 0x01];
 
 /// The argument for one token, or `None` where the host has no such algorithm (PSS, EdDSA, HMAC). The
 /// host ties neither curve nor padding to the hash; that `key` fits `algorithm` does.
-#[must_use]
 pub fn verify_signature_argument(
     algorithm: Algorithm,
     key: &PublicKey,
@@ -49,8 +48,7 @@ pub fn verify_signature_argument(
 }
 
 /// The host's name of the algorithm's hash; `None` where the host has no such algorithm.
-#[must_use]
-pub fn hash_function(algorithm: Algorithm) -> Option<&'static str> {
+pub(crate) fn hash_function(algorithm: Algorithm) -> Option<&'static str> {
     match algorithm {
         Algorithm::Es256 | Algorithm::Rs256 => Some("sha256"),
         Algorithm::Es384 | Algorithm::Rs384 => Some("sha384"),
@@ -61,8 +59,7 @@ pub fn hash_function(algorithm: Algorithm) -> Option<&'static str> {
 
 /// A JWS signature r‖s (RFC 7518 §3.4) as the DER `ECDSA-Sig-Value` (RFC 3279 §2.2.3); `None` unless
 /// it is two equal halves of at most 66 bytes.
-#[must_use]
-pub fn ecdsa_der(signature: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn ecdsa_der(signature: &[u8]) -> Option<Vec<u8>> {
     if signature.is_empty() || !signature.len().is_multiple_of(2) || signature.len() > 132 {
         return None;
     }

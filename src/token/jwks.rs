@@ -8,10 +8,10 @@ use crate::token::key::{BadKey, MAX_RSA_BITS, MIN_RSA_BITS};
 use crate::token::{Algorithm, PublicKey, base64url};
 
 /// The most keys of one set.
-pub const MAX_KEYS: usize = 64;
+pub(crate) const MAX_KEYS: usize = 64;
 
 /// The most bytes of a fetched set.
-pub const MAX_BYTES: usize = 65_536;
+pub(crate) const MAX_BYTES: usize = 65_536;
 
 /// The public keys of one source.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -196,13 +196,11 @@ impl KeySet {
     }
 
     /// The number of keys.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
     /// Whether there is no key, as with an issuer that has none inline.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }

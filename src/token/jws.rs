@@ -13,7 +13,7 @@ use crate::token::base64url;
 use crate::token::verified::Times;
 
 /// The most bytes of a token. The config's `max_bytes` lies far below.
-pub const MAX_BYTES: usize = 65_536;
+pub(crate) const MAX_BYTES: usize = 65_536;
 
 /// A well-formed, **unverified** token.
 #[derive(Debug)]
@@ -81,7 +81,6 @@ impl<'a> Jws<'a> {
     }
 
     /// The payload's `iss`, unverified.
-    #[must_use]
     pub fn issuer(&self) -> Option<&str> {
         self.claims.get("iss").and_then(Json::as_str)
     }

@@ -42,42 +42,37 @@ pub(super) enum BadKey {
 }
 
 /// Bits of the smallest RSA modulus (RFC 7518 §3.3).
-pub const MIN_RSA_BITS: usize = 2048;
+pub(crate) const MIN_RSA_BITS: usize = 2048;
 
 /// Bits of the largest RSA modulus. Envoy could do more; a key that only one of the two back-ends
 /// can verify would make the decision depend on the host.
-pub const MAX_RSA_BITS: usize = 4096;
+pub(crate) const MAX_RSA_BITS: usize = 4096;
 
 /// 65537, the one exponent in use.
 pub(super) const RSA_EXPONENT: [u8; 3] = [1, 0, 1];
 
 impl PublicKey {
     /// The `kid`.
-    #[must_use]
     pub fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
     }
 
     /// The algorithms it may be used with: those its type and curve fix, or the one its `alg` names.
-    #[must_use]
     pub fn algorithms(&self) -> &[Algorithm] {
         &self.algorithms
     }
 
     /// Whether it may be used with that algorithm.
-    #[must_use]
     pub fn fits(&self, algorithm: Algorithm) -> bool {
         self.algorithms.contains(&algorithm)
     }
 
     /// The key as DER SubjectPublicKeyInfo (RFC 5280 §4.1.2.7), for the host.
-    #[must_use]
     pub fn spki(&self) -> &[u8] {
         &self.spki
     }
 
     /// The length in bytes that each of its signatures has (RFC 7518 §3.3 to §3.5, RFC 8032 §5.1.6).
-    #[must_use]
     pub fn signature_len(&self) -> usize {
         self.signature_len
     }

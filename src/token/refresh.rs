@@ -22,7 +22,7 @@ const GRACE: u64 = 1_000;
 
 /// Why to fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
+pub(crate) enum Cause {
     /// It is time again, or there is no key set yet.
     Due,
     /// A request waits for a key ID that no key set has.
@@ -31,7 +31,7 @@ pub enum Cause {
 
 /// What the workers agree on about the fetches of one issuer. Times are milliseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// When the fetch of the shared key set began; 0 where there is none yet.
     pub fetched: u64,
     /// Nobody else fetches before.
@@ -49,7 +49,7 @@ pub struct Plan {
 /// A fetched key set as the workers share it: when its fetch began and ended, in milliseconds since
 /// 1970, and the answer's body.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fetched {
+pub(crate) struct Fetched {
     /// When the fetch was started: what it lacks did not exist then.
     pub started_at: u64,
     /// When the answer was there.
@@ -62,7 +62,7 @@ impl Plan {
     /// Takes the lease for a fetch, if one may start now. `known` is the shared set that the caller
     /// has seen: where there is a newer one, it is to look at that first. The caller shares the changed
     /// plan, and fetches if nobody was faster.
-    pub fn start(&mut self, cause: Cause, known: u64, now: u64, timeout: u64) -> bool {
+    pub(crate) fn start(&mut self, cause: Cause, known: u64, now: u64, timeout: u64) -> bool {
         if self.fetched != known || self.leased(now, timeout) || self.pause(now) > 0 {
             return false;
         }
@@ -79,8 +79,7 @@ impl Plan {
 
     /// Whether a request that waits for `patience` milliseconds may hope for a fetch: one is under way,
     /// or could start in that time.
-    #[must_use]
-    pub fn hopeful(&self, cause: Cause, now: u64, timeout: u64, patience: u64) -> bool {
+    pub(crate) fn hopeful(&self, cause: Cause, now: u64, timeout: u64, patience: u64) -> bool {
         let mut plan = *self;
         plan.refill(now);
         let allowed = cause == Cause::Due || plan.spent < BURST;
@@ -89,7 +88,7 @@ impl Plan {
 
     /// A fetch that began then brought a key set. `false`: another one has brought a newer set
     /// meanwhile, and that one stays.
-    pub fn succeeded(&mut self, started_at: u64, now: u64) -> bool {
+    pub(crate) fn succeeded(&mut self, started_at: u64, now: u64) -> bool {
         if self.fetched > started_at && self.fetched <= now {
             return false;
         }
@@ -101,7 +100,7 @@ impl Plan {
     }
 
     /// A fetch brought none: the next one waits, twice as long each time.
-    pub fn failed(&mut self, now: u64) {
+    pub(crate) fn failed(&mut self, now: u64) {
         self.lease_until = 0;
         let pause = 500_u64
             .checked_shl(self.failures.min(16))
@@ -111,7 +110,7 @@ impl Plan {
     }
 
     /// The fetch under way will not end: its worker gives it up.
-    pub fn abandoned(&mut self) {
+    pub(crate) fn abandoned(&mut self) {
         self.lease_until = 0;
     }
 
@@ -137,8 +136,7 @@ impl Plan {
     }
 
     /// The plan as shared bytes.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(40);
         for time in [
             self.fetched,
@@ -155,8 +153,7 @@ impl Plan {
     }
 
     /// The plan in shared bytes; what can't be read is a new plan.
-    #[must_use]
-    pub fn decode(bytes: &[u8]) -> Self {
+    pub(crate) fn decode(bytes: &[u8]) -> Self {
         let read = || {
             let (fetched, rest) = split_u64(bytes)?;
             let (lease_until, rest) = split_u64(rest)?;
@@ -179,8 +176,7 @@ impl Plan {
 
 impl Fetched {
     /// The set as shared bytes.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.body.len().saturating_add(16));
         bytes.extend_from_slice(&self.started_at.to_le_bytes());
         bytes.extend_from_slice(&self.fetched_at.to_le_bytes());
@@ -189,8 +185,7 @@ impl Fetched {
     }
 
     /// The set in shared bytes.
-    #[must_use]
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let (started_at, rest) = split_u64(bytes)?;
         let (fetched_at, body) = split_u64(rest)?;
         Some(Self {
@@ -203,7 +198,7 @@ impl Fetched {
 
 /// When a set is to be fetched anew; at once, where there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Due {
+pub(crate) struct Due {
     at: u64,
     refresh: u64,
 }
@@ -211,8 +206,7 @@ pub struct Due {
 impl Due {
     /// `refresh` milliseconds after `fetched_at` (milliseconds since 1970), and up to a tenth of that
     /// earlier, by a random share of 256, so that many proxies do not come at once.
-    #[must_use]
-    pub fn after(fetched_at: u64, refresh: u64, random: u8) -> Self {
+    pub(crate) fn after(fetched_at: u64, refresh: u64, random: u8) -> Self {
         let early = refresh
             .saturating_mul(u64::from(random))
             .checked_div(2_560)
@@ -222,8 +216,7 @@ impl Due {
     }
 
     /// Whether it is time.
-    #[must_use]
-    pub fn has_come(&self, now: u64) -> bool {
+    pub(crate) fn has_come(&self, now: u64) -> bool {
         ahead(self.at, now, self.refresh) == 0
     }
 }

@@ -32,7 +32,6 @@ pub enum Absence {
 impl Refusal {
     /// The reason where the keys were fetched after the request arrived: only then is an unknown
     /// `kid` the sender's fault.
-    #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
             Self::Denied(reason) => *reason,
@@ -49,7 +48,6 @@ impl Refusal {
 
     /// The reason where a fetch was due and could not be made or awaited: a key that is missing then
     /// may be a fresh one, so its users get 503, not 401.
-    #[must_use]
     pub fn reason_without_fetch(&self) -> Reason {
         match self {
             Self::Denied(reason) => *reason,

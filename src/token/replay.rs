@@ -7,7 +7,7 @@ use hmac_sha256::Hash;
 /// What a one-use token is remembered by: the first 16 bytes of SHA-256 over its issuer and its
 /// identifying claim. Of fixed size, so that a window can live in shared memory; independent of a
 /// config's order, so that it can outlive one.
-pub type TokenId = [u8; 16];
+pub(crate) type TokenId = [u8; 16];
 
 /// Why a one-use token can't be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +31,7 @@ pub trait ReplayWindow {
 }
 
 /// The ID of a token. Issuer and claim can't be confused: the issuer's length comes first.
-#[must_use]
-pub fn token_id(issuer: &str, claim: &str) -> TokenId {
+pub(crate) fn token_id(issuer: &str, claim: &str) -> TokenId {
     let mut hash = Hash::new();
     hash.update((issuer.len() as u64).to_be_bytes());
     hash.update(issuer);
@@ -46,7 +45,7 @@ pub fn token_id(issuer: &str, claim: &str) -> TokenId {
 
 /// A window in the memory of one worker.
 #[derive(Debug)]
-pub struct MemoryWindow {
+pub(crate) struct MemoryWindow {
     entries: usize,
     used: BTreeMap<TokenId, u64>,
     by_expiry: BTreeSet<(u64, TokenId)>,
@@ -54,25 +53,12 @@ pub struct MemoryWindow {
 
 impl MemoryWindow {
     /// An empty window that remembers at most `entries` tokens at a time.
-    #[must_use]
-    pub fn new(entries: usize) -> Self {
+    pub(crate) fn new(entries: usize) -> Self {
         Self {
             entries,
             used: BTreeMap::new(),
             by_expiry: BTreeSet::new(),
         }
-    }
-
-    /// How many tokens it remembers, those not yet cleared away included.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.used.len()
-    }
-
-    /// Whether it remembers none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.used.is_empty()
     }
 
     fn forget_expired(&mut self, now: u64) {
@@ -111,9 +97,9 @@ mod tests {
         assert_eq!(window.consume([1; 16], 100, 50), Err(ReplayError::Replayed));
         assert_eq!(window.consume([1; 16], 100, 99), Err(ReplayError::Replayed));
         assert_eq!(window.consume([2; 16], 100, 99), Ok(()));
-        assert_eq!(window.len(), 2);
+        assert_eq!(window.used.len(), 2);
         assert_eq!(window.consume([3; 16], 200, 100), Ok(()));
-        assert_eq!(window.len(), 1);
+        assert_eq!(window.used.len(), 1);
     }
 
     #[test]

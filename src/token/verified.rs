@@ -57,49 +57,41 @@ impl Verified {
     }
 
     /// The claims.
-    #[must_use]
     pub fn claims(&self) -> &Claims {
         &self.token.claims
     }
 
     /// The index of its issuer in the config.
-    #[must_use]
     pub fn issuer(&self) -> usize {
         self.token.issuer
     }
 
     /// Its issuer's name: the token's `iss`.
-    #[must_use]
     pub fn issuer_name(&self) -> &str {
         &self.token.issuer_name
     }
 
     /// The `kid` of the key that verified it.
-    #[must_use]
     pub fn kid(&self) -> Option<&str> {
         self.token.kid.as_deref()
     }
 
     /// The algorithm that its key verified.
-    #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.token.algorithm
     }
 
     /// `exp` in Unix seconds, leeway not included.
-    #[must_use]
     pub fn expiry(&self) -> u64 {
         self.token.times.expiry.unwrap_or_default()
     }
 
     /// `iat` in Unix seconds.
-    #[must_use]
     pub fn issued_at(&self) -> Option<u64> {
         self.token.times.issued_at
     }
 
     /// Whether this request needed no signature verification.
-    #[must_use]
     #[allow(clippy::wrong_self_convention)]
     pub fn from_cache(&self) -> bool {
         self.from_cache

@@ -80,7 +80,6 @@ const FORGED: CacheLimits = CacheLimits {
 impl Verifier {
     /// A verifier for the issuers of a config. `seed` is random and secret. `env` reads an
     /// environment variable of the VM; what it lacks never fails, see [`Verifier::warnings`].
-    #[must_use]
     pub fn new(
         issuers: Vec<Issuer>,
         limits: CacheLimits,
@@ -110,19 +109,16 @@ impl Verifier {
     }
 
     /// What the environment lacks, to be shouted about.
-    #[must_use]
     pub fn warnings(&self) -> &[SecretWarning] {
         &self.warnings
     }
 
     /// The counters.
-    #[must_use]
     pub fn stats(&self) -> &Stats {
         &self.stats
     }
 
     /// How many verified tokens are remembered, and roughly how many bytes they take.
-    #[must_use]
     pub fn cached(&self) -> (usize, usize) {
         (self.verified.len(), self.verified.used())
     }
@@ -321,14 +317,12 @@ impl Verifier {
     }
 
     /// When the remote keys of an issuer were fetched, in Unix seconds; `None` if never.
-    #[must_use]
     pub fn keys_fetched_at(&self, issuer: usize) -> Option<u64> {
         self.issuers.get(issuer)?.keys.fetched_at()
     }
 
     /// How many keys an issuer has now: inline, secrets that were found, and remote ones, stale or
     /// not.
-    #[must_use]
     pub fn keys_loaded(&self, issuer: usize) -> usize {
         self.issuers.get(issuer).map_or(0, |state| state.keys.len())
     }

@@ -181,7 +181,7 @@ fn as_istiod_sends_it(config: &Value) -> String {
 fn plugin_configs_load_as_istiod_sends_them() {
     let load = |name: &str, config: &Value| {
         let sent = as_istiod_sends_it(config);
-        if let Err(refused) = edge_claims::config::load(sent.as_bytes()) {
+        if let Err(refused) = edge_claims::internals::load(sent.as_bytes()) {
             panic!("{name}: {refused}\n{sent}");
         }
     };
@@ -211,7 +211,7 @@ fn doubles_count_as_whole_numbers() {
 #[test]
 fn a_key_that_yaml_1_1_has_spoilt_is_refused() {
     let config = yaml("full.yaml", &read("examples/config/full.yaml"));
-    let refused = edge_claims::config::load(as_istiod_sends_it(&config).as_bytes());
+    let refused = edge_claims::internals::load(as_istiod_sends_it(&config).as_bytes());
     let text = refused.expect_err("the key has lost its y").to_string();
     assert!(text.contains("claims.issuers[0].keys.inline"), "{text}");
     assert!(text.contains("write \"y\" in quotes"), "{text}");
@@ -219,7 +219,7 @@ fn a_key_that_yaml_1_1_has_spoilt_is_refused() {
 
 #[test]
 fn an_absent_config_is_refused() {
-    assert!(edge_claims::config::load(b"").is_err());
+    assert!(edge_claims::internals::load(b"").is_err());
 }
 
 #[test]

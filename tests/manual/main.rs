@@ -28,7 +28,7 @@ fn yaml(name: &str, text: &str) -> Value {
 /// The config must load.
 #[track_caller]
 fn loads(name: &str, config: &Value) {
-    if let Err(refused) = edge_claims::config::load(config.to_string().as_bytes()) {
+    if let Err(refused) = edge_claims::internals::load(config.to_string().as_bytes()) {
         panic!("{name}: {refused}");
     }
 }

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use edge_claims::config;
-use edge_claims::config::problem::Fault;
+use edge_claims::internals as config;
+use edge_claims::internals::Fault;
 use serde_json::{Map, Value, json};
 
 use crate::{read, yaml};

@@ -135,7 +135,7 @@ fn the_readme_shows_the_demo() {
         let (Some(reason), false) = (reason, what.trim().is_empty()) else {
             continue;
         };
-        let known = reason == "-" || edge_claims::denial::Reason::from_code(reason).is_some();
+        let known = reason == "-" || edge_claims::internals::Reason::from_code(reason).is_some();
         if known {
             assert!(demo.contains(&format!("\"{}\"", what.trim())), "{line}");
             rows += 1;

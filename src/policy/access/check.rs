@@ -15,7 +15,7 @@ use crate::policy::roles::RoleNeed;
 /// # Errors
 /// The [`Refusal`] of the alternative that got furthest: one that a step-up would satisfy before all
 /// others, then the one with the most tests passed, then the first.
-pub fn check(access: &Access, subject: &Subject<'_>) -> Result<Grant, Refusal> {
+pub(crate) fn check(access: &Access, subject: &Subject<'_>) -> Result<Grant, Refusal> {
     let mut furthest: Option<(usize, Failure<'_>)> = None;
     for (index, alternative) in access.alternatives().iter().enumerate() {
         let tried = match (alternative, subject.claims) {

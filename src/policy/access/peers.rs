@@ -5,7 +5,6 @@ use crate::policy::condition::Test;
 
 impl Access {
     /// Whether any alternative looks at the mTLS peer.
-    #[must_use]
     pub fn asks_for_peer(&self) -> bool {
         self.alternatives()
             .iter()

@@ -49,7 +49,7 @@ fn check_with(
         roles: None,
         issuer: Some("https://edge"),
         variables: Variables::of(&pattern, &path),
-        headers: &NoHeaders,
+        headers: &crate::headers::Headers::default(),
         peers,
         now: 1_000_000,
     };

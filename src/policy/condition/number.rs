@@ -16,7 +16,6 @@ pub enum Number {
 
 impl Number {
     /// The number, if the value is one.
-    #[must_use]
     pub fn of(value: &Json) -> Option<Self> {
         match value {
             Json::Integer(number) => Some(Self::Integer(*number)),
@@ -27,7 +26,6 @@ impl Number {
 
     /// Which of two is greater, exactly: beyond 2^53 a float and an integer that it would round to
     /// are not the same.
-    #[must_use]
     pub fn compare(self, other: Self) -> Ordering {
         match (self, other) {
             (Self::Integer(a), Self::Integer(b)) => a.cmp(&b),

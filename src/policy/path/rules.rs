@@ -94,7 +94,6 @@ pub struct PathRuleOverrides {
 
 impl PathRules {
     /// Whether these rules refuse a path in which that class was found.
-    #[must_use]
     pub fn rejects(&self, class: Ambiguity) -> bool {
         match class {
             Ambiguity::DotSegments => self.dot_segments == Resolve::Reject,
@@ -109,7 +108,6 @@ impl PathRules {
 
 impl PathRuleOverrides {
     /// The rules that hold on a route: these where set, else the base.
-    #[must_use]
     pub fn over(&self, base: &PathRules) -> PathRules {
         PathRules {
             dot_segments: self.dot_segments.unwrap_or(base.dot_segments),
@@ -135,7 +133,6 @@ impl Ambiguity {
     ];
 
     /// The key of its rule in `rbac.path`, which is also what the log shows.
-    #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
             Self::DotSegments => "dot_segments",
@@ -180,13 +177,11 @@ impl AmbiguitySet {
     }
 
     /// Whether the class is in it.
-    #[must_use]
     pub const fn contains(self, class: Ambiguity) -> bool {
         self.0 & class.bit() != 0
     }
 
     /// Whether no class is in it.
-    #[must_use]
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }

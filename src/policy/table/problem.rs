@@ -102,7 +102,6 @@ pub enum RouteProblem {
 
 impl RouteProblem {
     /// The route whose config is to be looked at; of two, the one that stands later.
-    #[must_use]
     pub fn place(&self) -> Option<RouteId> {
         match self {
             Self::DuplicateName { second, .. } => Some(*second),

@@ -12,13 +12,11 @@ pub struct Variables<'a>(Option<(&'a PathPattern, &'a SegmentText<'a>)>);
 
 impl<'a> Variables<'a> {
     /// No variables.
-    #[must_use]
     pub fn none() -> Self {
         Self(None)
     }
 
     /// The variables of a pattern in a path that it matches.
-    #[must_use]
     pub fn of(pattern: &'a PathPattern, path: &'a CanonicalPath<'_>) -> Self {
         Self::new(pattern, path.segment_text())
     }
@@ -29,7 +27,6 @@ impl<'a> Variables<'a> {
 
     /// The value of a variable, decoded: UTF-8. That of `{*rest}` has slashes between its segments, none at
     /// its end, and may be empty. `None` if the pattern has no such variable.
-    #[must_use]
     pub fn get(&self, name: &str) -> Option<Cow<'a, [u8]>> {
         let (pattern, path) = self.0?;
         let mut rest = path.start();

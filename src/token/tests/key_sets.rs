@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::support::{encode, inline_of, jwk};
-use crate::token::{Algorithm, KeyProblem, KeySet, KeySetError, jwks};
+use crate::token::jwks::{KeyProblem, KeySetError};
+use crate::token::{Algorithm, KeySet, jwks};
 
 fn problem(key: Value) -> KeyProblem {
     let inline = inline_of(&json!({ "keys": [key] })).unwrap_err();

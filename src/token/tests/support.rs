@@ -172,7 +172,7 @@ pub fn inline(names: &[&str]) -> KeySet {
     inline_of(&serde_json::json!({ "keys": keys })).unwrap()
 }
 
-pub fn inline_of(set: &serde_json::Value) -> Result<KeySet, Vec<crate::token::KeySetError>> {
+pub fn inline_of(set: &serde_json::Value) -> Result<KeySet, Vec<crate::token::jwks::KeySetError>> {
     KeySet::inline(&Json::parse(set.to_string().as_bytes()).unwrap())
 }
 

@@ -5,10 +5,10 @@
 //! The plugin's configuration is a list of [`Group`]s. For each, one line goes to the log: `vectors`, the
 //! group's place, and one letter per test, see [`Said`].
 
-use edge_claims::claims::Claims;
-use edge_claims::json::Json;
-use edge_claims::token::host::{FUNCTION, GOOD, verify_signature_argument};
-use edge_claims::token::{Algorithm, Jws, KeySet, PublicKey, Times};
+use edge_claims::internals::Claims;
+use edge_claims::internals::Json;
+use edge_claims::internals::{Algorithm, Jws, KeySet, PublicKey, Times};
+use edge_claims::internals::{FUNCTION, GOOD, verify_signature_argument};
 use proxy_wasm::hostcalls::call_foreign_function;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{ContextType, LogLevel};
