@@ -1,7 +1,6 @@
-# Everything that is done with this tree. `make help` lists it.
+# `make help` lists the targets.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
-# An environment without a terminal gets plain lines; cargo decides about colour by itself.
 say = @printf '\n== %s\n' "$(1)"
 
 .PHONY: help
@@ -10,28 +9,39 @@ help: ## list the targets
 	  while IFS=$$'\t' read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
 
 .PHONY: setup
-setup: ## check the toolchain; install the wasm target, Envoy and the token libraries
-	@scripts/setup
+setup: ## what the build and the demo need: the Rust toolchain and Envoy
+	@scripts/setup rust envoy
+
+.PHONY: setup-tests
+setup-tests: ## what the tests need: the same, token libraries, Prometheus, an OpenID provider
+	@scripts/setup rust envoy tokens prometheus oidc
 
 .PHONY: wasm
 wasm: ## build the filter: target/edge_claims.wasm
+	$(call say,the filter)
 	cargo build --release --target wasm32-wasip1 --features proxy
-	@cargo xtask strip
+	$(call say,remove unused callbacks)
+	cargo xtask strip
 
 .PHONY: demo
-demo: setup wasm ## see the filter at work in a real Envoy (KEEP=1 leaves it running)
-	@cargo run --package edge-claims-harness --bin demo
+demo: setup wasm ## see the filter at work in a real Envoy (KEEP=1 keeps it running)
+	$(call say,the demo)
+	cargo run --profile tool --package edge-claims-demo
 
 .PHONY: test
-test: setup lint doc unit wasm e2e ## lints, docs, unit, property and end-to-end tests
-	@printf '\nThere is one more: `make test-edge` runs the whole way behind a real edge (it builds Viceroy once: minutes).\n'
+test: setup-tests lint doc unit wasm e2e demo ## lints, docs, unit, property and end-to-end tests, the demo
+	$(call say,all tests passed; make test does not run)
+	@printf '  %-15s  %s\n' \
+	  'make test-edge' 'client → the Fastly edge of examples/ → Envoy → upstream (first run: ten minutes to build Viceroy)' \
+	  'make fuzz' 'the fuzz targets (needs a nightly toolchain)' \
+	  'make bench' 'the benchmarks (needs h2load and wrk)'
 
 .PHONY: test-edge
-test-edge: setup wasm ## client → a Fastly edge under Viceroy → Envoy → upstream (builds Viceroy once: minutes)
-	$(call say,the edge of examples/fastly-edge)
+test-edge: setup-tests wasm ## client → the Fastly edge of examples/ → Envoy → upstream (first run: builds Viceroy)
+	$(call say,unit tests of examples/fastly-edge)
 	cd examples/fastly-edge && cargo fmt --check && cargo clippy --all-targets --locked -- -D warnings && \
 	  cargo clippy --locked --release --bin fastly-edge --target wasm32-wasip1 -- -D warnings && cargo test --locked
-	$(call say,the whole way)
+	$(call say,end-to-end tests with the edge)
 	cargo clippy --package edge-claims-harness --test edge -- -D warnings
 	@tests/edge/setup
 	cargo test --package edge-claims-harness --test edge
@@ -47,11 +57,11 @@ lint: ## formatting and clippy, with and without the proxy, for the host and for
 	cargo clippy --all-targets --features proxy -- -D warnings
 	cargo clippy --all-targets --features cli -- -D warnings
 	cargo clippy --target wasm32-wasip1 --features proxy -- -D warnings
-	cargo clippy --package xtask --package edge-claims-harness --all-targets -- -D warnings
+	cargo clippy --package xtask --package edge-claims-demo --package edge-claims-harness --all-targets -- -D warnings
 	cargo clippy --target wasm32-wasip1 --package edge-claims-vectors -- -D warnings
 	cargo clippy --target wasm32-wasip1 --manifest-path benches/noop/Cargo.toml --target-dir target/bench/noop \
 	  --locked -- -D warnings
-	@# Without building the fuzzing engine, which needs a C++ compiler: nothing is linked here.
+	@# A library that does not exist: clippy links nothing, and building the real one needs a C++ compiler.
 	CUSTOM_LIBFUZZER_PATH=/none/libFuzzer.a cargo clippy --manifest-path fuzz/Cargo.toml -- -D warnings
 
 .PHONY: doc
@@ -61,20 +71,20 @@ doc: ## the documentation, without warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --package edge-claims-harness
 
 .PHONY: unit
-unit: ## unit and property tests of the core, of the command, and of the build's own tools
+unit: ## unit and property tests of the filter, the command and xtask
 	$(call say,unit and property tests)
 	cargo test --features cli
 	cargo test --features proxy --test host
-	cargo test --package xtask
+	cargo test --profile tool --package xtask
 
 .PHONY: vectors
-vectors: ## build the plugin that puts test vectors to the host: target/edge_claims_vectors.wasm
+vectors: ## build the plugin that passes test vectors to the host: target/edge_claims_vectors.wasm
 	cargo build --release --target wasm32-wasip1 --package edge-claims-vectors
-	@cargo xtask strip $${CARGO_TARGET_DIR:-target}/wasm32-wasip1/release/edge_claims_vectors.wasm \
+	cargo xtask strip $${CARGO_TARGET_DIR:-target}/wasm32-wasip1/release/edge_claims_vectors.wasm \
 	  target/edge_claims_vectors.wasm
 
 .PHONY: e2e
-e2e: vectors ## the built module in a real Envoy (needs `make setup wasm`)
+e2e: vectors ## the built module in a real Envoy (needs `make setup-tests wasm`)
 	$(call say,end-to-end tests)
 	cargo test --package edge-claims-harness
 
@@ -91,7 +101,8 @@ fuzz: ## fuzz paths, tokens, configs and headers, FUZZ_SECONDS each (needs a nig
 	done
 
 .PHONY: bench
-bench: setup wasm ## what the filter costs in a real Envoy, beside the native chain (BENCH_ARGS=--quick)
+bench: setup wasm ## what the filter costs in a real Envoy, beside the native filters (BENCH_ARGS=--quick)
+	@scripts/setup tokens
 	@command -v h2load > /dev/null && command -v wrk > /dev/null || \
 	  { echo "bench: h2load or wrk is missing; run: apt-get install nghttp2-client wrk"; exit 1; }
 	benches/run $(BENCH_ARGS)

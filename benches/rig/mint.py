@@ -1,4 +1,4 @@
-"""Mints the bench's tokens and key sets. Runs in the Python environment that `make setup` makes.
+"""Mints the bench's tokens and key sets. Runs in the Python environment that `scripts/setup tokens` makes.
 
 Usage: mint.py DIRECTORY COUNT
 

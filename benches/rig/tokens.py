@@ -1,4 +1,4 @@
-"""The bench's tokens: minted once by PyJWT, which `make setup` installed, and kept for some hours."""
+"""The bench's tokens: minted once by PyJWT, which `scripts/setup tokens` installed, and kept for some hours."""
 
 import json
 import subprocess
@@ -35,7 +35,7 @@ class Tokens:
 
 
 def tool(name):
-    """Where `make setup` put a tool."""
+    """Where `scripts/setup` installed a tool."""
     script = Path(__file__).resolve().parents[2] / "scripts/setup"
     asked = subprocess.run([script, "path", name], capture_output=True, text=True, check=True)
     return asked.stdout.strip()

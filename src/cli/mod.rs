@@ -1,7 +1,7 @@
 //! The operator's command, `edge-claims`.
 //!
-//! Exit codes: 0 done; 1 done, and the answer is no (an ID that is in no log, a `--strict` join that
-//! does not add up); 2 it could not be done: wrong usage, or a file that cannot be read.
+//! Exit codes: 0 success; 1 success, and the answer is no (an ID that is in no log, a `--strict` join that
+//! does not add up); 2 failure: wrong usage, or a file that cannot be read or written.
 
 mod join;
 
@@ -16,15 +16,15 @@ use clap::{Parser, Subcommand};
 #[command(name = "edge-claims", version)]
 struct Command {
     #[command(subcommand)]
-    what: What,
+    subcommand: Subcommands,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum Subcommands {
     Join(join::Options),
 }
 
-/// What a subcommand that could be carried out says.
+/// The result of a subcommand that succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
     Yes,
@@ -36,14 +36,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let command = match Command::try_parse_from(arguments) {
         Ok(command) => command,
         Err(usage) => {
-            // Help and version come this way too; they go to stdout with code 0.
+            // `--help` and `--version` are errors of clap, too, which it prints to stdout.
             let _ = usage.print();
             return ExitCode::from(if usage.use_stderr() { 2 } else { 0 });
         }
     };
     let mut output = io::BufWriter::new(io::stdout().lock());
-    let result = match &command.what {
-        What::Join(options) => join::run(options, &mut output),
+    let result = match &command.subcommand {
+        Subcommands::Join(options) => join::run(options, &mut output),
     };
     let result = result.and_then(|answer| {
         output.flush().map_err(join::JoinError::Output)?;
@@ -52,7 +52,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match result {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
-        // Whoever reads has seen enough, as `head` does.
+        // The reader closed the pipe, as `head` does.
         Err(join::JoinError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             ExitCode::SUCCESS
         }

@@ -1,5 +1,5 @@
-//! The whole way of a request, for real: client → the edge of `examples/fastly-edge` under Viceroy →
-//! Envoy with the filter → upstream; and the join of the logs that it leaves.
+//! A request from the client to the upstream: client → the edge of `examples/fastly-edge` under Viceroy →
+//! Envoy with the filter → upstream; and the join of both logs.
 //!
 //! `make test-edge` builds what this needs and runs it.
 

@@ -97,7 +97,7 @@ impl Viceroy {
     /// Waits for the log line with this correlation ID.
     ///
     /// # Panics
-    /// Where none comes.
+    /// If none comes in time.
     pub fn record(&self, id: &str) -> Value {
         wait("a line in the edge's log", || {
             let mut lines = self.log().into_iter();
@@ -161,7 +161,7 @@ pub fn command() -> PathBuf {
     path("command")
 }
 
-/// Asks this test's set-up, which alone knows its places.
+/// Asks `tests/edge/setup`, which alone knows where it builds.
 fn path(name: &str) -> PathBuf {
     let output = Command::new(tools::root().join("tests/edge/setup"))
         .args(["path", name])
@@ -170,7 +170,7 @@ fn path(name: &str) -> PathBuf {
     let path = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
     assert!(
         path.is_file(),
-        "{} is missing: run `make test-edge`",
+        "{} is missing; run: make test-edge",
         path.display()
     );
     path

@@ -1,4 +1,4 @@
-//! Who takes part: a login server, the edge's key, and what both say.
+//! The login server and the edge's key, and the tokens that they sign.
 
 use edge_claims_harness::tokens::{self, Key, Order};
 use edge_claims_harness::{Request, Upstream, tools};

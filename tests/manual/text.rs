@@ -122,7 +122,7 @@ fn make_targets_exist() {
 #[test]
 fn the_readme_shows_the_demo() {
     let readme = read("README.md");
-    let demo = read("tests/harness/src/bin/demo.rs");
+    let demo = read("demo/src/main.rs");
     let table = blocks(&readme, "text")
         .into_iter()
         .map(|(_, block)| block)

@@ -23,19 +23,13 @@ pub(super) enum Broken {
     IdTooLong,
 }
 
-/// The name of a field: the member of that name, else member by member at the dots.
-#[derive(Debug)]
-pub(super) struct Field(String);
-
 impl<'a> Record<'a> {
-    /// Parses a line. What stands before its first `{` is passed over: container runtimes, syslog and
-    /// Viceroy put their stamp there.
+    /// Parses a line. Text before its first `{` is ignored: container runtimes, syslog and Viceroy write a
+    /// prefix.
     pub(super) fn parse(line: &'a [u8]) -> Result<Self, Broken> {
         let text = std::str::from_utf8(line).map_err(|_| Broken::NotUtf8)?;
-        let (_, text) = text
-            .find('{')
-            .and_then(|start| text.split_at_checked(start))
-            .ok_or(Broken::NotAnObject)?;
+        let start = text.find('{').ok_or(Broken::NotAnObject)?;
+        let text = text.get(start..).unwrap_or_default();
         match Json::parse(text.as_bytes()) {
             Ok(Json::Object(object)) => Ok(Self { text, object }),
             Ok(_) => Err(Broken::NotAnObject),
@@ -43,10 +37,11 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// The text of a field. `null`, an empty string and `-`, as text formats have it, are nothing.
-    pub(super) fn get(&self, field: &Field) -> Option<Cow<'_, str>> {
-        let value = self.object.get(&field.0).or_else(|| {
-            let mut names = field.0.split('.');
+    /// The text of a field: of the member with that name, else of the member that its parts between the
+    /// dots lead to. `null`, an empty string and `-` count as missing: Envoy logs `-` for an empty value.
+    pub(super) fn get(&self, field: &str) -> Option<Cow<'_, str>> {
+        let value = self.object.get(field).or_else(|| {
+            let mut names = field.split('.');
             let mut value = self.object.get(names.next()?)?;
             for name in names {
                 value = value.as_object()?.get(name)?;
@@ -63,18 +58,12 @@ impl<'a> Record<'a> {
         (!text.is_empty() && text != "-").then_some(text)
     }
 
-    /// A status of HTTP; Envoy's 0 means that there was no answer.
-    pub(super) fn status(&self, field: &Field) -> Option<u16> {
+    /// An HTTP status. Envoy logs 0 when the client got no response.
+    pub(super) fn status(&self, field: &str) -> Option<u16> {
         self.get(field)?
             .parse()
             .ok()
             .filter(|status| *status < 1000)
-    }
-}
-
-impl Field {
-    pub(super) fn new(name: &str) -> Self {
-        Self(name.to_owned())
     }
 }
 
@@ -96,11 +85,11 @@ mod tests {
 
     fn get(line: &str, field: &str) -> Option<String> {
         let record = Record::parse(line.as_bytes()).unwrap();
-        record.get(&Field::new(field)).map(Cow::into_owned)
+        record.get(field).map(Cow::into_owned)
     }
 
     #[test]
-    fn a_field_is_found_by_name_and_by_its_parts() {
+    fn a_field_is_found_by_name_or_by_its_parts() {
         assert_eq!(get(r#"{"a": "x"}"#, "a").as_deref(), Some("x"));
         assert_eq!(get(r#"{"a": {"b": 7}}"#, "a.b").as_deref(), Some("7"));
         assert_eq!(
@@ -111,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_log_writes_for_nothing_is_nothing() {
+    fn empty_values_count_as_missing() {
         for value in ["null", "\"\"", "\"-\"", "[]", "{}"] {
             assert_eq!(get(&format!(r#"{{"a": {value}}}"#), "a"), None, "{value}");
         }
@@ -119,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stamp_before_the_object_is_passed_over() {
+    fn text_before_the_object_is_ignored() {
         assert_eq!(get(r#"edge_log :: {"a": 1}"#, "a").as_deref(), Some("1"));
         assert_eq!(
             get(r#"2026-11-21T02:41:04.1Z stdout F {"a": 1}"#, "a").as_deref(),
@@ -128,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_broken() {
+    fn a_line_without_one_object_is_broken() {
         for (line, broken) in [
             (&b"text"[..], Broken::NotAnObject),
             (b"[1]", Broken::NotAnObject),

@@ -1,11 +1,11 @@
-//! The lines of a log, however long they are.
+//! The lines of a log, up to a limit of their length.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read as _};
 
-/// Reads lines of a bounded length.
+/// Reads the lines of a log. A line longer than the limit is reported and skipped.
 pub(super) struct Lines<R> {
     input: R,
-    limit: usize,
+    limit: u64,
     line: Vec<u8>,
     number: u64,
 }
@@ -14,13 +14,13 @@ pub(super) struct Lines<R> {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line<'a> {
     Text(&'a [u8]),
-    /// Longer than the limit; it was passed over and never held.
+    /// Longer than the limit.
     TooLong,
 }
 
 impl<R: BufRead> Lines<R> {
-    /// `limit`: in bytes, without the line's end.
-    pub(super) fn new(input: R, limit: usize) -> Self {
+    /// `limit`: in bytes, without the line feed.
+    pub(super) const fn new(input: R, limit: u64) -> Self {
         Self {
             input,
             limit,
@@ -32,45 +32,19 @@ impl<R: BufRead> Lines<R> {
     /// The next line that is not blank, with its number from 1; `None` at the end.
     pub(super) fn next(&mut self) -> io::Result<Option<(u64, Line<'_>)>> {
         loop {
-            let Some(too_long) = self.fill()? else {
+            self.line.clear();
+            let with_line_feed = self.limit.saturating_add(1);
+            let mut input = self.input.by_ref().take(with_line_feed);
+            if input.read_until(b'\n', &mut self.line)? == 0 {
                 return Ok(None);
-            };
+            }
             self.number = self.number.saturating_add(1);
-            if too_long {
+            if input.limit() == 0 && !self.line.ends_with(b"\n") {
+                self.input.skip_until(b'\n')?;
                 return Ok(Some((self.number, Line::TooLong)));
             }
             if !self.line.trim_ascii().is_empty() {
                 return Ok(Some((self.number, Line::Text(self.line.trim_ascii()))));
-            }
-        }
-    }
-
-    /// Reads up to the end of the line; says whether it was too long, or `None` at the end of input.
-    fn fill(&mut self) -> io::Result<Option<bool>> {
-        self.line.clear();
-        let (mut some, mut too_long) = (false, false);
-        loop {
-            let chunk = match self.input.fill_buf() {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                chunk => chunk?,
-            };
-            if chunk.is_empty() {
-                return Ok(some.then_some(too_long));
-            }
-            some = true;
-            let end = chunk.iter().position(|byte| *byte == b'\n');
-            let part = chunk.get(..end.unwrap_or(chunk.len())).unwrap_or_default();
-            if self.line.len().saturating_add(part.len()) > self.limit {
-                too_long = true;
-                self.line.clear();
-            }
-            if !too_long {
-                self.line.extend_from_slice(part);
-            }
-            let used = part.len().saturating_add(usize::from(end.is_some()));
-            self.input.consume(used);
-            if end.is_some() {
-                return Ok(Some(too_long));
             }
         }
     }
@@ -82,7 +56,7 @@ mod tests {
 
     use super::*;
 
-    fn lines(text: &[u8], limit: usize, buffer: usize) -> Vec<(u64, Option<Vec<u8>>)> {
+    fn lines(text: &[u8], limit: u64, buffer: usize) -> Vec<(u64, Option<Vec<u8>>)> {
         let mut lines = Lines::new(BufReader::with_capacity(buffer, text), limit);
         let mut all = Vec::new();
         while let Some((number, line)) = lines.next().unwrap() {
@@ -96,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_the_same_whatever_the_buffer() {
+    fn lines_do_not_depend_on_the_size_of_the_buffer() {
         for buffer in [1, 2, 3, 7, 1000] {
             assert_eq!(
                 lines(b"one\r\n\n  \ntwo\nlonger than ten\nlast", 10, buffer),

@@ -1,22 +1,23 @@
 //! The arguments of `edge-claims join`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use super::outcome::Log;
 use super::summary::Kind;
 
 /// Join the edge's log and the mesh's access log by correlation ID.
 ///
 /// Prints how many requests are in both logs, in one only or repeated, and where requests ended: at
-/// the edge, in the filter (by deny reason), upstream. With --id, what both logs say about one request,
-/// in the order of time.
+/// the edge, in the filter (by deny reason) or upstream. With --id, prints what both logs say about one
+/// request, in the order of time.
 ///
-/// Both logs hold one JSON object a line. Text before a line's first `{` (the stamp of a container
-/// runtime, say) is passed over. Lines that are no JSON are counted, and never stop the join.
+/// Both logs hold one JSON object per line. Text before a line's first `{` (such as the prefix of a
+/// container runtime) is ignored. Lines that are not JSON are counted and do not stop the join.
 ///
 /// Logs may be larger than memory: the ID and the outcome of each line go to temporary files, about 50
-/// bytes a line, and are joined part by part.
+/// bytes per line, and are joined part by part.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Options {
@@ -29,10 +30,10 @@ pub(in crate::cli) struct Options {
     /// Show the timeline of this correlation ID instead of the summary
     #[arg(long, value_name = "ID", conflicts_with_all = ["list", "strict"])]
     pub id: Option<String>,
-    /// List the requests of one kind instead of the summary, in no order
+    /// List the requests of one kind instead of the summary, in no particular order
     #[arg(long, value_name = "KIND", value_enum)]
     pub list: Option<List>,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
     /// Exit with 1 unless every request that the edge forwarded is in the mesh's log exactly once, the
@@ -42,7 +43,7 @@ pub(in crate::cli) struct Options {
     /// Folder for temporary files, if not the system's
     #[arg(long, value_name = "DIR")]
     pub temp_dir: Option<PathBuf>,
-    /// The longest line that is read, in KiB; longer ones count as broken
+    /// The longest line that is read, in KiB; longer lines count as broken
     #[arg(long, value_name = "KIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     pub max_line_kib: u32,
     #[command(flatten)]
@@ -63,12 +64,12 @@ Exit codes:
   1  --id is in neither log, or --strict and the logs do not add up
   2  wrong usage, or a file cannot be read or written";
 
-/// How to print.
+/// Output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum Format {
     /// Text for a terminal
     Table,
-    /// One JSON object a line
+    /// One JSON object per line
     Jsonl,
 }
 
@@ -90,7 +91,7 @@ pub(in crate::cli) enum List {
 }
 
 impl List {
-    pub(super) fn has(self, kind: Kind) -> bool {
+    pub(super) fn includes(self, kind: Kind) -> bool {
         match self {
             Self::All => true,
             Self::Joined => kind == Kind::Joined,
@@ -102,7 +103,7 @@ impl List {
     }
 }
 
-/// Where the edge's log has what. A name with dots is also looked up member by member.
+/// The names of the fields in the edge's log. `a.b` is the member `a.b`, else the member `b` of `a`.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Fields of the edge's log (a.b finds b in a)")]
 pub(in crate::cli) struct EdgeFields {
@@ -112,13 +113,13 @@ pub(in crate::cli) struct EdgeFields {
     /// Arrival, RFC 3339 or seconds since 1970
     #[arg(long, value_name = "FIELD", default_value = "time")]
     pub edge_time: String,
-    /// What the edge did
+    /// Outcome at the edge
     #[arg(long, value_name = "FIELD", default_value = "outcome")]
     pub edge_outcome: String,
-    /// The value of the outcome that means: sent on to the mesh
+    /// The outcome of a request that the edge forwarded to the mesh
     #[arg(long, value_name = "VALUE", default_value = "forwarded")]
     pub edge_forwarded: String,
-    /// Why
+    /// Reason of the outcome
     #[arg(long, value_name = "FIELD", default_value = "reason")]
     pub edge_reason: String,
     /// Status
@@ -135,7 +136,7 @@ pub(in crate::cli) struct EdgeFields {
     pub edge_duration: String,
 }
 
-/// Where the mesh's access log has what.
+/// The names of the fields in the mesh's access log.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Fields of the mesh's access log")]
 pub(in crate::cli) struct MeshFields {
@@ -154,7 +155,7 @@ pub(in crate::cli) struct MeshFields {
     /// Status
     #[arg(long, value_name = "FIELD", default_value = "status")]
     pub mesh_status: String,
-    /// The upstream's own status, where the log has it; else `details` tells
+    /// Status of the upstream; without this field it is derived from the details
     #[arg(long, value_name = "FIELD", default_value = "upstream_status")]
     pub mesh_upstream_status: String,
     /// Method
@@ -172,8 +173,16 @@ pub(in crate::cli) struct MeshFields {
 }
 
 impl Options {
+    /// The file of a log; `-` for stdin.
+    pub(super) fn path(&self, log: Log) -> &Path {
+        match log {
+            Log::Edge => &self.edge,
+            Log::Mesh => &self.mesh,
+        }
+    }
+
     /// The longest line, in bytes.
-    pub(super) fn max_line_bytes(&self) -> usize {
-        usize::try_from(self.max_line_kib).map_or(usize::MAX, |kib| kib.saturating_mul(1024))
+    pub(super) fn max_line_bytes(&self) -> u64 {
+        u64::from(self.max_line_kib).saturating_mul(1024)
     }
 }

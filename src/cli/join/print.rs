@@ -1,17 +1,14 @@
-//! How the join is shown: tables for a terminal, or JSON lines.
+//! Prints the result of a join: tables for a terminal, or JSON lines.
 //!
-//! Whatever comes from a log is shown escaped: a log may hold what a client sent, and a terminal must
-//! not obey it.
+//! Text from a log is escaped: it may come from a client, and contain control characters of a terminal.
 
-use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use serde_json::json;
 
-use super::event::Side;
 use super::options::{Format, Options};
 use super::summary::{Input, Join, Kind};
-use super::timeline::Found;
+use super::timeline::Timeline;
 
 /// The summary: what was read, how it joins, where requests ended.
 pub(super) fn summary(join: &Join, options: &Options, output: &mut impl Write) -> io::Result<()> {
@@ -22,14 +19,14 @@ pub(super) fn summary(join: &Join, options: &Options, output: &mut impl Write) -
 }
 
 fn summary_lines(join: &Join, output: &mut impl Write) -> io::Result<()> {
-    for (side, input) in &join.inputs {
+    for (log, input) in &join.inputs {
         let broken: Vec<_> = input
             .first_broken
             .iter()
             .map(|(number, broken)| json!({"line": number, "why": broken.to_string()}))
             .collect();
         let line = json!({
-            "kind": "input", "log": side.name(), "lines": input.lines(), "with_id": input.with_id,
+            "kind": "input", "log": log.name(), "lines": input.lines(), "with_id": input.with_id,
             "without_id": input.without_id, "broken": input.broken, "first_broken": broken,
         });
         writeln!(output, "{line}")?;
@@ -54,27 +51,23 @@ fn summary_lines(join: &Join, output: &mut impl Write) -> io::Result<()> {
 }
 
 fn summary_table(join: &Join, options: &Options, output: &mut impl Write) -> io::Result<()> {
-    for (side, input) in &join.inputs {
-        let path = match side {
-            Side::Edge => &options.edge,
-            Side::Mesh => &options.mesh,
-        };
-        let name = escaped(&path.display().to_string());
-        writeln!(output, "{}: {name}: {}", side.name(), read(input))?;
+    for (log, input) in &join.inputs {
+        let path = escaped(&options.path(*log).display().to_string());
+        writeln!(output, "{}: {path}: {}", log.name(), counts(input))?;
         for (number, broken) in &input.first_broken {
             writeln!(output, "      line {number}: {broken}")?;
         }
     }
     let total = join.requests();
     writeln!(output, "\n{:<34} {:>14}", "requests", thousands(total))?;
-    for (kind, words) in [
+    for (kind, title) in [
         (Kind::Joined, "in both logs"),
         (Kind::EndedAtEdge, "ended at the edge"),
         (Kind::Lost, "forwarded, not in the mesh's log"),
         (Kind::MeshOnly, "in the mesh's log only"),
         (Kind::Repeated, "more than once in one log"),
     ] {
-        writeln!(output, "  {words:<32} {:>14}", thousands(join.count(kind)))?;
+        writeln!(output, "  {title:<32} {:>14}", thousands(join.count(kind)))?;
     }
     writeln!(output, "\n{:<10} {:<44} {:>14}", "ended", "how", "requests")?;
     for (place, reason, count) in join.ends() {
@@ -101,7 +94,7 @@ fn summary_table(join: &Join, options: &Options, output: &mut impl Write) -> io:
     Ok(())
 }
 
-fn read(input: &Input) -> String {
+fn counts(input: &Input) -> String {
     format!(
         "{} lines, {} with an ID, {} without, {} broken",
         thousands(input.lines()),
@@ -111,7 +104,7 @@ fn read(input: &Input) -> String {
     )
 }
 
-/// The head of a list of requests.
+/// The column titles of a list of requests.
 pub(super) fn list_header(format: Format, output: &mut impl Write) -> io::Result<()> {
     match format {
         Format::Table => writeln!(output, "{:<40} {:<10} ended", "correlation ID", "kind"),
@@ -139,61 +132,69 @@ pub(super) fn listed(
     }
 }
 
-/// One ID's timeline.
-pub(super) fn timeline(found: &Found, format: Format, output: &mut impl Write) -> io::Result<()> {
+/// The timeline of one ID.
+pub(super) fn timeline(
+    timeline: &Timeline,
+    format: Format,
+    output: &mut impl Write,
+) -> io::Result<()> {
     match format {
-        Format::Jsonl => timeline_lines(found, output),
-        Format::Table => timeline_table(found, output),
+        Format::Table => timeline_table(timeline, output),
+        Format::Jsonl => timeline_lines(timeline, output),
     }
 }
 
-fn timeline_lines(found: &Found, output: &mut impl Write) -> io::Result<()> {
-    for line in &found.events {
-        // The record is JSON on one line already, and goes out as it was logged.
-        let (log, number, record) = (line.side.name(), line.number, &line.text);
+fn timeline_lines(timeline: &Timeline, output: &mut impl Write) -> io::Result<()> {
+    for line in &timeline.lines {
+        // The record is one line of JSON, as it was logged.
+        let (log, number, record) = (line.log.name(), line.number, &line.text);
         writeln!(
             output,
             r#"{{"kind":"line","log":"{log}","line":{number},"record":{record}}}"#
         )?;
     }
-    if found.more > 0 {
-        writeln!(output, "{}", json!({"kind": "more", "lines": found.more}))?;
+    if timeline.more > 0 {
+        writeln!(
+            output,
+            "{}",
+            json!({"kind": "more", "lines": timeline.more})
+        )?;
     }
     Ok(())
 }
 
-fn timeline_table(found: &Found, output: &mut impl Write) -> io::Result<()> {
-    let id = escaped(&found.id);
-    if found.events.is_empty() {
+fn timeline_table(timeline: &Timeline, output: &mut impl Write) -> io::Result<()> {
+    let id = escaped(&timeline.id);
+    if timeline.lines.is_empty() {
         return writeln!(output, "{id}: in neither log");
     }
     writeln!(output, "{id}")?;
-    let start = found.events.first().and_then(|line| line.since_epoch);
-    for line in &found.events {
+    let start = timeline.lines.first().and_then(|line| line.since_epoch);
+    for line in &timeline.lines {
         let after = match (start, line.since_epoch) {
             (Some(start), Some(at)) => {
                 format!("+{} ms", at.saturating_sub(start).as_millis())
             }
             _ => String::new(),
         };
-        let [time, what, why, status, method, path] = [
+        let [time, outcome, reason, status, method, path] = [
             &line.time,
-            &line.what,
-            &line.why,
+            &line.outcome,
+            &line.reason,
             &line.status,
             &line.method,
             &line.path,
         ]
         .map(|text| escaped(text));
-        let what = if what.is_empty() { "-" } else { &what };
+        let outcome = if outcome.is_empty() { "-" } else { &outcome };
         writeln!(
             output,
-            "  {time:<24} {after:>9}  {:<4} {status:>3} {what:<32} {method} {path}",
-            line.side.name()
+            "  {time:<24} {after:>9}  {:<4} {status:>3} {outcome:<32} {method} {path}",
+            line.log.name()
         )?;
         let mut notes = Vec::new();
-        if !why.is_empty() {
-            notes.push(why);
+        if !reason.is_empty() {
+            notes.push(reason);
         }
         if !line.duration_ms.is_empty() {
             notes.push(format!("{} ms", escaped(&line.duration_ms)));
@@ -201,45 +202,37 @@ fn timeline_table(found: &Found, output: &mut impl Write) -> io::Result<()> {
         notes.push(format!("line {}", line.number));
         writeln!(output, "  {:<41} {}", "", notes.join(" · "))?;
     }
-    if found.more > 0 {
-        writeln!(output, "  and {} lines more", thousands(found.more))?;
+    if timeline.more > 0 {
+        writeln!(output, "  and {} lines more", thousands(timeline.more))?;
     }
     Ok(())
 }
 
-/// Text as a terminal may show it: everything that is not plain and visible is escaped. Right-to-left
-/// marks and the like are `Debug`-escaped too.
+/// Text that is safe to print on a terminal: control characters and invisible ones, such as right-to-left
+/// marks, are escaped.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
+            // `escape_debug` would escape quotes and backslashes.
             ' '..='~' => escaped.push(character),
-            _ => {
-                let _ = write!(escaped, "{}", character.escape_debug());
-            }
+            _ => escaped.extend(character.escape_debug()),
         }
     }
     escaped
 }
 
-/// A number with its thousands apart.
+/// A number with a comma between groups of three digits.
 fn thousands(number: u64) -> String {
     let digits = number.to_string();
-    let mut parts: Vec<&str> = Vec::new();
-    let mut rest = digits.as_str();
-    while let Some((head, tail)) = rest
-        .len()
-        .checked_sub(3)
-        .and_then(|at| rest.split_at_checked(at))
-    {
-        parts.push(tail);
-        rest = head;
+    let mut text = String::new();
+    for (index, digit) in digits.char_indices() {
+        if index > 0 && digits.len().saturating_sub(index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
     }
-    if !rest.is_empty() {
-        parts.push(rest);
-    }
-    parts.reverse();
-    parts.join(",")
+    text
 }
 
 #[cfg(test)]
@@ -247,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thousands_are_apart() {
+    fn groups_of_three_digits_are_separated() {
         for (number, text) in [
             (0, "0"),
             (7, "7"),
@@ -261,9 +254,9 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_never_sees_what_it_would_obey() {
-        let hostile = "a\u{1b}[31m\r\n\u{9b}2J\u{202e}é\u{7f}\0";
-        let shown = escaped(hostile);
+    fn control_characters_and_invisible_ones_are_escaped() {
+        let malicious = "a\u{1b}[31m\r\n\u{9b}2J\u{202e}é\u{7f}\0";
+        let shown = escaped(malicious);
         assert!(!shown.chars().any(char::is_control), "{shown:?}");
         assert!(!shown.contains('\u{202e}'), "{shown:?}");
         assert_eq!(escaped("plain text {1}"), "plain text {1}");

@@ -1,15 +1,16 @@
-//! What the two logs come to when they are joined.
+//! The joined requests, counted by kind and by end.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::JoinError;
-use super::event::{Event, Passage, Place, Side};
 use super::fields::Broken;
-use super::spill::{Bucket, Entry};
+use super::outcome::{Log, Outcome, Place, Source};
+use super::spill::Bucket;
 
-/// How many different ends are told apart. Reasons are few; a log with more has something else there.
-const MAX_LABELS: usize = 4096;
-/// How many broken lines are shown.
+/// How many different outcomes are counted each on its own. Real logs have few; further ones are
+/// counted as `(other)`.
+const MAX_OUTCOMES: usize = 4096;
+/// How many broken lines are reported one by one.
 const SHOWN_BROKEN: usize = 3;
 
 /// What was read of one log.
@@ -30,7 +31,7 @@ pub(super) struct Input {
 pub(super) enum Kind {
     /// Once in each log.
     Joined,
-    /// At the edge only, where it ended (or the edge's log does not say that it went on).
+    /// In the edge's log only, which does not say that it was forwarded.
     EndedAtEdge,
     /// Forwarded by the edge, and not in the mesh's log.
     Lost,
@@ -40,32 +41,27 @@ pub(super) enum Kind {
     Repeated,
 }
 
-/// Where and how a request ended.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Label {
-    place: Place,
-    reason: String,
-    shadow: Option<String>,
-}
-
 /// The join so far.
 #[derive(Debug, Default)]
 pub(super) struct Join {
     /// What was read, the edge's log first.
-    pub inputs: Vec<(Side, Input)>,
+    pub inputs: Vec<(Log, Input)>,
     kinds: BTreeMap<Kind, u64>,
-    labels: Vec<Label>,
-    numbers: HashMap<Label, u32>,
+    outcomes: Vec<Outcome>,
+    /// The index of each outcome.
+    indexes: HashMap<Outcome, u32>,
+    /// How many requests ended with the outcome of that index.
     ends: HashMap<u32, u64>,
 }
 
 /// The lines of one ID.
 #[derive(Debug, Default)]
 struct Request {
-    edge: u32,
-    mesh: u32,
-    edge_end: Option<(Passage, u32)>,
-    mesh_end: Option<u32>,
+    repeated: bool,
+    /// The source and the outcome's index of the edge's first line.
+    edge: Option<(Source, u32)>,
+    /// The outcome's index of the mesh's first line.
+    mesh: Option<u32>,
 }
 
 impl Input {
@@ -105,37 +101,25 @@ impl Kind {
 }
 
 impl Join {
-    /// What to keep of a line.
-    pub(super) fn entry(&mut self, side: Side, event: &Event) -> Entry {
-        let label = Label {
-            place: event.place,
-            reason: event.reason.clone(),
-            shadow: event.shadow.clone(),
-        };
-        Entry {
-            side,
-            passage: event.passage,
-            label: self.number(label),
-        }
-    }
-
-    fn number(&mut self, label: Label) -> u32 {
-        let label = if self.labels.len() < MAX_LABELS || self.numbers.contains_key(&label) {
-            label
+    /// The number under which the outcome is kept.
+    pub(super) fn index(&mut self, outcome: Outcome) -> u32 {
+        let counted = self.outcomes.len() < MAX_OUTCOMES || self.indexes.contains_key(&outcome);
+        let outcome = if counted {
+            outcome
         } else {
-            Label {
-                place: label.place,
+            Outcome {
                 reason: "(other)".to_owned(),
                 shadow: None,
+                ..outcome
             }
         };
-        if let Some(number) = self.numbers.get(&label) {
-            return *number;
+        if let Some(index) = self.indexes.get(&outcome) {
+            return *index;
         }
-        let number = u32::try_from(self.labels.len()).unwrap_or(u32::MAX);
-        self.labels.push(label.clone());
-        self.numbers.insert(label, number);
-        number
+        let index = u32::try_from(self.outcomes.len()).unwrap_or(u32::MAX);
+        self.outcomes.push(outcome.clone());
+        self.indexes.insert(outcome, index);
+        index
     }
 
     /// Joins the entries of a bucket. `each` gets every ID with its kind and its end.
@@ -145,38 +129,38 @@ impl Join {
     pub(super) fn add(
         &mut self,
         bucket: Bucket,
-        each: &mut impl FnMut(&str, Kind, &str) -> Result<(), JoinError>,
+        mut each: impl FnMut(&str, Kind, &str) -> Result<(), JoinError>,
     ) -> Result<(), JoinError> {
         let mut requests: HashMap<Box<str>, Request> = HashMap::new();
-        bucket
-            .read(|id, entry| {
-                match requests.get_mut(id) {
-                    Some(request) => request.add(entry),
-                    None => {
-                        let mut request = Request::default();
-                        request.add(entry);
-                        requests.insert(id.into(), request);
-                    }
+        let read = bucket.read(|id, index| {
+            let Some(outcome) = self.outcome(index) else {
+                return;
+            };
+            // Not `entry`, which would copy every ID.
+            match requests.get_mut(id) {
+                Some(request) => request.add(outcome.source, index),
+                None => {
+                    let mut request = Request::default();
+                    request.add(outcome.source, index);
+                    requests.insert(id.into(), request);
                 }
-                Ok(())
-            })
-            .map_err(JoinError::Temporary)?;
+            }
+        });
+        read.map_err(JoinError::Temporary)?;
         for (id, request) in &requests {
             let (kind, end) = (request.kind(), request.end());
             count(self.kinds.entry(kind).or_default());
             count(self.ends.entry(end).or_default());
-            each(id, kind, &self.label_text(end))?;
+            let end = self.outcome(end).map_or_else(String::new, |outcome| {
+                format!("{}: {}", outcome.place.name(), outcome.reason)
+            });
+            each(id, kind, &end)?;
         }
         Ok(())
     }
 
-    fn label_text(&self, number: u32) -> String {
-        let label = usize::try_from(number)
-            .ok()
-            .and_then(|index| self.labels.get(index));
-        label.map_or_else(String::new, |label| {
-            format!("{}: {}", label.place.name(), label.reason)
-        })
+    fn outcome(&self, index: u32) -> Option<&Outcome> {
+        self.outcomes.get(usize::try_from(index).ok()?)
     }
 
     /// How many requests are of a kind.
@@ -191,11 +175,11 @@ impl Join {
             .fold(0, |sum, count| sum.saturating_add(*count))
     }
 
-    /// Where requests ended: place, reason, how many; the most in a place first.
+    /// Where requests ended: place, reason, count; by place, the highest count first.
     pub(super) fn ends(&self) -> Vec<(Place, &str, u64)> {
         let mut ends: BTreeMap<(Place, &str), u64> = BTreeMap::new();
-        for (label, count) in self.counted() {
-            let sum = ends.entry((label.place, &label.reason)).or_default();
+        for (outcome, count) in self.counted() {
+            let sum = ends.entry((outcome.place, &outcome.reason)).or_default();
             *sum = sum.saturating_add(count);
         }
         let mut ends: Vec<_> = ends
@@ -206,11 +190,11 @@ impl Join {
         ends
     }
 
-    /// What shadow mode let pass and would have denied: reason, how many; the most first.
+    /// What shadow mode would have denied: reason, count; the highest count first.
     pub(super) fn shadows(&self) -> Vec<(&str, u64)> {
         let mut shadows: BTreeMap<&str, u64> = BTreeMap::new();
-        for (label, count) in self.counted() {
-            if let Some(reason) = &label.shadow {
+        for (outcome, count) in self.counted() {
+            if let Some(reason) = &outcome.shadow {
                 let sum = shadows.entry(reason).or_default();
                 *sum = sum.saturating_add(count);
             }
@@ -220,18 +204,16 @@ impl Join {
         shadows
     }
 
-    fn counted(&self) -> impl Iterator<Item = (&Label, u64)> {
-        (0..).zip(&self.labels).filter_map(|(number, label)| {
-            let count = self.ends.get(&number)?;
-            Some((label, *count))
-        })
+    fn counted(&self) -> impl Iterator<Item = (&Outcome, u64)> {
+        let ends = self.ends.iter();
+        ends.filter_map(|(index, count)| Some((self.outcome(*index)?, *count)))
     }
 
     /// Whether every request that the edge forwarded is in the mesh's log once, the mesh has no other, and
     /// no line is broken or without an ID.
     pub(super) fn adds_up(&self) -> bool {
-        let whole = |(_, input): &(Side, Input)| input.broken == 0 && input.without_id == 0;
-        self.inputs.iter().all(whole)
+        let complete = |(_, input): &(Log, Input)| input.broken == 0 && input.without_id == 0;
+        self.inputs.iter().all(complete)
             && [Kind::Lost, Kind::MeshOnly, Kind::Repeated]
                 .into_iter()
                 .all(|kind| self.count(kind) == 0)
@@ -239,35 +221,34 @@ impl Join {
 }
 
 impl Request {
-    fn add(&mut self, entry: Entry) {
-        match entry.side {
-            Side::Edge => {
-                self.edge = self.edge.saturating_add(1);
-                self.edge_end.get_or_insert((entry.passage, entry.label));
-            }
-            Side::Mesh => {
-                self.mesh = self.mesh.saturating_add(1);
-                self.mesh_end.get_or_insert(entry.label);
-            }
+    fn add(&mut self, source: Source, outcome: u32) {
+        self.repeated |= match source {
+            Source::Mesh => self.mesh.is_some(),
+            _ => self.edge.is_some(),
+        };
+        match source {
+            Source::Mesh => _ = self.mesh.get_or_insert(outcome),
+            _ => _ = self.edge.get_or_insert((source, outcome)),
         }
     }
 
     fn kind(&self) -> Kind {
-        match (self.edge, self.mesh, self.edge_end) {
-            (2.., _, _) | (_, 2.., _) => Kind::Repeated,
-            (0, _, _) => Kind::MeshOnly,
-            (_, 0, Some((Passage::Forwarded, _))) => Kind::Lost,
-            (_, 0, _) => Kind::EndedAtEdge,
-            _ => Kind::Joined,
+        match (self.edge, self.mesh) {
+            _ if self.repeated => Kind::Repeated,
+            (Some(_), Some(_)) => Kind::Joined,
+            (Some((Source::EdgeForwarded, _)), None) => Kind::Lost,
+            (Some(_), None) => Kind::EndedAtEdge,
+            (None, _) => Kind::MeshOnly,
         }
     }
 
-    /// What the client got decides: the edge's own answer, though the mesh has a line; else the mesh's.
+    /// The outcome that the client saw: the edge's own answer, even if the mesh has a line; else the mesh's.
     fn end(&self) -> u32 {
-        match (self.edge_end, self.mesh_end) {
-            (Some((Passage::Ended, label)), _) | (_, Some(label)) | (Some((_, label)), None) => {
-                label
-            }
+        match (self.edge, self.mesh) {
+            (Some((Source::EdgeEnded, outcome)), _)
+            | (_, Some(outcome))
+            | (Some((_, outcome)), None) => outcome,
+            // `add` sets one of them.
             (None, None) => u32::MAX,
         }
     }
@@ -282,30 +263,29 @@ mod tests {
     use super::super::spill::Spill;
     use super::*;
 
-    fn event(id: &str, passage: Passage, place: Place, reason: &str) -> Event {
-        Event {
-            id: id.to_owned(),
-            passage,
+    fn outcome(source: Source, place: Place, reason: &str) -> Outcome {
+        Outcome {
+            source,
             place,
             reason: reason.to_owned(),
             shadow: None,
         }
     }
 
-    fn join(events: &[(Side, Event)]) -> (Join, Vec<(String, Kind)>) {
+    fn join(lines: &[(&str, Source, Place, &str)]) -> (Join, Vec<(String, Kind)>) {
         let folder = std::env::temp_dir();
         let (mut join, mut spill) = (Join::default(), Spill::new(&folder));
-        for (side, event) in events {
-            let entry = join.entry(*side, event);
-            spill.push(&event.id, entry).unwrap();
+        for (id, source, place, reason) in lines {
+            let index = join.index(outcome(*source, *place, reason));
+            spill.push(id, index).unwrap();
         }
         let mut all = Vec::new();
-        for bucket in spill.finish().unwrap() {
-            let mut each = |id: &str, kind, _: &str| {
+        for bucket in spill.finish() {
+            let each = |id: &str, kind, _: &str| {
                 all.push((id.to_owned(), kind));
                 Ok(())
             };
-            join.add(bucket, &mut each).unwrap();
+            join.add(bucket, each).unwrap();
         }
         all.sort();
         (join, all)
@@ -313,20 +293,20 @@ mod tests {
 
     #[test]
     fn each_request_has_one_kind_and_one_end() {
-        use {Passage as P, Place as L, Side as S};
+        use {Place as P, Source as S};
         let (join, kinds) = join(&[
-            (S::Edge, event("a", P::Forwarded, L::Between, "lost")),
-            (S::Mesh, event("a", P::Forwarded, L::Filter, "role")),
-            (S::Edge, event("b", P::Ended, L::Edge, "redirected")),
-            (S::Edge, event("c", P::Forwarded, L::Between, "lost")),
-            (S::Mesh, event("d", P::Forwarded, L::Answered, "2xx")),
-            (S::Edge, event("e", P::Forwarded, L::Between, "lost")),
-            (S::Mesh, event("e", P::Forwarded, L::Answered, "2xx")),
-            (S::Mesh, event("e", P::Forwarded, L::Answered, "4xx")),
-            (S::Edge, event("f", P::Ended, L::Edge, "failed")),
-            (S::Mesh, event("f", P::Forwarded, L::Answered, "2xx")),
-            (S::Edge, event("g", P::Unknown, L::Edge, "status 200")),
-            (S::Mesh, event("g", P::Forwarded, L::Answered, "2xx")),
+            ("a", S::EdgeForwarded, P::Between, "lost"),
+            ("a", S::Mesh, P::Filter, "role"),
+            ("b", S::EdgeEnded, P::Edge, "redirected"),
+            ("c", S::EdgeForwarded, P::Between, "lost"),
+            ("d", S::Mesh, P::Answered, "2xx"),
+            ("e", S::EdgeForwarded, P::Between, "lost"),
+            ("e", S::Mesh, P::Answered, "2xx"),
+            ("e", S::Mesh, P::Answered, "4xx"),
+            ("f", S::EdgeEnded, P::Edge, "failed"),
+            ("f", S::Mesh, P::Answered, "2xx"),
+            ("g", S::EdgeUnknown, P::Edge, "status 200"),
+            ("g", S::Mesh, P::Answered, "2xx"),
         ]);
         let kind = |id: &str| kinds.iter().find(|(found, _)| found == id).unwrap().1;
         assert_eq!(kind("a"), Kind::Joined);
@@ -340,46 +320,44 @@ mod tests {
         assert_eq!(
             join.ends(),
             [
-                (L::Answered, "2xx", 3),
-                (L::Edge, "failed", 1),
-                (L::Edge, "redirected", 1),
-                (L::Between, "lost", 1),
-                (L::Filter, "role", 1),
+                (P::Answered, "2xx", 3),
+                (P::Edge, "failed", 1),
+                (P::Edge, "redirected", 1),
+                (P::Between, "lost", 1),
+                (P::Filter, "role", 1),
             ]
         );
         assert!(!join.adds_up());
     }
 
     #[test]
-    fn reasons_without_end_become_other() {
+    fn outcomes_beyond_the_limit_are_counted_as_other() {
         let mut join = Join::default();
-        let mut number = |reason: usize| {
-            let event = event("x", Passage::Ended, Place::Envoy, &reason.to_string());
-            join.entry(Side::Mesh, &event).label
-        };
-        let first = number(0);
-        for reason in 1..MAX_LABELS {
-            number(reason);
+        let mut index =
+            |reason: usize| join.index(outcome(Source::Mesh, Place::Envoy, &reason.to_string()));
+        let first = index(0);
+        for reason in 1..MAX_OUTCOMES {
+            index(reason);
         }
-        let other = number(MAX_LABELS);
-        assert_eq!(number(MAX_LABELS + 1), other);
-        assert_eq!(number(0), first);
-        assert_eq!(join.labels.len(), MAX_LABELS + 1);
+        let other = index(MAX_OUTCOMES);
+        assert_eq!(index(MAX_OUTCOMES + 1), other);
+        assert_eq!(index(0), first);
+        assert_eq!(join.outcomes.len(), MAX_OUTCOMES + 1);
     }
 
     #[test]
-    fn logs_add_up_only_without_holes() {
-        use {Passage as P, Place as L, Side as S};
+    fn logs_add_up_only_without_broken_lines() {
+        use {Place as P, Source as S};
         let pair = [
-            (S::Edge, event("a", P::Forwarded, L::Between, "lost")),
-            (S::Mesh, event("a", P::Forwarded, L::Answered, "2xx")),
-            (S::Edge, event("b", P::Ended, L::Edge, "redirected")),
+            ("a", S::EdgeForwarded, P::Between, "lost"),
+            ("a", S::Mesh, P::Answered, "2xx"),
+            ("b", S::EdgeEnded, P::Edge, "redirected"),
         ];
-        let (mut whole, _) = join(&pair);
-        assert!(whole.adds_up());
+        let (mut join, _) = join(&pair);
+        assert!(join.adds_up());
         let mut input = Input::default();
         input.note_broken(3, Broken::NotJson);
-        whole.inputs.push((S::Mesh, input));
-        assert!(!whole.adds_up());
+        join.inputs.push((Log::Mesh, input));
+        assert!(!join.adds_up());
     }
 }

@@ -2,43 +2,36 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::event::Side;
-use super::fields::{Field, Record};
+use super::fields::Record;
 use super::options::Options;
+use super::outcome::Log;
 
-/// How many lines of one ID are kept; more of one ID are counted only.
-const MAX_EVENTS: usize = 1000;
-
-/// Collects the lines of one ID.
-pub(super) struct Timeline {
-    id: String,
-    names: [Names; 2],
-    found: Found,
-}
+/// How many lines of one ID are kept; further ones are only counted.
+const MAX_LINES: usize = 1000;
 
 /// The lines of one ID.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct Timeline {
     pub id: String,
-    /// In the order of time; lines whose time cannot be read come last.
-    pub events: Vec<Line>,
-    /// Lines that were too many to keep.
+    /// In the order of time once [`Timeline::sort`] was called.
+    pub lines: Vec<Line>,
+    /// How many lines were not kept.
     pub more: u64,
 }
 
-/// One line.
+/// One line. A field that it does not have is empty.
 #[derive(Debug)]
 pub(super) struct Line {
-    pub side: Side,
+    pub log: Log,
     /// The line's number in its log, from 1.
     pub number: u64,
-    /// Since 1970, where it can be read.
+    /// The time since 1970, if it can be parsed.
     pub since_epoch: Option<Duration>,
     pub time: String,
     /// The edge's outcome, or the filter's verdict.
-    pub what: String,
+    pub outcome: String,
     /// The edge's reason, or Envoy's response code details.
-    pub why: String,
+    pub reason: String,
     pub status: String,
     pub method: String,
     pub path: String,
@@ -47,102 +40,68 @@ pub(super) struct Line {
     pub text: String,
 }
 
-struct Names {
-    id: Field,
-    time: Field,
-    what: Field,
-    why: Field,
-    status: Field,
-    method: Field,
-    path: Field,
-    duration: Field,
-}
-
 impl Timeline {
-    pub(super) fn new(id: &str, options: &Options) -> Self {
-        let (edge, mesh) = (&options.edge_fields, &options.mesh_fields);
-        let names = |names: [&String; 8]| {
-            let [id, time, what, why, status, method, path, duration] =
-                names.map(|name| Field::new(name));
-            Names {
-                id,
-                time,
-                what,
-                why,
-                status,
-                method,
-                path,
-                duration,
-            }
-        };
+    pub(super) fn new(id: &str) -> Self {
         Self {
             id: id.to_owned(),
-            names: [
-                names([
-                    &edge.edge_id,
-                    &edge.edge_time,
-                    &edge.edge_outcome,
-                    &edge.edge_reason,
-                    &edge.edge_status,
-                    &edge.edge_method,
-                    &edge.edge_path,
-                    &edge.edge_duration,
-                ]),
-                names([
-                    &mesh.mesh_id,
-                    &mesh.mesh_time,
-                    &mesh.mesh_verdict,
-                    &mesh.mesh_details,
-                    &mesh.mesh_status,
-                    &mesh.mesh_method,
-                    &mesh.mesh_path,
-                    &mesh.mesh_duration,
-                ]),
-            ],
-            found: Found {
-                id: id.to_owned(),
-                ..Found::default()
-            },
+            ..Self::default()
         }
     }
 
-    /// Keeps the line, if it is of this ID.
-    pub(super) fn add(&mut self, side: Side, number: u64, record: &Record<'_>) {
-        let [edge, mesh] = &self.names;
-        let names = match side {
-            Side::Edge => edge,
-            Side::Mesh => mesh,
+    /// Keeps the line if it has this ID.
+    pub(super) fn add(&mut self, log: Log, number: u64, record: &Record<'_>, options: &Options) {
+        let (edge, mesh) = (&options.edge_fields, &options.mesh_fields);
+        let [id, time, outcome, reason, status, method, path, duration] = match log {
+            Log::Edge => [
+                &edge.edge_id,
+                &edge.edge_time,
+                &edge.edge_outcome,
+                &edge.edge_reason,
+                &edge.edge_status,
+                &edge.edge_method,
+                &edge.edge_path,
+                &edge.edge_duration,
+            ],
+            Log::Mesh => [
+                &mesh.mesh_id,
+                &mesh.mesh_time,
+                &mesh.mesh_verdict,
+                &mesh.mesh_details,
+                &mesh.mesh_status,
+                &mesh.mesh_method,
+                &mesh.mesh_path,
+                &mesh.mesh_duration,
+            ],
         };
-        if record.get(&names.id).as_deref() != Some(&self.id) {
+        if record.get(id).as_deref() != Some(&self.id) {
             return;
         }
-        if self.found.events.len() >= MAX_EVENTS {
-            self.found.more = self.found.more.saturating_add(1);
+        if self.lines.len() >= MAX_LINES {
+            self.more = self.more.saturating_add(1);
             return;
         }
         let text = |field| record.get(field).unwrap_or_default().into_owned();
-        let time = text(&names.time);
-        self.found.events.push(Line {
-            side,
+        let time = text(time);
+        self.lines.push(Line {
+            log,
             number,
             since_epoch: since_epoch(&time),
             time,
-            what: text(&names.what),
-            why: text(&names.why),
-            status: text(&names.status),
-            method: text(&names.method),
-            path: text(&names.path),
-            duration_ms: text(&names.duration),
+            outcome: text(outcome),
+            reason: text(reason),
+            status: text(status),
+            method: text(method),
+            path: text(path),
+            duration_ms: text(duration),
             text: record.text.to_owned(),
         });
     }
 
-    pub(super) fn finish(mut self) -> Found {
-        // Stable: lines of the same moment stay in the order edge, mesh.
-        self.found
-            .events
+    /// Sorts the lines by time. Lines of the same time stay in the order edge, mesh; lines whose time
+    /// cannot be parsed come last.
+    pub(super) fn sort(&mut self) {
+        self.lines
             .sort_by_key(|line| line.since_epoch.unwrap_or(Duration::MAX));
-        self.found
     }
 }
 
@@ -160,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_read_in_the_forms_that_logs_have() {
+    fn rfc_3339_times_and_seconds_since_1970_are_parsed() {
         let at = |time| since_epoch(time).map(|since| since.as_millis());
         assert_eq!(at("2027-01-15T08:00:00.007Z"), Some(1_800_000_000_007));
         assert_eq!(at("2027-01-15T08:00:00Z"), Some(1_800_000_000_000));

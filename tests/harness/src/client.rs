@@ -1,5 +1,5 @@
-//! Requests as a client of Envoy sends them: HTTP/1.1, HTTP/2 and gRPC, with or without TLS. Nothing
-//! is added to what a test asks for but what makes it a request, and nothing is refused.
+//! Requests as a client of Envoy sends them: HTTP/1.1, HTTP/2 and gRPC, with or without TLS. Only
+//! what makes a valid request is added to what a test asks for, and malformed requests are sent as they are.
 
 use std::fmt;
 use std::io::{self, BufReader, Read, Write};
@@ -14,7 +14,7 @@ use crate::printable;
 use crate::tls::ClientTls;
 
 /// How long a request may take before it counts as lost.
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The host that requests name where a test names none.
 const HOST: &str = "shop.example.com";
@@ -143,8 +143,8 @@ impl Client {
     fn connect(&self, protocols: &[&[u8]]) -> io::Result<Stream> {
         let stream = TcpStream::connect(("127.0.0.1", self.port))?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
         match &self.tls {
             None => Ok(Stream::Plain(stream)),
             Some(tls) => Ok(Stream::Tls(Box::new(tls.connect(stream, protocols)?))),
@@ -309,10 +309,10 @@ impl Response {
         values(&self.headers, name)
     }
 
-    /// The value of a header that stands at most once.
+    /// The value of a header that occurs at most once.
     ///
     /// # Panics
-    /// Where it stands more than once.
+    /// If it occurs more than once.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<String> {
         only_value("the response", &self.headers, name)
@@ -339,7 +339,7 @@ impl Response {
     /// The body as JSON.
     ///
     /// # Panics
-    /// Where it is none.
+    /// If it is not valid.
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
@@ -400,7 +400,8 @@ impl Drop for Stream {
 
 fn read_response(stream: &mut BufReader<Stream>, to_head: bool) -> io::Result<Response> {
     loop {
-        let head = Head::read(stream)?.ok_or_else(|| io::Error::other("closed without a word"))?;
+        let head =
+            Head::read(stream)?.ok_or_else(|| io::Error::other("closed without a response"))?;
         let line = String::from_utf8_lossy(&head.line).into_owned();
         let status = line
             .split(' ')

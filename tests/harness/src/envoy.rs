@@ -17,7 +17,7 @@ use crate::setup::Setup;
 use crate::tools;
 
 /// How long Envoy may take to start, to reload, to write a log line.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What Envoy logs when a VM traps or a plugin is not configured on some worker, and what it says
 /// about the requests that come after.
@@ -34,8 +34,8 @@ const REFUSED: &str = "Failed to configure base Wasm plugin";
 
 /// A running Envoy.
 ///
-/// When it is dropped, it is stopped, and the test fails where a VM has failed: by then every test
-/// has been checked for traps, whether it thought of it or not.
+/// When it is dropped, it is stopped, and the test fails if a VM has failed. So every test is checked
+/// for traps.
 #[derive(Debug)]
 pub struct Envoy {
     child: Child,
@@ -85,8 +85,8 @@ impl Envoy {
         .wait_until_it_serves()
     }
 
-    /// Runs a configuration file as it is, but for the substitutions: what stands there, what is put
-    /// in its place. `port` and `admin` are those that it listens on in the end.
+    /// Runs a configuration file with substitutions: pairs of a text and its replacement. `port` and
+    /// `admin` are the ports that it listens on after them.
     ///
     /// # Panics
     /// Where Envoy does not come up, with its log; or where there is nothing to substitute.
@@ -126,7 +126,7 @@ impl Envoy {
 
     fn wait_until_it_serves(mut self) -> Result<Self, String> {
         let dynamic = self.setup.is_some();
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         let problem = loop {
             if let Ok(Some(status)) = self.child.try_wait() {
                 break format!("Envoy ended: {status}");
@@ -144,11 +144,11 @@ impl Envoy {
                 }
             }
             if Instant::now() > end {
-                break format!("Envoy did not serve within {PATIENCE:?}");
+                break format!("Envoy did not serve within {TIMEOUT:?}");
             }
             thread::sleep(Duration::from_millis(10));
         };
-        // A start that failed is the caller's to judge, not the check's.
+        // The caller decides whether a failed start is an error.
         self.checked = true;
         Err(format!("{problem}\n{}", tail(&self.log())))
     }
@@ -232,7 +232,7 @@ impl Envoy {
     /// Waits until the log has a line with that text, and returns the line.
     ///
     /// # Panics
-    /// Where none comes.
+    /// If none comes in time.
     #[must_use]
     pub fn wait_for_log(&self, text: &str) -> String {
         wait(&format!("a log line with {text:?}"), || {
@@ -253,10 +253,10 @@ impl Envoy {
             .collect()
     }
 
-    /// Waits until the access log has a record that the predicate likes, and returns it.
+    /// Waits until the access log has a record that satisfies the predicate, and returns it.
     ///
     /// # Panics
-    /// Where none comes.
+    /// If none comes in time.
     #[must_use]
     pub fn wait_for_access(&self, wanted: impl Fn(&Value) -> bool) -> Value {
         wait("a record in the access log", || {
@@ -268,7 +268,7 @@ impl Envoy {
     /// Waits for the access record of the request that carried this `x-test` header.
     ///
     /// # Panics
-    /// Where none comes.
+    /// If none comes in time.
     #[must_use]
     pub fn access_of(&self, test: &str) -> Value {
         self.wait_for_access(|record| record["test"] == test)
@@ -310,7 +310,7 @@ impl Envoy {
         result.unwrap_or_else(|problem| panic!("{problem}\n{}", tail(&self.log())))
     }
 
-    /// Signs that a VM has failed: statistics and log lines, none where all is well.
+    /// Signs that a VM has failed: statistics and log lines. Empty if none has failed.
     #[must_use]
     pub fn vm_failures(&mut self) -> Vec<String> {
         let mut signs = Vec::new();
@@ -335,7 +335,7 @@ impl Envoy {
         signs
     }
 
-    /// Stops Envoy and fails the test where a VM has failed. Dropping does the same; this says so.
+    /// Stops Envoy and fails the test if a VM has failed. Dropping does the same; this makes it explicit.
     pub fn finish(mut self) {
         self.check();
     }
@@ -393,18 +393,18 @@ impl Stats {
     }
 }
 
-/// Asks again and again, until there is an answer or patience is at its end.
+/// Asks repeatedly until there is an answer or the time is up.
 ///
 /// # Errors
 /// What was waited for.
 pub fn wait<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> Result<T, String> {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     loop {
         if let Some(answer) = ask() {
             return Ok(answer);
         }
         if Instant::now() > end {
-            return Err(format!("waited {PATIENCE:?} in vain for {what}"));
+            return Err(format!("waited {TIMEOUT:?} for {what}"));
         }
         thread::sleep(Duration::from_millis(5));
     }
@@ -429,7 +429,7 @@ fn launch(config: &Path, setup: &Setup, environment: &[(&str, &str)], folder: &T
         .stdout(output)
         .stderr(log)
         .spawn()
-        .unwrap_or_else(|error| panic!("Envoy does not start: {error}; run `make setup`"))
+        .unwrap_or_else(|error| panic!("Envoy does not start: {error}; run: make setup"))
 }
 
 fn write(path: &Path, text: &str) {

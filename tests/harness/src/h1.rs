@@ -15,7 +15,7 @@ pub(crate) fn values(fields: &[Field], name: &str) -> Vec<String> {
         .collect()
 }
 
-/// The value of a header that stands at most once; `whose` names its message where it does not.
+/// The value of a header that occurs at most once; `whose` names its message where it does not.
 pub(crate) fn only_value(whose: &str, fields: &[Field], name: &str) -> Option<String> {
     let mut values = values(fields, name);
     let count = values.len();

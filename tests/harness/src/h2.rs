@@ -1,8 +1,8 @@
 //! HTTP/2 frames (RFC 9113) over any stream, for either end. Pseudo-headers are fields like all
 //! others, so that a test can send what a client library would refuse.
 //!
-//! Flow control is left to the peer's generosity: what is sent here fits into Envoy's windows, and
-//! what is received is acknowledged at once.
+//! There is no flow control for what is sent, because it fits into Envoy's windows. What is received is
+//! acknowledged at once.
 
 use std::io::{self, Read, Write};
 

@@ -1,4 +1,4 @@
-//! A server of key sets: it counts who asks, and answers well or badly, as a test wants it to.
+//! A server of key sets. It counts requests, and answers correctly or not, as a test wants.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub enum Bad {
     Empty,
     /// A good key set of more than 64 KiB.
     Oversized,
-    /// No JSON.
+    /// Malformed JSON.
     Malformed,
     /// An answer after five seconds.
     Slow,
@@ -29,7 +29,7 @@ pub enum Bad {
     Error,
     /// Status 302 to a place that has a key set.
     Redirect,
-    /// A connection that is closed without a word.
+    /// A connection that is closed without a response.
     Closed,
 }
 

@@ -32,7 +32,7 @@ impl Provider {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .unwrap_or_else(|error| panic!("Node does not run: {error}; run `make setup`"));
+            .unwrap_or_else(|error| panic!("Node does not start: {error}; run: make setup-tests"));
         let commands = child.stdin.take().expect("it is piped");
         let answers = BufReader::new(child.stdout.take().expect("it is piped"));
         let mut provider = Self {

@@ -140,7 +140,7 @@ impl ClientTls {
         self
     }
 
-    /// Shakes hands over a connection, offering the protocols by ALPN.
+    /// Performs the TLS handshake on a connection and offers the protocols by ALPN.
     pub(crate) fn connect(
         &self,
         stream: TcpStream,

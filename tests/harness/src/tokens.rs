@@ -34,7 +34,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// A new key. RSA keys have 2048 bits and come from a process-wide stock, as they are dear: two
+    /// A new key. RSA keys have 2048 bits and come from a process-wide stock, because generating them is slow: two
     /// calls with different `kid`s give different keys, two calls with the same one the same.
     ///
     /// # Panics
@@ -214,7 +214,7 @@ pub fn base64url(bytes: &[u8]) -> String {
 /// The bytes behind base64url without padding.
 ///
 /// # Panics
-/// Where it is none.
+/// If it is not valid.
 #[must_use]
 pub fn from_base64url(text: &str) -> Vec<u8> {
     Base64UrlSafeNoPadding::decode_to_vec(text, None).expect("base64url")
@@ -292,10 +292,10 @@ impl Order {
     }
 }
 
-/// Has the orders filled by `tests/tokens/mint.py`, in one run.
+/// Signs the ordered tokens in one run of `tests/tokens/mint.py`.
 ///
 /// # Panics
-/// Where Python or its libraries are missing, or where they refuse an order; with what they say.
+/// If Python or its libraries are missing or refuse an order; with their message.
 #[must_use]
 pub fn mint(orders: &[Order]) -> Vec<String> {
     let orders: Vec<&Value> = orders.iter().map(|order| &order.0).collect();
@@ -339,7 +339,7 @@ fn python(request: &Value) -> Value {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .unwrap_or_else(|error| panic!("Python does not run: {error}; run `make setup`"));
+        .unwrap_or_else(|error| panic!("Python does not start: {error}; run: make setup-tests"));
     let mut input = child.stdin.take().expect("it is piped");
     let request = request.to_string();
     let writer = std::thread::spawn(move || input.write_all(request.as_bytes()));

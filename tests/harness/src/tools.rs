@@ -1,7 +1,7 @@
-//! Where the tools are that `make setup` and `make wasm` provide.
+//! Where the tools are that `make setup-tests` and `make wasm` provide.
 //!
-//! Each function panics with the command to run when its tool is missing: a test that cannot run
-//! must not look like one that passed.
+//! If its tool is missing, each function panics with the command to run: a test that cannot run must
+//! not look like one that passed.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -19,32 +19,33 @@ pub fn root() -> &'static Path {
     })
 }
 
-/// The filter: `EDGE_CLAIMS_WASM`, or what `make wasm` left in `target/`.
+/// The filter: `EDGE_CLAIMS_WASM`, or what `make wasm` built.
 #[must_use]
 pub fn module() -> PathBuf {
     let path = std::env::var_os("EDGE_CLAIMS_WASM")
         .map_or_else(|| root().join("target/edge_claims.wasm"), PathBuf::from);
     assert!(
         path.is_file(),
-        "there is no module at {}: run `make wasm`",
+        "{} is missing; run: make wasm",
         path.display()
     );
     path
 }
 
-/// The plugin that puts test vectors to the host, which `make e2e` leaves in `target/`.
+/// The plugin that passes test vectors to the host, which `make vectors` built.
 #[must_use]
 pub fn vectors_module() -> PathBuf {
     let path = root().join("target/edge_claims_vectors.wasm");
     assert!(
         path.is_file(),
-        "there is no module at {}: run `make vectors`",
+        "{} is missing; run: make vectors",
         path.display()
     );
     path
 }
 
-/// The Envoy binary: `EDGE_CLAIMS_ENVOY`, or the one that `make setup` installed. It was run once.
+/// The Envoy binary: `EDGE_CLAIMS_ENVOY`, or the one that `make setup` installed. It is run once to
+/// see that it works.
 #[must_use]
 pub fn envoy() -> &'static Path {
     static ENVOY: OnceLock<PathBuf> = OnceLock::new();
@@ -54,33 +55,33 @@ pub fn envoy() -> &'static Path {
         let works = Command::new(&path).arg("--version").output();
         assert!(
             works.is_ok_and(|output| output.status.success()),
-            "there is no working Envoy at {}: run `make setup`",
+            "no working Envoy at {}; run: make setup",
             path.display()
         );
         path
     })
 }
 
-/// The Prometheus server: on the `PATH`, or what `make setup` got.
+/// The Prometheus server: on the `PATH`, or the one that `make setup-tests` installed.
 #[must_use]
 pub fn prometheus() -> &'static Path {
     static PROMETHEUS: OnceLock<PathBuf> = OnceLock::new();
-    PROMETHEUS.get_or_init(|| of_prometheus("prometheus"))
+    PROMETHEUS.get_or_init(|| prometheus_tool("prometheus"))
 }
 
-/// The tool that checks and tests Prometheus' rules.
+/// The tool that checks and tests Prometheus rules.
 #[must_use]
 pub fn promtool() -> &'static Path {
     static PROMTOOL: OnceLock<PathBuf> = OnceLock::new();
-    PROMTOOL.get_or_init(|| of_prometheus("promtool"))
+    PROMTOOL.get_or_init(|| prometheus_tool("promtool"))
 }
 
-fn of_prometheus(name: &str) -> PathBuf {
+fn prometheus_tool(name: &str) -> PathBuf {
     let path = installed(name);
     let works = Command::new(&path).arg("--version").output();
     assert!(
         works.is_ok_and(|output| output.status.success()),
-        "there is no working {name} at {}: run `make setup`, or `sudo apt-get install -y prometheus`",
+        "no working {name} at {}; run: make setup-tests, or sudo apt-get install -y prometheus",
         path.display()
     );
     path
@@ -97,7 +98,7 @@ pub fn python() -> &'static Path {
             .output();
         assert!(
             works.is_ok_and(|output| output.status.success()),
-            "there are no token libraries at {}: run `make setup`",
+            "no token libraries at {}; run: make setup-tests",
             path.display()
         );
         path
@@ -116,14 +117,14 @@ pub fn oidc() -> &'static Path {
             .output();
         assert!(
             works.is_ok_and(|output| output.status.success()),
-            "there is no OpenID provider at {}, or no Node 20: run `make setup`",
+            "no OpenID provider at {}, or no Node 20; run: make setup-tests",
             path.display()
         );
         path
     })
 }
 
-/// Asks the set-up, which alone knows its places.
+/// Asks `scripts/setup`, which alone knows where it installs tools.
 fn installed(name: &str) -> PathBuf {
     let output = Command::new(root().join("scripts/setup"))
         .args(["path", name])
@@ -136,14 +137,14 @@ fn installed(name: &str) -> PathBuf {
     PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
 }
 
-/// A port on loopback that was free just now. Below the range from which the kernel takes ports for
-/// outgoing connections, so that none of those can be in the way a moment later.
+/// A free port on loopback. It is below the range from which the kernel takes ports for outgoing
+/// connections, so that no such connection takes it before the caller does.
 #[must_use]
 pub fn free_port() -> u16 {
     const FIRST: u16 = 11_000;
     const COUNT: u16 = 20_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Test processes that run at once start at different places.
+    // Test processes that run at the same time start at different ports.
     let start = u16::try_from(std::process::id().wrapping_mul(97) % u32::from(COUNT)).unwrap_or(0);
     for _ in 0..COUNT {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);

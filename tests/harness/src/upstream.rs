@@ -36,10 +36,10 @@ impl Seen {
         values(&self.headers, name)
     }
 
-    /// The value of a header that stands at most once.
+    /// The value of a header that occurs at most once.
     ///
     /// # Panics
-    /// Where it stands more than once.
+    /// If it occurs more than once.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<String> {
         only_value("what reached the upstream", &self.headers, name)
@@ -71,7 +71,7 @@ impl Seen {
 /// What the upstream sends back.
 #[derive(Debug, Clone, Default)]
 pub struct Answer {
-    /// 0 closes the connection without a word.
+    /// 0 closes the connection without a response.
     pub status: u16,
     pub headers: Vec<Field>,
     pub body: Vec<u8>,
@@ -135,7 +135,7 @@ impl Upstream {
         Self::answering(Answer::echo)
     }
 
-    /// An upstream that answers as told, on a free port of loopback.
+    /// An upstream that answers as the function says, on a free port of loopback.
     ///
     /// # Panics
     /// Where there is none.

@@ -208,8 +208,8 @@ fn a_trap_fails_the_test_that_saw_it() {
     drop(envoy);
 }
 
-/// The bypass itself: workers that refuse a config that the main thread accepted run without the
-/// filter, whatever its failure policy. Only this check sees it.
+/// Workers that refuse a config which the main thread accepted run without the filter, whatever its
+/// failure policy. Only this check notices it.
 #[test]
 fn a_worker_without_the_filter_is_noticed() {
     let upstream = Upstream::start();

@@ -1,4 +1,4 @@
-//! The token bench itself: what one library signs, another verifies.
+//! The token libraries of the harness: what one signs, another verifies.
 
 use edge_claims_harness::tokens::{ALGORITHMS, Key, Order, assemble, claims, from_base64url, mint};
 use jwt_simple::prelude::*;
