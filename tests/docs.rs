@@ -319,7 +319,7 @@ fn the_records_schema_knows_every_field_and_every_reason() {
         time: 1,
         verdict: Verdict::Deny(Reason::Role),
         route: Some("r"),
-        explanation: Some("e".to_owned()),
+        explanation: Some("e"),
         correlation_id: "c",
         correlation_source: Source::Signed,
         request_id: Some(b"i"),

@@ -78,7 +78,7 @@ fn precedence() {
         let (name, value) = decision.response_header.unwrap();
         assert_eq!((&*name, &*value), ("x-correlation-id", header[0].as_str()));
     }
-    let counters = bench.gate.take_counters();
+    let counters = bench.gate.counters().take();
     assert!(counters.correlation_overwritten > 0 && counters.correlation_malformed > 0);
 }
 
@@ -133,12 +133,12 @@ fn what_other_accepted_headers_hold_goes_on_only_if_it_is_an_id() {
         (vec![own, other("a"), other("not good")], &[], 1),
         (vec![own], &[], 0),
     ] {
-        bench.gate.take_counters();
+        bench.gate.counters().take();
         let seen = bench.forwarded(&request(None, &sent));
         assert_eq!(seen["x-correlation-id"], ["own"], "{sent:?}");
         let passed = seen.get("x-request-cid").map_or(&[][..], Vec::as_slice);
         assert_eq!(passed, left, "{sent:?}");
-        let counted = bench.gate.take_counters().correlation_malformed;
+        let counted = bench.gate.counters().take().correlation_malformed;
         assert_eq!(counted, malformed, "{sent:?}");
     }
     // Repeated, it is not believed; and only the name that the config has is.

@@ -71,7 +71,7 @@ fn a_request_that_needs_no_edit_gets_none() {
             ("x-correlation-id", "c-1"),
         ],
     );
-    let super::Outcome::Forward(forward) = bench.decide(&request).outcome else {
+    let super::Action::Forward(forward) = bench.decide(&request).action else {
         panic!("it was not let through");
     };
     assert_eq!(forward.edits(), []);
@@ -140,7 +140,7 @@ fn spoofed_headers_are_counted_and_refused_where_asked_for() {
     for spoof in spoofs {
         let _ = bench.decide(&with_token("/me", &json!({"roles": ["a"]}), spoof));
     }
-    assert_eq!(bench.gate.take_counters().spoofed, 3);
+    assert_eq!(bench.gate.counters().take().spoofed, 3);
     let mut bench = Bench::with(|policy| policy["identity"]["on_spoof"] = json!("reject"));
     for spoof in spoofs {
         for path in ["/me", "/public/x", "/nowhere", "/%00"] {

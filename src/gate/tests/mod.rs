@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use jwt_simple::reexports::ct_codecs::{Base64UrlSafeNoPadding, Encoder};
 use serde_json::{Value, json};
 
-use super::{Decision, Gate, Outcome, Patience, Surroundings};
-use crate::headers::HeaderBuffer;
+use super::{Action, Decision, Gate, KeyWait, RequestContext, Step, Wait};
+use crate::headers::{Header, Headers};
 use crate::record::AccessField;
 use crate::token::Portable;
 
@@ -24,7 +24,7 @@ const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 struct Bench {
     gate: Gate,
     peers: Vec<String>,
-    patience: Patience,
+    key_wait: KeyWait,
 }
 
 /// Header fields of a request.
@@ -68,24 +68,45 @@ impl Bench {
         Self {
             gate,
             peers: Vec::new(),
-            patience: Patience::None,
+            key_wait: KeyWait::Exhausted,
         }
     }
 
+    /// Decides about a request that does not wait, and counts it as the worker does.
+    #[track_caller]
     fn decide(&mut self, fields: &Fields) -> Decision {
-        let headers: HeaderBuffer = fields
+        match self.step(fields) {
+            Step::Done(decision) => {
+                self.gate.count(decision.verdict, decision.route);
+                decision
+            }
+            Step::Wait(wait) => panic!("it waits: {wait:?}"),
+        }
+    }
+
+    fn wait(&mut self, fields: &Fields) -> Option<Wait> {
+        match self.step(fields) {
+            Step::Done(_) => None,
+            Step::Wait(wait) => Some(wait),
+        }
+    }
+
+    fn step(&mut self, fields: &Fields) -> Step {
+        let headers: Vec<Header<'_>> = fields
             .iter()
             .map(|(name, value)| (name.as_bytes(), value.as_slice()))
             .collect();
         let peers = self.peers.clone();
-        let mut around = Surroundings {
-            now: NOW * 1_000,
+        let mut ctx = RequestContext {
+            now_ms: NOW * 1_000,
             backend: &Portable,
             random: &mut || [9; 10],
             peers: &|| peers.clone(),
-            patience: self.patience,
+            key_wait: self.key_wait,
+            may_wait: &mut |_| true,
+            assigned: None,
         };
-        self.gate.decide(&headers.headers(), &mut around)
+        self.gate.decide(&Headers::new(&headers), &mut ctx)
     }
 
     /// The verdict as access logs show it: `deny/role/admin`.
@@ -97,7 +118,7 @@ impl Bench {
     #[track_caller]
     fn forwarded(&mut self, fields: &Fields) -> BTreeMap<String, Vec<String>> {
         let decision = self.decide(fields);
-        let Outcome::Forward(forward) = &decision.outcome else {
+        let Action::Forward(forward) = &decision.action else {
             panic!("it was not let through: {decision:?}");
         };
         let mut left = fields.clone();
@@ -127,7 +148,7 @@ fn verdict(decision: &Decision) -> String {
 }
 
 fn field(decision: &Decision, wanted: AccessField) -> Option<String> {
-    let fields = decision.access_fields.iter();
+    let fields = decision.log_fields.iter();
     fields
         .filter(|(field, _)| *field == wanted)
         .map(|(_, value)| value.to_string())

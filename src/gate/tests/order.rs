@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::denial::Reason;
 
-use super::{Bench, Outcome, Patience, forged, get, request, token};
+use super::{Action, Bench, KeyWait, forged, get, request, token};
 
 /// From the first check to the last: a request that fails all from here on is denied for this.
 #[test]
@@ -160,7 +160,7 @@ fn a_bad_token_is_no_hindrance_where_none_is_needed() {
             "a good one still gives identity"
         );
     }
-    assert_eq!(bench.gate.take_counters().dropped_tokens, 10);
+    assert_eq!(bench.gate.counters().take().dropped_tokens, 10);
     // Two tokens are a malformed request on any route.
     let twice = get(
         "/public/x",
@@ -268,20 +268,15 @@ fn a_request_waits_for_keys_only_where_they_matter() {
             .map(|(_, rest)| rest)
             .unwrap();
     let with = |path: &str| get(path, &[("x-edge-claims", &token)]);
-    bench.patience = Patience::Wait;
-    let waits = |bench: &mut Bench, path: &str| {
-        matches!(
-            bench.decide(&with(path)).outcome,
-            Outcome::Wait { issuer: 0 }
-        )
-    };
+    bench.key_wait = KeyWait::Allowed;
+    let waits = |bench: &mut Bench, path: &str| bench.wait(&with(path)).is_some();
     assert!(waits(&mut bench, "/me") && waits(&mut bench, "/admin"));
     assert!(
         !waits(&mut bench, "/public/x"),
         "a public route never waits"
     );
     assert_eq!(bench.verdict(&get("/me", &[])), "deny/claims_missing/me");
-    bench.patience = Patience::None;
+    bench.key_wait = KeyWait::Exhausted;
     assert_eq!(bench.verdict(&with("/me")), "deny/keys_unavailable/me");
 }
 
@@ -295,7 +290,7 @@ fn jwt_header(json: &str) -> String {
 fn replies_carry_status_details_and_id() {
     let mut bench = Bench::new();
     let decision = bench.decide(&get("/admin", &[("x-correlation-id", "c-1")]));
-    let Outcome::Reply { reply, .. } = decision.outcome else {
+    let Action::Reply { reply, .. } = decision.action else {
         panic!("it was not answered");
     };
     assert_eq!(reply.status, Reason::ClaimsMissing.status());

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Bench, Outcome, forged, get, token};
+use super::{Action, Bench, forged, get, token};
 
 #[test]
 fn shadow_spares_all_but_malformed_requests() {
@@ -36,7 +36,7 @@ fn shadow_spares_all_but_malformed_requests() {
         ["reader"],
         "identity is from verified claims only"
     );
-    let counters = bench.gate.take_counters();
+    let counters = bench.gate.counters().take();
     assert_eq!(counters.shadowed.iter().sum::<u64>(), 7);
 }
 
@@ -111,8 +111,8 @@ fn a_route_has_statuses_of_its_own() {
             .iter()
             .map(|it| ("x-edge-claims", it.as_str()))
             .collect();
-        match bench.decide(&get(path, &headers)).outcome {
-            Outcome::Reply { reply, .. } => reply.status,
+        match bench.decide(&get(path, &headers)).action {
+            Action::Reply { reply, .. } => reply.status,
             other => panic!("{other:?}"),
         }
     };

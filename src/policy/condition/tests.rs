@@ -2,25 +2,26 @@ use super::evaluate::TestResult::{self, Fails, Holds, Missing};
 use super::*;
 use crate::claims::Claims;
 use crate::json::Json;
-use crate::policy::access::{HeaderSource, AccessRequest};
+use crate::headers::{Header, Headers};
+use crate::policy::access::AccessRequest;
 use crate::policy::roles::RoleModelBuilder;
 use crate::policy::table::Variables;
 
-struct Headers(&'static [(&'static str, &'static [u8])]);
-
-impl HeaderSource for Headers {
-    fn each(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
-        for (_, value) in self.0.iter().filter(|(header, _)| *header == name) {
-            visit(value);
-        }
-    }
-}
-
 const NOW: u64 = 1_000_000;
 
-fn outcome_in(test: &Test, claims: &str, headers: &Headers, peers: &[&str]) -> TestResult {
+fn evaluated_in(
+    test: &Test,
+    claims: &str,
+    headers: &[(&str, &[u8])],
+    peers: &[&str],
+) -> TestResult {
     let claims = Claims::parse(claims.as_bytes()).unwrap().unwrap();
     let model = RoleModelBuilder::new(None, &[]).build().unwrap();
+    let headers: Vec<Header<'_>> = headers
+        .iter()
+        .map(|(name, value)| (name.as_bytes(), *value))
+        .collect();
+    let peers: Vec<String> = peers.iter().map(|peer| (*peer).to_owned()).collect();
     evaluate(
         test,
         &AccessRequest {
@@ -28,16 +29,16 @@ fn outcome_in(test: &Test, claims: &str, headers: &Headers, peers: &[&str]) -> T
             role_model: &model,
             roles: None,
             issuer: None,
-            variables: Variables::none(),
-            headers,
-            peers,
+            variables: Variables::default(),
+            headers: &Headers::new(&headers),
+            peers: &peers,
             now: NOW,
         },
     )
 }
 
-fn outcome(test: &Test, claims: &str) -> TestResult {
-    outcome_in(test, claims, &Headers(&[]), &[])
+fn evaluated(test: &Test, claims: &str) -> TestResult {
+    evaluated_in(test, claims, &[], &[])
 }
 
 fn claim(name: &str, test: ClaimTest) -> Test {
@@ -79,7 +80,7 @@ fn types_are_strict() {
     ] {
         let test = claim("x", ClaimTest::Equals(scalar(expected)));
         let claims = format!(r#"{{"x":{value}}}"#);
-        assert_eq!(outcome(&test, &claims), result, "{expected} {value}");
+        assert_eq!(evaluated(&test, &claims), result, "{expected} {value}");
         // What is of another type does not satisfy `not` either.
         let negated = match result {
             Holds => Fails,
@@ -87,7 +88,7 @@ fn types_are_strict() {
             Missing => Missing,
         };
         assert_eq!(
-            outcome(&not(test), &claims),
+            evaluated(&not(test), &claims),
             negated,
             "not {expected} {value}"
         );
@@ -129,7 +130,7 @@ fn each_claim_test_does_what_it_says() {
     ] {
         let claims = format!(r#"{{"x":{value}}}"#);
         let test = claim("x", test);
-        assert_eq!(outcome(&test, &claims), result, "{test} {value}");
+        assert_eq!(evaluated(&test, &claims), result, "{test} {value}");
     }
 }
 
@@ -148,7 +149,7 @@ fn claim_names_with_dots_urls_and_slashes_need_no_escape() {
             path,
             test: ClaimTest::Equals(scalar(r#""v""#)),
         };
-        assert_eq!(outcome(&test, &claims), Holds, "{claims}");
+        assert_eq!(evaluated(&test, &claims), Holds, "{claims}");
     }
 }
 
@@ -173,7 +174,7 @@ fn missing_never_satisfies_however_it_is_combined() {
         (not(Test::All(vec![holds(), fails()])), Holds),
         (Test::All(vec![holds(), holds()]), Holds),
     ] {
-        assert_eq!(outcome(&test, r#"{"yes":true}"#), result, "{test}");
+        assert_eq!(evaluated(&test, r#"{"yes":true}"#), result, "{test}");
     }
 }
 
@@ -210,21 +211,21 @@ fn every_value_of_a_header_must_pass_on_its_own() {
             .iter()
             .map(|value| ("x-env", value.as_bytes()))
             .collect();
-        let headers = Headers(headers.leak());
+        let headers: &[(&str, &[u8])] = headers.leak();
         assert_eq!(
-            outcome_in(&test, "{}", &headers, &[]),
+            evaluated_in(&test, "{}", headers, &[]),
             result,
             "{test} {values:?}"
         );
     }
-    let headers = Headers(&[("x-env", b"\xff")]);
-    assert_eq!(outcome_in(&prod(), "{}", &headers, &[]), Fails);
+    let headers: &[(&str, &[u8])] = &[("x-env", b"\xff")];
+    assert_eq!(evaluated_in(&prod(), "{}", headers, &[]), Fails);
 }
 
 #[test]
 fn a_peer_test_needs_a_peer() {
     let test = Test::Peer(PeerPattern::parse("spiffe://td/ns/edge/*").unwrap());
-    let peer = |peers: &[&str]| outcome_in(&test, "{}", &Headers(&[]), peers);
+    let peer = |peers: &[&str]| evaluated_in(&test, "{}", &[], peers);
     assert_eq!(peer(&["spiffe://td/ns/edge/sa"]), Holds);
     assert_eq!(peer(&["spiffe://td/ns/other/sa"]), Fails);
     assert_eq!(peer(&[]), Missing);

@@ -103,7 +103,33 @@ fn triplets_are_decoded_once_and_never_make_separators() {
     assert_eq!(segments("/a%2541"), ["a%41"]);
     assert_eq!(segments("/a%3Fb%23"), ["a?b#"]);
     assert_eq!(classes("/%24%41%3F%23%25"), [""; 0]);
-    assert_eq!(normalized("/%24%41"), None);
+    assert_eq!(normalized("/%24%41").as_deref(), Some("/%24A"));
+}
+
+#[test]
+fn unreserved_characters_go_on_decoded_and_no_others() {
+    for (raw, expected) in [
+        ("/%70ublic/%2dx%7E?%41", Some("/public/-x~?%41")),
+        ("/a%2fb%2Fc/%61", Some("/a%2fb%2Fc/a")),
+        ("/%2541", None),
+        ("/%25%34%31", Some("/%2541")),
+        ("/a%2Bb%40%3A%21", None),
+        ("/caf%C3%A9", None),
+        ("/caf\u{e9}", None),
+    ] {
+        assert_eq!(normalized(raw).as_deref(), expected, "{raw}");
+    }
+}
+
+#[test]
+fn paths_are_decoded_until_nothing_changes_to_find_hidden_dots() {
+    for raw in ["/%252e%252e", "/%25252e%25252e/x", "/a%25252f..", "/%2525252e%2525252e"] {
+        let path = parse(raw);
+        assert_eq!(path.refused_by(&LENIENT), Some(Ambiguity::DotSegments), "{raw}");
+    }
+    // Deeper than any backend decodes: refused, whatever it hides.
+    let deep = format!("/a%{}41", "25".repeat(9));
+    assert_eq!(parse(&deep).refused_by(&LENIENT), Some(Ambiguity::DoubleEncoding));
 }
 
 #[test]
@@ -179,7 +205,7 @@ fn what_only_looks_odd_is_in_no_class() {
 }
 
 #[test]
-fn dots_are_resolved_and_empty_segments_merged_in_the_raw_path_and_nothing_else() {
+fn dot_and_empty_segments_are_resolved_in_the_forwarded_path() {
     for (raw, expected) in [
         ("/a/./b", "/a/b"),
         ("/a/../b", "/b"),
@@ -193,7 +219,7 @@ fn dots_are_resolved_and_empty_segments_merged_in_the_raw_path_and_nothing_else(
         ("/a//", "/a/"),
         ("//a/?x", "/a/?x"),
         ("/a//../b", "/b"),
-        ("/%41/./%24%2F;\\", "/%41/%24%2F;\\"),
+        ("/%41/./%24%2F;\\", "/A/%24%2F;\\"),
         ("/./?", "/?"),
     ] {
         assert_eq!(normalized(raw).as_deref(), Some(expected), "{raw}");
@@ -205,7 +231,7 @@ fn dots_are_resolved_and_empty_segments_merged_in_the_raw_path_and_nothing_else(
 }
 
 #[test]
-fn dots_that_only_another_reading_finds_are_refused_by_all_rules() {
+fn dots_that_only_another_interpretation_finds_are_refused_by_all_rules() {
     for raw in [
         "/a/..;x",
         "/a/..%2fb",
@@ -276,7 +302,7 @@ fn overrides_replace_single_rules() {
 #[test]
 fn readings_are_those_of_common_backends() {
     let read = |raw: &str| -> Vec<String> {
-        readings(parse(raw).segment_text())
+        interpretations(parse(raw).segment_text())
             .map(|reading| {
                 let slash = if reading.trailing_slash { "/" } else { "" };
                 let text = std::str::from_utf8(&reading.text).unwrap();
@@ -344,7 +370,7 @@ proptest! {
     }
 
     #[test]
-    fn normalizing_twice_is_normalizing_once(raw in odd_path()) {
+    fn normalization_is_idempotent(raw in odd_path()) {
         if let Ok(path) = CanonicalPath::parse(raw.as_bytes())
             && let Some(once) = path.normalized()
         {
@@ -373,11 +399,12 @@ proptest! {
     }
 
     #[test]
-    fn what_no_rule_touches_is_left_as_sent(raw in odd_path()) {
+    fn only_resolved_or_decoded_paths_are_rewritten(raw in odd_path()) {
         if let Ok(path) = CanonicalPath::parse(raw.as_bytes()) {
             if path.normalized().is_some() {
                 prop_assert!(path.classes().contains(Ambiguity::DotSegments)
-                    || path.classes().contains(Ambiguity::EmptySegments));
+                    || path.classes().contains(Ambiguity::EmptySegments)
+                    || raw.contains('%'));
             }
             prop_assert!(path.segments().all(|segment| !matches!(segment, b"" | b"." | b"..")));
         }

@@ -49,14 +49,14 @@ fn decide(table: &RouteTable, request: &str) -> String {
     let [method, host, path] = parts[..] else {
         panic!("{request}");
     };
-    let host = CanonicalHost::parse(host.as_bytes()).unwrap();
+    let host = Authority::parse(host.as_bytes()).unwrap();
     let path = match CanonicalPath::parse(path.as_bytes()) {
         Ok(path) => path,
         Err(error) => return format!("{error:?}"),
     };
     match table.find(&host, method.as_bytes(), &path) {
-        Ok(found) => found.route.name.clone(),
-        Err(Unmatched::NoRoute) => "-".to_owned(),
-        Err(Unmatched::Ambiguous { class, .. }) => class.code().to_owned(),
+        Ok(Some(found)) => table.get(found.route).unwrap().name.clone(),
+        Ok(None) => "-".to_owned(),
+        Err(ambiguity) => ambiguity.class.code().to_owned(),
     }
 }

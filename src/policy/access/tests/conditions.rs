@@ -5,14 +5,14 @@ use super::*;
 #[test]
 fn a_public_route_needs_nothing() {
     let grant = check_with(vec![Alternative::Public], roles(), "", &[]).unwrap();
-    assert_eq!((grant.alternative(), grant.means()), (0, Means::Public));
+    assert_eq!(grant, Basis::Public);
 }
 
 #[test]
 fn an_authenticated_route_needs_claims() {
     let grant = check_with(vec![Alternative::Authenticated], roles(), "{}", &[]).unwrap();
-    assert_eq!(grant.means(), Means::Claims);
-    let (reason, text) = refusal(vec![Alternative::Authenticated], "");
+    assert_eq!(grant, Basis::Claims(()));
+    let (reason, text) = denial(vec![Alternative::Authenticated], "");
     assert_eq!((reason, &*text), (Reason::ClaimsMissing, "claims: none"));
 }
 
@@ -37,10 +37,10 @@ fn a_role_is_held_directly_or_by_inclusion() {
     }
     let mut builder = roles();
     needs(&mut builder, &["editor", "owner"]);
-    let refusal = check_with(one(), builder, r#"{"roles":["reader"]}"#, &[]).unwrap_err();
-    assert_eq!(refusal.reason, Reason::Role);
+    let denial = check_with(one(), builder, r#"{"roles":["reader"]}"#, &[]).unwrap_err();
+    assert_eq!(denial.reason, Reason::Role);
     assert_eq!(
-        refusal.explanation.to_string(),
+        denial.explanation.clone().unwrap_or_default(),
         "role: has [reader], needs any of [editor, owner]"
     );
 }
@@ -57,9 +57,9 @@ fn all_roles_means_every_one() {
         check_with(vec![one], builder, claims, &[])
     };
     assert!(check_roles(r#"{"roles":["admin","auditor"]}"#).is_ok());
-    let refusal = check_roles(r#"{"roles":["admin"]}"#).unwrap_err();
+    let denial = check_roles(r#"{"roles":["admin"]}"#).unwrap_err();
     assert_eq!(
-        refusal.explanation.to_string(),
+        denial.explanation.clone().unwrap_or_default(),
         "role: has [admin], needs all of [editor, auditor]"
     );
 }
@@ -71,7 +71,7 @@ fn issuers_and_audiences_are_the_routes_own() {
         ..Conditions::default()
     };
     assert!(passes(issuers(&["https://other", "https://edge"]), "{}"));
-    let (reason, text) = refusal(vec![conditions(issuers(&["https://other"]))], "{}");
+    let (reason, text) = denial(vec![conditions(issuers(&["https://other"]))], "{}");
     assert_eq!(
         (reason, &*text),
         (Reason::IssuerRoute, "issuer: needs any of [https://other]")
@@ -88,7 +88,7 @@ fn issuers_and_audiences_are_the_routes_own() {
         r#"{"aud":["x"]}"#,
         r#"{"aud":{"orders":1}}"#,
     ] {
-        let (reason, text) = refusal(vec![conditions(audiences())], claims);
+        let (reason, text) = denial(vec![conditions(audiences())], claims);
         assert_eq!(
             (reason, &*text),
             (Reason::AudienceRoute, "audience: needs any of [orders]")
@@ -121,12 +121,12 @@ fn scopes_come_from_a_string_or_a_list() {
         "{}",
     ] {
         assert_eq!(
-            refusal(vec![conditions(scopes())], claims).0,
+            denial(vec![conditions(scopes())], claims).0,
             Reason::Scope,
             "{claims}"
         );
     }
-    let (_, text) = refusal(vec![conditions(scopes())], r#"{"scope":"orders:read"}"#);
+    let (_, text) = denial(vec![conditions(scopes())], r#"{"scope":"orders:read"}"#);
     assert_eq!(
         text,
         "scope: has [orders:read], needs all of [orders:read, orders:write]"
@@ -141,7 +141,7 @@ fn a_bound_variable_equals_a_string_or_a_member() {
     };
     assert!(passes(tenant(), r#"{"tenant_id":"a"}"#));
     assert!(passes(tenant(), r#"{"tenant_id":["b","a"]}"#));
-    let (reason, text) = refusal(vec![conditions(tenant())], r#"{"tenant_id":"secret"}"#);
+    let (reason, text) = denial(vec![conditions(tenant())], r#"{"tenant_id":"secret"}"#);
     assert_eq!(
         (reason, &*text),
         (
@@ -150,7 +150,7 @@ fn a_bound_variable_equals_a_string_or_a_member() {
         )
     );
     for claims in ["{}", r#"{"tenant_id":5}"#, r#"{"tenant_id":{"a":1}}"#] {
-        let (_, text) = refusal(vec![conditions(tenant())], claims);
+        let (_, text) = denial(vec![conditions(tenant())], claims);
         assert!(text.ends_with("absent or of another type"), "{text}");
     }
     assert!(!passes(tenant(), r#"{"tenant_id":"A"}"#));
@@ -179,16 +179,16 @@ fn peers_alone_need_no_claims_and_beside_others_they_do() {
     };
     let edge = "spiffe://td/ns/edge/sa";
     let grant = check_with(vec![alone()], roles(), "", &[edge]).unwrap();
-    assert_eq!(grant.means(), Means::Peer);
+    assert_eq!(grant, Basis::Peer);
     let grant = check_with(vec![alone()], roles(), "{}", &[edge]).unwrap();
-    assert_eq!(grant.means(), Means::Peer);
+    assert_eq!(grant, Basis::Peer);
     for found in [
         &[][..],
         &["spiffe://td/ns/x/sa"],
         &[edge, "spiffe://td/ns/x/sa"],
     ] {
-        let refusal = check_with(vec![alone()], roles(), "", found).unwrap_err();
-        assert_eq!(refusal.reason, Reason::Peer, "{found:?}");
+        let denial = check_with(vec![alone()], roles(), "", found).unwrap_err();
+        assert_eq!(denial.reason, Reason::Peer, "{found:?}");
     }
     let both = || {
         conditions(Conditions {
@@ -197,18 +197,17 @@ fn peers_alone_need_no_claims_and_beside_others_they_do() {
             ..Conditions::default()
         })
     };
-    let refusal = check_with(vec![both()], roles(), "", &[edge]).unwrap_err();
-    assert_eq!(refusal.reason, Reason::ClaimsMissing);
+    let denial = check_with(vec![both()], roles(), "", &[edge]).unwrap_err();
+    assert_eq!(denial.reason, Reason::ClaimsMissing);
     let claims = r#"{"aud":"orders"}"#;
     assert_eq!(
         check_with(vec![both()], roles(), claims, &[edge])
-            .unwrap()
-            .means(),
-        Means::Claims
+            .unwrap(),
+        Basis::Claims(())
     );
-    let refusal = check_with(vec![both()], roles(), claims, &[]).unwrap_err();
+    let denial = check_with(vec![both()], roles(), claims, &[]).unwrap_err();
     assert_eq!(
-        refusal.explanation.to_string(),
+        denial.explanation.clone().unwrap_or_default(),
         "peer: there is none, needs any of [spiffe://td/ns/edge/*]"
     );
 }
@@ -219,5 +218,5 @@ fn header_conditions_alone_need_claims() {
         name: "x-env".into(),
         test: TextTest::Exists,
     });
-    assert_eq!(refusal(vec![conditions(one)], "").0, Reason::ClaimsMissing);
+    assert_eq!(denial(vec![conditions(one)], "").0, Reason::ClaimsMissing);
 }

@@ -1,16 +1,16 @@
-//! RFC 9470: what a new login would mend.
+//! RFC 9470: what a new login could fix.
 
 use super::*;
 
 #[test]
-fn only_what_a_new_login_would_mend_is_a_step_up() {
+fn only_what_a_new_login_would_fix_is_a_step_up() {
     let step_up = |test: Test, claims: &str| {
-        let refusal = check_with(vec![conditions(when(test))], roles(), claims, &[]).unwrap_err();
+        let denial = check_with(vec![conditions(when(test))], roles(), claims, &[]).unwrap_err();
         assert_eq!(
-            refusal.reason == Reason::StepUp,
-            refusal.step_up().is_some()
+            denial.reason == Reason::StepUp,
+            denial.step_up.is_some()
         );
-        refusal.step_up().cloned()
+        denial.step_up.clone()
     };
     let asks = |acr_values: &[&str], max_age: Option<u64>| {
         Some(StepUp {
@@ -78,15 +78,15 @@ fn a_step_up_needs_everything_else_to_hold() {
         ..when(acr("mfa"))
     };
     assert_eq!(
-        refusal(vec![conditions(one.clone())], "{}").0,
+        denial(vec![conditions(one.clone())], "{}").0,
         Reason::AudienceRoute
     );
     assert_eq!(
-        refusal(vec![conditions(one.clone())], "").0,
+        denial(vec![conditions(one.clone())], "").0,
         Reason::ClaimsMissing
     );
     assert_eq!(
-        refusal(vec![conditions(one)], r#"{"aud":"orders"}"#).0,
+        denial(vec![conditions(one)], r#"{"aud":"orders"}"#).0,
         Reason::StepUp
     );
 }

@@ -313,11 +313,11 @@ fn literals_compare_decoded_and_by_case() {
 fn variables_have_the_values_of_the_path() {
     let table = table(&["r: * * /t/{tenant}/x/{*rest}"]);
     let get = |path: &str, name: &str| {
-        let host = CanonicalHost::parse(b"h").unwrap();
+        let host = Authority::parse(b"h").unwrap();
         let path = CanonicalPath::parse(path.as_bytes()).unwrap();
-        let found = table.find(&host, b"GET", &path).unwrap();
-        found
-            .variables()
+        let found = table.find(&host, b"GET", &path).unwrap().unwrap();
+        let route = table.get(found.route).unwrap();
+        Variables::of(&route.path, &path)
             .get(name)
             .map(|value| String::from_utf8(value.into_owned()).unwrap())
     };
@@ -345,7 +345,7 @@ fn the_nearest_route_leaves_the_method_aside_before_the_host() {
     ]);
     let nearest = |request: &str| {
         let parts: Vec<&str> = request.split(' ').collect();
-        let host = CanonicalHost::parse(parts[1].as_bytes()).unwrap();
+        let host = Authority::parse(parts[1].as_bytes()).unwrap();
         let path = CanonicalPath::parse(parts[2].as_bytes()).unwrap();
         table
             .nearest(&host, parts[0].as_bytes(), &path)

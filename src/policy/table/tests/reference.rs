@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use proptest::prelude::*;
 
 use super::*;
-use crate::policy::pattern::Segment;
+use crate::policy::host::HostName;
 
 /// How specific a match is, greater is more. Segments compare from the left.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,17 +25,18 @@ fn rank(
     host: &str,
     segments: &[&str],
 ) -> Option<Rank> {
-    let canonical = CanonicalHost::parse(host.as_bytes()).unwrap();
     let host = if route.hosts.is_empty() {
         (0, 0)
     } else {
         route
             .hosts
             .iter()
-            .filter(|pattern| pattern.covers(&canonical))
-            .map(|pattern| match pattern {
-                HostPattern::Exact(_) => (2, 0),
-                HostPattern::Below(suffix) => (1, suffix.len()),
+            .filter_map(|pattern| match &pattern.name {
+                HostName::Exact(exact) => (host == &**exact).then_some((2, 0)),
+                HostName::Below(suffix) => host
+                    .strip_suffix(&**suffix)
+                    .is_some_and(|labels| labels.len() > 1 && labels.ends_with('.'))
+                    .then_some((1, suffix.len())),
             })
             .max()?
     };
