@@ -2,6 +2,7 @@
 
 mod examples;
 mod istio;
+mod order;
 mod reference;
 mod text;
 
