@@ -1,5 +1,7 @@
 //! What README, docs, examples and manifests say, held against the filter itself. Needs no Envoy.
 
+mod commands;
+mod contract;
 mod examples;
 mod istio;
 mod order;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::{loads, path, read, yaml};
 
 /// The Markdown files of the tree, but for what is built or fetched.
-fn pages() -> Vec<PathBuf> {
+pub fn pages() -> Vec<PathBuf> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -24,7 +24,7 @@ fn pages() -> Vec<PathBuf> {
 }
 
 /// The fenced blocks of a language, and the line that each begins at.
-fn blocks(text: &str, language: &str) -> Vec<(usize, String)> {
+pub fn blocks(text: &str, language: &str) -> Vec<(usize, String)> {
     let mut blocks = Vec::new();
     let mut open: Option<(usize, bool, String)> = None;
     for (number, line) in text.lines().enumerate() {
