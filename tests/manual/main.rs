@@ -3,6 +3,7 @@
 mod commands;
 mod contract;
 mod examples;
+mod figures;
 mod istio;
 mod order;
 mod reference;

@@ -387,6 +387,53 @@ fn a_bound_path_covers_the_query_only_where_the_claim_has_one() {
     }
 }
 
+/// docs/config.md, `max_bytes` and `prefix`.
+#[test]
+fn the_size_of_a_token_counts_with_its_prefix() {
+    let mut policy = policy();
+    let size = Attempt::good().token().len();
+    for (limit, verdict) in [
+        (size, "allow/tenant"),
+        (size - 1, "deny/claims_too_large/tenant"),
+    ] {
+        policy["claims"]["max_bytes"] = json!(limit);
+        assert_eq!(decide(&policy, &Attempt::good()).verdict, verdict);
+    }
+    policy["claims"]["max_bytes"] = json!(2_048);
+    for (prefix, verdict) in [
+        ("bEARER ", "allow/tenant"),
+        ("", "deny/claims_malformed/tenant"),
+    ] {
+        let mut attempt = Attempt::good();
+        attempt.prefix = prefix.to_owned();
+        assert_eq!(decide(&policy, &attempt).verdict, verdict);
+    }
+}
+
+/// docs/decisions.md, "The order": where no route matches, and on a public route.
+#[test]
+fn a_token_counts_where_the_route_needs_one() {
+    let policy = policy();
+    for (path, tokens, forged, verdict) in [
+        ("/nowhere", 0, false, "deny/claims_missing/-"),
+        ("/nowhere", 1, true, "deny/signature_invalid/-"),
+        ("/nowhere", 1, false, "deny/route_unknown/-"),
+        ("/public", 0, false, "allow/public"),
+        ("/public", 1, true, "allow/public"),
+        ("/public", 2, false, "deny/claims_repeated/-"),
+    ] {
+        let mut attempt = Attempt::good();
+        (attempt.path, attempt.tokens, attempt.forged) = (path, tokens, forged);
+        assert_eq!(decide(&policy, &attempt).verdict, verdict, "{path}");
+    }
+    // A one-use token that was used before is removed on a public route.
+    let mut used = Attempt::good();
+    (used.path, used.used) = ("/public", true);
+    let seen = decide(&policy, &used);
+    assert_eq!(seen.verdict, "allow/public");
+    assert!(seen.removed.iter().any(|name| name == "x-edge-claims"));
+}
+
 /// base64url without padding (RFC 4648 §5).
 fn base64url(bytes: &[u8]) -> String {
     Base64UrlSafeNoPadding::encode_to_string(bytes).unwrap()
