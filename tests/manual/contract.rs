@@ -1,6 +1,8 @@
 //! What CONTRIBUTING.md and SECURITY.md say about tests: each test that they name exists, and each page and
 //! each topic has one.
 
+use std::path::{Path, PathBuf};
+
 use crate::text::pages;
 use crate::{path, read};
 
@@ -14,19 +16,46 @@ fn named_tests(text: &str) -> Vec<(String, String)> {
         .collect()
 }
 
+/// Asserts that all of these are tests. The message names every one that is not, and where a test of that
+/// name is now.
 #[track_caller]
-fn exists(file: &str, name: &str) {
-    let code = read(file);
-    let line = format!("fn {name}(");
-    let at = code
-        .find(&line)
-        .unwrap_or_else(|| panic!("{file} has no test named {name}"));
-    // The attribute is on one of the lines before, past others such as `#[cfg(…)]`, or inside of `proptest!`.
-    let before: Vec<&str> = code[..at].lines().rev().take(5).collect();
-    assert!(
-        before.iter().any(|line| line.trim() == "#[test]"),
-        "{file}: {name} is not a test"
-    );
+fn all_exist(page: &str) {
+    let missing: Vec<String> = named_tests(page)
+        .into_iter()
+        .filter(|(file, name)| !is_test(&path(file), name))
+        .map(|(file, name)| {
+            let elsewhere: Vec<String> = ["src", "tests"]
+                .iter()
+                .flat_map(|folder| code_files(&path(folder)))
+                .filter(|file| is_test(file, &name))
+                .map(|file| file.display().to_string())
+                .collect();
+            format!("{file} has no test {name}; others that have: {elsewhere:?}")
+        })
+        .collect();
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+fn code_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    entries
+        .map(|entry| entry.unwrap().path())
+        .flat_map(|path| match path.is_dir() {
+            true => code_files(&path),
+            false => vec![path],
+        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .collect()
+}
+
+fn is_test(file: &Path, name: &str) -> bool {
+    let code = std::fs::read_to_string(file).unwrap_or_default();
+    let Some(at) = code.find(&format!("fn {name}(")) else {
+        return false;
+    };
+    // The attribute is on one of the lines before, past others such as `#[cfg(…)]`.
+    let mut before = code[..at].lines().rev().take(5);
+    before.any(|line| line.trim() == "#[test]")
 }
 
 #[test]
@@ -47,9 +76,7 @@ fn every_page_has_a_test_that_exists() {
     }
     let tests = named_tests(table);
     assert!(tests.len() >= 40, "{} tests", tests.len());
-    for (file, name) in tests {
-        exists(&file, &name);
-    }
+    all_exist(table);
     for row in table.lines().filter(|line| line.starts_with("| ")) {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
         let held = cells[3].contains(".rs::") || cells[3] == "test";
@@ -101,7 +128,5 @@ fn each_security_topic_names_its_parts_and_its_tests() {
     for row in rows.filter(|line| line.starts_with("| ")).skip(1) {
         assert!(!named_tests(row).is_empty(), "{row}");
     }
-    for (file, name) in named_tests(&page) {
-        exists(&file, &name);
-    }
+    all_exist(&page);
 }

@@ -416,6 +416,75 @@ fn each_word_of_the_page_is_accepted_and_no_other() {
     assert!(count >= 20, "{count} keys");
 }
 
+/// "Rules for all keys": durations, integers and claims.
+#[test]
+fn values_have_the_forms_that_the_page_names() {
+    for (place, key, value, accepted) in [
+        ("claims.issuers[]", "leeway", json!("2s"), true),
+        ("claims.issuers[]", "leeway", json!("2000ms"), true),
+        ("claims.issuers[]", "leeway", json!("1500ms"), false),
+        ("claims.issuers[]", "leeway", json!("1m30s"), false),
+        ("claims.issuers[]", "leeway", json!(10), false),
+        (
+            "claims.issuers[].keys.remote",
+            "timeout",
+            json!("1500ms"),
+            true,
+        ),
+        ("claims", "max_bytes", json!(8192.0), true),
+        ("claims", "max_bytes", json!(8192.5), false),
+        ("claims", "max_bytes", json!("8192"), false),
+        (
+            "claims.issuers[]",
+            "require",
+            json!(["sub", ["act", "sub"], "a.b"]),
+            true,
+        ),
+        ("identity", "headers", json!({"x-a": ["sub"]}), true),
+        ("identity", "headers", json!({"x-a": "sub"}), false),
+        (
+            "claims.issuers[]",
+            "not_after",
+            json!("2027-01-01T00:00:00Z"),
+            true,
+        ),
+        ("claims.issuers[]", "not_after", json!("2027-01-01"), false),
+        ("claims", "header", json!("X-Token"), true),
+        ("claims", "header", json!(":path"), false),
+        ("claims", "header", json!("a".repeat(128)), true),
+        ("claims", "header", json!("a".repeat(129)), false),
+        ("claims", "header", json!("content-type"), false),
+        ("correlation", "accept", json!([]), true),
+        ("correlation", "accept", json!(["cookie"]), false),
+        ("correlation", "accept", json!(["x-edge-claims"]), false),
+        ("identity", "strip", json!([]), true),
+        ("rbac.routes[]", "methods", json!(["CONNECT"]), false),
+        ("rbac.routes[]", "hosts", json!(["*.example.com"]), true),
+        ("rbac.routes[]", "hosts", json!(["example.com:8443"]), false),
+        ("rbac.routes[]", "hosts", json!([]), false),
+        ("rbac.routes[]", "on_failure", json!({"role": 404}), true),
+        ("rbac.routes[]", "on_failure", json!({"role": 200}), false),
+    ] {
+        let config = with(place, key, value.clone()).expect(place);
+        let problem = problem(&config);
+        assert_eq!(
+            problem.is_none(),
+            accepted,
+            "{place}.{key}: {value} {problem:?}"
+        );
+    }
+    let nested = |levels: usize| {
+        let test = (0..levels).fold(
+            json!({"claim": "a", "exists": true}),
+            |test, _| json!({"not": test}),
+        );
+        let allow = json!({"when": test});
+        problem(&with("rbac.routes[]", "allow", allow).unwrap())
+    };
+    assert_eq!(nested(16), None);
+    assert!(nested(17).is_some());
+}
+
 /// "Rules for all keys": `null` is never the same as leaving a key out.
 #[test]
 fn null_is_refused_for_every_key() {
