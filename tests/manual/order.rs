@@ -213,8 +213,8 @@ const CHECKS: [(&str, Change); 31] = [
     ("replayed", |it| it.used = true),
 ];
 
-/// Those that replace what another one needs: a route that is not there has no conditions, and a token
-/// of the other issuer is not held to the first one's demands.
+/// Changes that cannot be combined with the others: without a route there are no conditions, and the other
+/// issuer has other requirements.
 const ALONE: [&str; 2] = ["route_unknown", "issuer_route"];
 
 fn reason(verdict: &str) -> &str {
@@ -241,9 +241,10 @@ fn a_request_that_fails_many_checks_is_denied_by_the_first() {
     }
 }
 
-/// The two that were left out above come after the token's checks and before the route's conditions.
+/// The two changes that are left out above: these checks come after those of the token, and before the other
+/// conditions of the route.
 #[test]
-fn the_route_is_asked_for_between_token_and_access() {
+fn a_missing_route_is_reported_after_the_token_and_before_the_conditions() {
     let policy = policy();
     let mut unknown = Attempt::good();
     unknown.path = "/nowhere";
@@ -314,7 +315,7 @@ fn the_readme_has_the_same_order() {
     }
 }
 
-/// Step 4 of the table: where the preflight is asked about.
+/// Row 4 of the table.
 #[test]
 fn a_preflight_passes_after_the_shape_of_the_request_and_before_the_token() {
     let policy = policy();
