@@ -31,7 +31,7 @@ pub(crate) struct Counters {
     /// they came to.
     pub spoofed: u64,
     /// Requests with trailers that only this filter may set, or that no backend may see.
-    pub spoofed_trailers: u64,
+    pub reserved_trailers: u64,
     /// Requests whose own correlation ID differed from the signed one.
     pub correlation_overwritten: u64,
     /// Requests with a correlation header that is no well-formed ID.
@@ -81,8 +81,8 @@ impl Counters {
     }
 
     /// Counts a request with reserved trailers.
-    pub(crate) fn add_spoofed_trailers(&mut self) {
-        add_one(Some(&mut self.spoofed_trailers));
+    pub(crate) fn add_reserved_trailers(&mut self) {
+        add_one(Some(&mut self.reserved_trailers));
     }
 
     /// Notes how long a token took from the edge to here.

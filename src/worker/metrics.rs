@@ -68,7 +68,7 @@ impl Metrics {
         }
         for name in [
             "edge_claims_spoofed_headers_total",
-            "edge_claims_spoofed_trailers_total",
+            "edge_claims_reserved_trailers_total",
             "edge_claims_tokens_dropped_total",
             "edge_claims_correlation_overwritten_total",
             "edge_claims_correlation_malformed_total",
@@ -165,7 +165,7 @@ impl Metrics {
         self.routes = routes;
         for (name, count) in [
             ("edge_claims_spoofed_headers_total", counters.spoofed),
-            ("edge_claims_spoofed_trailers_total", counters.spoofed_trailers),
+            ("edge_claims_reserved_trailers_total", counters.reserved_trailers),
             ("edge_claims_tokens_dropped_total", counters.dropped_tokens),
             (
                 "edge_claims_correlation_overwritten_total",

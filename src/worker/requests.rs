@@ -57,7 +57,7 @@ impl<H: Host> Worker<H> {
         if names.is_empty() {
             return TrailersStatus::Continues;
         }
-        active.gate.counters().add_spoofed_trailers();
+        active.gate.counters().add_reserved_trailers();
         let remove = |name: &Vec<u8>| self.host.edit(HeaderMap::RequestTrailers, name, None);
         let removed = names.iter().all(|name| remove(name).is_ok());
         if rejects || !removed {

@@ -1,7 +1,11 @@
 //! What README, docs, examples and manifests say, held against the filter itself. Needs no Envoy.
 
+mod commands;
+mod contract;
 mod examples;
+mod figures;
 mod istio;
+mod order;
 mod reference;
 mod text;
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::{loads, path, read, yaml};
 
 /// The Markdown files of the tree, but for what is built or fetched.
-fn pages() -> Vec<PathBuf> {
+pub fn pages() -> Vec<PathBuf> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -24,7 +24,7 @@ fn pages() -> Vec<PathBuf> {
 }
 
 /// The fenced blocks of a language, and the line that each begins at.
-fn blocks(text: &str, language: &str) -> Vec<(usize, String)> {
+pub fn blocks(text: &str, language: &str) -> Vec<(usize, String)> {
     let mut blocks = Vec::new();
     let mut open: Option<(usize, bool, String)> = None;
     for (number, line) in text.lines().enumerate() {
@@ -142,4 +142,89 @@ fn the_readme_shows_the_demo() {
         }
     }
     assert!(rows >= 8, "{rows} rows");
+}
+
+/// Words of this project's own that a reader would have to guess, and pictures instead of terms.
+#[test]
+fn the_pages_use_standard_terms() {
+    const PRIVATE: [&str; 19] = [
+        "«",
+        "stands twice",
+        "stands once",
+        "stands more than once",
+        "that is none",
+        "the way around",
+        "rehearsal",
+        "it came to",
+        "is told",
+        "are told",
+        "loud",
+        "hopeful",
+        "goes no further",
+        "broke its word",
+        "comes by",
+        "by itself on",
+        "takes care",
+        "nobody who",
+        "no hindrance",
+    ];
+    for page in pages() {
+        let text = std::fs::read_to_string(&page).unwrap();
+        // Names of tests and messages of the log are quoted as they are.
+        let prose: String = text.split('`').step_by(2).collect();
+        let prose: Vec<&str> = prose.split_whitespace().collect();
+        let prose = prose.join(" ").to_lowercase();
+        for word in PRIVATE {
+            let found = prose.match_indices(word).any(|(at, _)| {
+                let letter = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphabetic);
+                let bytes = prose.as_bytes();
+                !letter(at.checked_sub(1).and_then(|at| bytes.get(at)))
+                    && !letter(bytes.get(at + word.len()))
+            });
+            assert!(!found, "{}: {word:?}", page.display());
+        }
+    }
+}
+
+/// `page.md#heading` names a heading of that page.
+#[test]
+fn anchors_lead_to_headings() {
+    let anchor = |heading: &str| -> String {
+        let text = heading.trim_start_matches('#').trim().to_lowercase();
+        text.chars()
+            .filter_map(|letter| match letter {
+                ' ' => Some('-'),
+                letter if letter.is_alphanumeric() || letter == '-' || letter == '_' => {
+                    Some(letter)
+                }
+                _ => None,
+            })
+            .collect()
+    };
+    let mut count = 0;
+    for page in pages() {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for target in text.split("](").skip(1) {
+            let target = target.split(')').next().unwrap_or_default();
+            let Some((file, wanted)) = target.split_once('#') else {
+                continue;
+            };
+            if file.contains("://") {
+                continue;
+            }
+            let linked = match file {
+                "" => page.clone(),
+                file => page.parent().unwrap().join(file),
+            };
+            let linked = std::fs::read_to_string(&linked).unwrap();
+            let mut headings = linked.lines().filter(|line| line.starts_with('#'));
+            assert!(
+                headings.any(|heading| anchor(heading) == wanted),
+                "{}: {target}",
+                page.display()
+            );
+            count += 1;
+        }
+    }
+    assert!(count >= 8, "{count} anchors");
 }
