@@ -27,6 +27,8 @@ pub struct Seen {
     /// All fields but pseudo-headers and `host`; names as they came.
     pub headers: Vec<Field>,
     pub body: Vec<u8>,
+    /// The fields behind the body.
+    pub trailers: Vec<Field>,
 }
 
 impl Seen {
@@ -255,7 +257,7 @@ fn serve_h1(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
     let mut writer = stream;
     while let Some(head) = Head::read(&mut reader)? {
-        let body = head.read_body(&mut reader, false)?;
+        let (body, trailers) = head.read_body_and_trailers(&mut reader, false)?;
         let mut words = head.line.splitn(2, |byte| *byte == b' ');
         let method = words.next().unwrap_or_default().to_vec();
         let rest = words.next().unwrap_or_default();
@@ -281,6 +283,7 @@ fn serve_h1(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
             authority,
             headers,
             body,
+            trailers,
         };
         let answers_with_body = seen.method != b"HEAD";
         let answer = shared.answer(seen)?;
@@ -307,7 +310,10 @@ fn serve_h2(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
                 fields,
                 end,
             } => {
-                open.push((stream, from_fields(fields)));
+                match open.iter_mut().find(|(id, _)| *id == stream) {
+                    Some((_, seen)) => seen.trailers = fields,
+                    None => open.push((stream, from_fields(fields))),
+                }
                 end.then_some(stream)
             }
             Event::Data { stream, bytes, end } => {
