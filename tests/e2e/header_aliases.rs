@@ -173,6 +173,38 @@ fn stripped_and_override_headers_are_taken_away_in_every_alias() {
 }
 
 #[test]
+fn headers_that_name_another_request_are_taken_away_by_default() {
+    let world = World::start();
+    for name in [
+        "x-http-method-override",
+        "x-method-override",
+        "x-http-method",
+        "x-original-url",
+        "x-rewrite-url",
+        "x-original-uri",
+        "x-forwarded-uri",
+        "x-forwarded-method",
+        "x-middleware-subrequest",
+    ] {
+        let request = world.envoy.get("/public/x").header(name, "/admin");
+        for seen in sent(&world, &request) {
+            assert_eq!(read_as(&seen, name), [""; 0], "{name}");
+        }
+    }
+    // Whoever needs them says so.
+    let world = World::with(
+        |policy| policy["identity"]["strip"] = json!([]),
+        |setup| setup,
+    );
+    let request = world
+        .envoy
+        .get("/public/x")
+        .header("x-forwarded-uri", "/admin");
+    let seen = world.allowed(request);
+    assert_eq!(seen.header("x-forwarded-uri").as_deref(), Some("/admin"));
+}
+
+#[test]
 fn headers_that_only_resemble_reserved_ones_stay() {
     let world = World::start();
     for name in [

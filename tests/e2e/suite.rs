@@ -32,6 +32,7 @@ mod protocols;
 mod record;
 mod refused_configs;
 mod reload;
+mod revoked_keys;
 mod rotation;
 mod scale;
 mod shadow;

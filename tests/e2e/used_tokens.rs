@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::{CLAIMS, ISSUER, World, issuer, policy, until};
 
 fn once(policy: &mut Value) {
-    policy["claims"]["issuers"][0]["one_use"] = json!({"claim": "jti", "entries": 100});
+    policy["claims"]["issuers"][0]["one_use"] = json!({"claim": "jti", "entries": 1000});
 }
 
 #[test]
@@ -100,7 +100,13 @@ fn a_used_token_is_dropped_where_the_peer_suffices() {
 
 #[test]
 fn a_full_window_is_counted_and_has_an_id() {
-    let world = World::with(once, |setup| setup);
+    let world = World::with(
+        |policy| {
+            once(policy);
+            policy["claims"]["issuers"][0]["one_use"]["entries"] = json!(100);
+        },
+        |setup| setup,
+    );
     let count = |decision: &str, reason: &str| {
         world.envoy.stats().of(&format!(
             "wasmcustom.decision=.={decision};.;reason=.={reason};.;edge_claims_requests_total"

@@ -37,7 +37,7 @@ enum Protocol {
 }
 
 /// A request under construction.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[must_use = "a request does nothing until `send`"]
 pub struct Request {
     client: Client,
@@ -402,6 +402,24 @@ impl Response {
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let version = match self.protocol {
+            Protocol::Http1 => "HTTP/1.1",
+            Protocol::Http2 => "HTTP/2",
+        };
+        let (method, path) = (printable(&self.method), printable(&self.path));
+        write!(formatter, "{method} {path} {version}")?;
+        if let Some(host) = &self.authority {
+            write!(formatter, " host {}", printable(host))?;
+        }
+        for (name, value) in self.pseudo.iter().chain(&self.headers) {
+            write!(formatter, " {}: {}", printable(name), printable(value))?;
+        }
+        write!(formatter, " with {} bytes of body", self.body.len())
     }
 }
 

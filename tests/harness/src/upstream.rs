@@ -1,6 +1,7 @@
 //! The server behind Envoy: it keeps every request, and answers with a JSON picture of what it
 //! received, or as a test wants it to. HTTP/1.1, HTTP/2 (prior knowledge) and gRPC on one port.
 
+use std::fmt;
 use std::io::{self, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +16,7 @@ use crate::h2::{Connection, Event};
 use crate::printable;
 
 /// A request as the upstream received it: every byte, in its order.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Seen {
     /// `1.1` or `2`
     pub protocol: &'static str,
@@ -54,19 +55,27 @@ impl Seen {
     }
 
     fn to_json(&self) -> Value {
-        let headers: Vec<Value> = self
-            .headers
-            .iter()
-            .map(|(name, value)| json!([printable(name), printable(value)]))
-            .collect();
+        let pairs = |fields: &[Field]| -> Vec<Value> {
+            fields
+                .iter()
+                .map(|(name, value)| json!([printable(name), printable(value)]))
+                .collect()
+        };
         json!({
             "protocol": self.protocol,
             "method": printable(&self.method),
             "path": printable(&self.path),
             "authority": printable(&self.authority),
-            "headers": headers,
+            "headers": pairs(&self.headers),
             "body": printable(&self.body),
+            "trailers": pairs(&self.trailers),
         })
+    }
+}
+
+impl fmt::Debug for Seen {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.to_json())
     }
 }
 
