@@ -10,6 +10,7 @@ mod binding;
 mod chain;
 mod correlate;
 mod cors;
+mod denial_cost;
 mod every_reason;
 mod forwarded_path;
 mod header_aliases;

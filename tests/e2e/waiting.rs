@@ -1,6 +1,8 @@
 //! Requests that wait for keys: they end in every way that a request can end, and until they are
 //! decided nothing of them goes on.
 
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -175,6 +177,39 @@ fn a_body_that_is_large_or_of_unknown_length_does_not_wait() {
         assert!(response.header("retry-after").is_some(), "{response:?}");
     }
     assert_eq!(world.upstream.count(), 0);
+}
+
+#[test]
+fn a_request_that_is_not_let_wait_counts_one_cache_miss() {
+    const REQUESTS: u64 = 560;
+    let (world, _server) = world(Duration::from_secs(15), unchanged, |setup| setup);
+    let bytes = world
+        .envoy
+        .get("/me")
+        .header(CLAIMS, world.token(&json!({})))
+        .to_http1();
+    // Without reading: most of them get no answer here.
+    let streams: Vec<TcpStream> = (0..REQUESTS)
+        .map(|_| {
+            let mut stream = TcpStream::connect(("127.0.0.1", world.envoy.port())).unwrap();
+            stream.write_all(&bytes).unwrap();
+            stream
+        })
+        .collect();
+    let of = |name: &str| world.envoy.stats().of(&format!("wasmcustom.{name}"));
+    let refused = || of("decision=.=deny;.;reason=.=keys_unavailable;.;edge_claims_requests_total");
+    let waiting = || world.envoy.stats().of("http.ingress.downstream_rq_active");
+    until("every request to wait or to be refused", || {
+        waiting() + refused() == REQUESTS
+    });
+    assert!(refused() > 0, "all of them were let wait");
+    until("the misses to be counted", || {
+        of("result=.=miss;.;edge_claims_cache_total") >= REQUESTS
+    });
+    // The filter reports its counters once a second.
+    thread::sleep(Duration::from_millis(2_500));
+    assert_eq!(of("result=.=miss;.;edge_claims_cache_total"), REQUESTS);
+    drop(streams);
 }
 
 #[test]

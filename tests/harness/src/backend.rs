@@ -156,9 +156,9 @@ impl Drop for Backend {
     }
 }
 
-const SET_UP: &str = "run `tests/frameworks/setup`";
+const SET_UP: &str = "run: tests/frameworks/setup";
 
-/// Asks the set-up, which alone knows its places.
+/// Asks `tests/frameworks/setup`, which alone knows where it installs them.
 fn installed(name: &str) -> PathBuf {
     let output = Command::new(tools::root().join("tests/frameworks/setup"))
         .args(["path", name])
