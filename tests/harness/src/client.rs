@@ -4,6 +4,7 @@
 use std::fmt;
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -15,6 +16,9 @@ use crate::tls::ClientTls;
 
 /// How long a request may take before it counts as lost.
 const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The one stream of a connection of HTTP/2.
+const STREAM: u32 = 1;
 
 /// The host that requests name where a test names none.
 const HOST: &str = "shop.example.com";
@@ -33,7 +37,7 @@ enum Protocol {
 }
 
 /// A request under construction.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[must_use = "a request does nothing until `send`"]
 pub struct Request {
     client: Client,
@@ -44,6 +48,8 @@ pub struct Request {
     pseudo: Vec<Field>,
     headers: Vec<Field>,
     body: Vec<u8>,
+    chunked: bool,
+    trailers: Vec<Field>,
     ends: bool,
 }
 
@@ -96,6 +102,8 @@ impl Client {
             pseudo: Vec::new(),
             headers: Vec::new(),
             body: Vec::new(),
+            chunked: false,
+            trailers: Vec::new(),
             ends: true,
         }
     }
@@ -189,6 +197,19 @@ impl Request {
         self
     }
 
+    /// Sends the body without a `content-length`: in chunks over HTTP/1.1.
+    pub const fn chunked(mut self) -> Self {
+        self.chunked = true;
+        self
+    }
+
+    /// Adds a field behind the body. Over HTTP/1.1 the body is chunked for it.
+    pub fn trailer(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+        self.trailers
+            .push((name.as_ref().to_vec(), value.as_ref().to_vec()));
+        self.chunked()
+    }
+
     /// Leaves the request's stream open (HTTP/2), as upgrades do.
     pub const fn left_open(mut self) -> Self {
         self.ends = false;
@@ -211,6 +232,11 @@ impl Request {
         let mut fields = Vec::new();
         fields.extend(self.authority.clone().map(|host| (b"host".to_vec(), host)));
         fields.extend(self.headers.clone());
+        if self.chunked {
+            fields.push((b"transfer-encoding".to_vec(), b"chunked".to_vec()));
+            let body = h1::chunked(&self.body, &self.trailers);
+            return h1::write(&line, &fields, &body);
+        }
         if !self.body.is_empty() {
             fields.push((
                 b"content-length".to_vec(),
@@ -228,8 +254,32 @@ impl Request {
         response
     }
 
-    fn exchange_http2(&self, response: &mut Response) -> io::Result<()> {
-        const STREAM: u32 = 1;
+    /// Sends it, and gives up after that time: closes the connection (HTTP/1.1), resets the stream
+    /// (HTTP/2). An answer that came before is not read.
+    ///
+    /// # Panics
+    /// Where it can't be sent.
+    pub fn send_and_give_up(self, after: Duration) {
+        let result = match self.protocol {
+            Protocol::Http1 => self.client.connect(&[b"http/1.1"]).and_then(|mut stream| {
+                stream.write_all(&self.to_http1())?;
+                stream.flush()?;
+                thread::sleep(after);
+                Ok(())
+            }),
+            Protocol::Http2 => self.open_http2().and_then(|mut connection| {
+                thread::sleep(after);
+                connection.send_reset(STREAM)?;
+                // Envoy reads the reset before it sees the connection end.
+                thread::sleep(Duration::from_millis(50));
+                Ok(())
+            }),
+        };
+        result.unwrap_or_else(|error| panic!("{self:?}: {error}"));
+    }
+
+    /// Sends the request over a new connection.
+    fn open_http2(&self) -> io::Result<Connection<Stream>> {
         let mut connection = Connection::client(self.client.connect(&[b"h2"])?)?;
         let scheme: &[u8] = if self.client.tls.is_some() {
             b"https"
@@ -247,11 +297,20 @@ impl Request {
                 .map(|host| (b":authority".to_vec(), host)),
         );
         fields.extend(self.pseudo.iter().chain(&self.headers).cloned());
-        let ends = self.ends && self.body.is_empty();
+        let has_trailers = !self.trailers.is_empty();
+        let ends = self.ends && self.body.is_empty() && !has_trailers;
         connection.send_headers(STREAM, &fields, ends)?;
         if !self.body.is_empty() {
-            connection.send_data(STREAM, &self.body, self.ends)?;
+            connection.send_data(STREAM, &self.body, self.ends && !has_trailers)?;
         }
+        if has_trailers {
+            connection.send_headers(STREAM, &self.trailers, true)?;
+        }
+        Ok(connection)
+    }
+
+    fn exchange_http2(&self, response: &mut Response) -> io::Result<()> {
+        let mut connection = self.open_http2()?;
         loop {
             let ended = match connection.next()? {
                 None => return Err(io::Error::other("the connection was closed")),
@@ -343,6 +402,24 @@ impl Response {
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let version = match self.protocol {
+            Protocol::Http1 => "HTTP/1.1",
+            Protocol::Http2 => "HTTP/2",
+        };
+        let (method, path) = (printable(&self.method), printable(&self.path));
+        write!(formatter, "{method} {path} {version}")?;
+        if let Some(host) = &self.authority {
+            write!(formatter, " host {}", printable(host))?;
+        }
+        for (name, value) in self.pseudo.iter().chain(&self.headers) {
+            write!(formatter, " {}: {}", printable(name), printable(value))?;
+        }
+        write!(formatter, " with {} bytes of body", self.body.len())
     }
 }
 

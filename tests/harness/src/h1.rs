@@ -37,22 +37,7 @@ impl Head {
         let Some(line) = read_line(stream)? else {
             return Ok(None);
         };
-        let mut fields = Vec::new();
-        loop {
-            let line = read_line(stream)?.ok_or(io::ErrorKind::UnexpectedEof)?;
-            if line.is_empty() {
-                break;
-            }
-            let colon = line
-                .iter()
-                .position(|byte| *byte == b':')
-                .unwrap_or(line.len());
-            let (name, value) = line.split_at(colon);
-            fields.push((
-                name.to_vec(),
-                value.get(1..).unwrap_or_default().trim_ascii().to_vec(),
-            ));
-        }
+        let fields = read_fields(stream)?;
         Ok(Some(Self { line, fields }))
     }
 
@@ -72,7 +57,17 @@ impl Head {
         stream: &mut impl BufRead,
         to_the_end: bool,
     ) -> io::Result<Vec<u8>> {
+        Ok(self.read_body_and_trailers(stream, to_the_end)?.0)
+    }
+
+    /// As [`Head::read_body`], with the trailers of a chunked body (RFC 9112 §7.1.2).
+    pub(crate) fn read_body_and_trailers(
+        &self,
+        stream: &mut impl BufRead,
+        to_the_end: bool,
+    ) -> io::Result<(Vec<u8>, Vec<Field>)> {
         let mut body = Vec::new();
+        let mut trailers = Vec::new();
         if self
             .field("transfer-encoding")
             .is_some_and(|value| value.contains("chunked"))
@@ -88,16 +83,48 @@ impl Head {
                 stream.by_ref().take(size).read_to_end(&mut body)?;
                 read_line(stream)?;
             }
-            // The trailers, up to the empty line.
-            while read_line(stream)?.is_some_and(|line| !line.is_empty()) {}
+            trailers = read_fields(stream)?;
         } else if let Some(length) = self.field("content-length") {
             let length = length.parse().map_err(io::Error::other)?;
             stream.by_ref().take(length).read_to_end(&mut body)?;
         } else if to_the_end {
             stream.read_to_end(&mut body)?;
         }
-        Ok(body)
+        Ok((body, trailers))
     }
+}
+
+/// The fields up to the empty line, repeated ones as often as they are there.
+fn read_fields(stream: &mut impl BufRead) -> io::Result<Vec<Field>> {
+    let mut fields = Vec::new();
+    loop {
+        let line = read_line(stream)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        if line.is_empty() {
+            return Ok(fields);
+        }
+        let colon = line
+            .iter()
+            .position(|byte| *byte == b':')
+            .unwrap_or(line.len());
+        let (name, value) = line.split_at(colon);
+        fields.push((
+            name.to_vec(),
+            value.get(1..).unwrap_or_default().trim_ascii().to_vec(),
+        ));
+    }
+}
+
+/// A body in one chunk, with trailers (RFC 9112 §7.1).
+pub(crate) fn chunked(body: &[u8], trailers: &[Field]) -> Vec<u8> {
+    let mut message = Vec::new();
+    if !body.is_empty() {
+        message.extend(format!("{:x}\r\n", body.len()).into_bytes());
+        message.extend_from_slice(body);
+        message.extend_from_slice(b"\r\n");
+    }
+    // The last chunk, then the trailers as if they were a head.
+    message.extend(write(b"0", trailers, &[]));
+    message
 }
 
 /// A message from its start line, fields and body; nothing is added.

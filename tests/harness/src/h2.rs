@@ -144,6 +144,12 @@ impl<S: Read + Write> Connection<S> {
         }
     }
 
+    /// Ends a stream early (RFC 9113 §6.4), as a client does that gives up.
+    pub(crate) fn send_reset(&mut self, stream: u32) -> io::Result<()> {
+        const CANCEL: u32 = 0x8;
+        self.write_frame(RST_STREAM, 0, stream, &CANCEL.to_be_bytes())
+    }
+
     /// The next event; settings and pings are answered on the way. `None` at the connection's end.
     pub(crate) fn next(&mut self) -> io::Result<Option<Event>> {
         loop {

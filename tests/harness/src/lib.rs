@@ -17,6 +17,7 @@
 //! | [`setup`] | the configuration of an Envoy: listener, filters, upstreams, TLS |
 //! | [`envoy`] | a running Envoy: requests, reloads, logs, statistics, and the check at its end |
 //! | [`upstream`] | the server behind it, which records and echoes every byte |
+//! | [`backend`] | real web frameworks behind it, and CGI |
 //! | [`keyserver`] | a server of key sets that counts its callers, and can answer badly |
 //! | [`provider`] | a real OpenID provider whose keys rotate |
 //! | [`client`] | requests over HTTP/1.1, HTTP/2 and gRPC, well-formed or not |
@@ -27,6 +28,7 @@
 //!
 //! Everything blocks, so that a test reads from top to bottom.
 
+pub mod backend;
 pub mod client;
 pub mod envoy;
 mod h1;
@@ -40,6 +42,7 @@ pub mod tokens;
 pub mod tools;
 pub mod upstream;
 
+pub use backend::Backend;
 pub use client::{Client, Request, Response};
 pub use envoy::{Envoy, Reload};
 pub use keyserver::{Bad, KeyServer};

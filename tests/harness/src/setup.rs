@@ -37,6 +37,7 @@ pub struct Setup {
     clusters: Vec<Value>,
     environment: BTreeMap<String, String>,
     failure_policy: String,
+    plugin_settings: Value,
     server_tls: Option<(Identity, Option<String>)>,
     downstream_tls: Value,
     pub(crate) client_tls: Option<ClientTls>,
@@ -69,6 +70,7 @@ impl Setup {
             clusters: Vec::new(),
             environment: BTreeMap::new(),
             failure_policy: "FAIL_RELOAD".to_owned(),
+            plugin_settings: json!({}),
             server_tls: None,
             downstream_tls: json!({}),
             client_tls: None,
@@ -96,7 +98,7 @@ impl Setup {
     /// Adds a Wasm filter from a module, with a config that is a protobuf `Any`.
     #[must_use]
     pub fn wasm(self, module: &Path, configuration: Value) -> Self {
-        let filter = json!({
+        let mut filter = json!({
             "name": "edge_claims",
             "typed_config": {
                 "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
@@ -112,6 +114,7 @@ impl Setup {
                 },
             },
         });
+        merge(&mut filter["typed_config"]["config"], &self.plugin_settings);
         self.filter(filter)
     }
 
@@ -140,6 +143,13 @@ impl Setup {
     #[must_use]
     pub fn failure_policy(mut self, policy: &str) -> Self {
         policy.clone_into(&mut self.failure_policy);
+        self
+    }
+
+    /// Settings over those of the `PluginConfig`, for the Wasm filters that follow.
+    #[must_use]
+    pub fn plugin_settings(mut self, settings: &Value) -> Self {
+        merge(&mut self.plugin_settings, settings);
         self
     }
 
@@ -176,6 +186,23 @@ impl Setup {
     pub fn hcm(mut self, settings: &Value) -> Self {
         merge(&mut self.hcm, settings);
         self
+    }
+
+    /// Virtual hosts in place of the one for all: the domains of each, and its cluster.
+    #[must_use]
+    pub fn virtual_hosts(self, hosts: &[(&[&str], &str)]) -> Self {
+        let hosts: Vec<Value> = hosts
+            .iter()
+            .enumerate()
+            .map(|(index, (domains, cluster))| {
+                json!({
+                    "name": format!("host-{index}"),
+                    "domains": domains,
+                    "routes": [{"match": {"prefix": "/"}, "route": {"cluster": cluster, "timeout": "20s"}}],
+                })
+            })
+            .collect();
+        self.hcm(&json!({"route_config": {"virtual_hosts": hosts}}))
     }
 
     /// Settings over those of the listener.
@@ -215,6 +242,23 @@ impl Setup {
     pub fn cluster(mut self, cluster: Value) -> Self {
         self.clusters.push(cluster);
         self
+    }
+
+    /// Trailers over HTTP/1.1, from clients and to all upstreams: without it Envoy drops them.
+    #[must_use]
+    pub fn http1_trailers(mut self) -> Self {
+        for cluster in &mut self.clusters {
+            merge(
+                cluster,
+                &json!({"typed_extension_protocol_options": {
+                    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                        "explicit_http_config": {"http_protocol_options": {"enable_trailers": true}},
+                    },
+                }}),
+            );
+        }
+        self.hcm(&json!({"http_protocol_options": {"enable_trailers": true}}))
     }
 
     /// Speaks HTTP/2 to all upstreams: gRPC needs it.
@@ -358,6 +402,7 @@ fn access_fields() -> Value {
         "flags": "%RESPONSE_FLAGS%",
         "method": "%REQ(:METHOD)%",
         "path": "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
+        "judged_path": "%FILTER_STATE(wasm.edge_claims.path:PLAIN)%",
         "authority": "%REQ(:AUTHORITY)%",
         "protocol": "%PROTOCOL%",
         "request_id": "%REQ(X-REQUEST-ID)%",

@@ -1,6 +1,7 @@
 //! The server behind Envoy: it keeps every request, and answers with a JSON picture of what it
 //! received, or as a test wants it to. HTTP/1.1, HTTP/2 (prior knowledge) and gRPC on one port.
 
+use std::fmt;
 use std::io::{self, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +16,7 @@ use crate::h2::{Connection, Event};
 use crate::printable;
 
 /// A request as the upstream received it: every byte, in its order.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Seen {
     /// `1.1` or `2`
     pub protocol: &'static str,
@@ -27,6 +28,8 @@ pub struct Seen {
     /// All fields but pseudo-headers and `host`; names as they came.
     pub headers: Vec<Field>,
     pub body: Vec<u8>,
+    /// The fields behind the body.
+    pub trailers: Vec<Field>,
 }
 
 impl Seen {
@@ -52,19 +55,27 @@ impl Seen {
     }
 
     fn to_json(&self) -> Value {
-        let headers: Vec<Value> = self
-            .headers
-            .iter()
-            .map(|(name, value)| json!([printable(name), printable(value)]))
-            .collect();
+        let pairs = |fields: &[Field]| -> Vec<Value> {
+            fields
+                .iter()
+                .map(|(name, value)| json!([printable(name), printable(value)]))
+                .collect()
+        };
         json!({
             "protocol": self.protocol,
             "method": printable(&self.method),
             "path": printable(&self.path),
             "authority": printable(&self.authority),
-            "headers": headers,
+            "headers": pairs(&self.headers),
             "body": printable(&self.body),
+            "trailers": pairs(&self.trailers),
         })
+    }
+}
+
+impl fmt::Debug for Seen {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.to_json())
     }
 }
 
@@ -255,7 +266,7 @@ fn serve_h1(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
     let mut writer = stream;
     while let Some(head) = Head::read(&mut reader)? {
-        let body = head.read_body(&mut reader, false)?;
+        let (body, trailers) = head.read_body_and_trailers(&mut reader, false)?;
         let mut words = head.line.splitn(2, |byte| *byte == b' ');
         let method = words.next().unwrap_or_default().to_vec();
         let rest = words.next().unwrap_or_default();
@@ -281,6 +292,7 @@ fn serve_h1(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
             authority,
             headers,
             body,
+            trailers,
         };
         let answers_with_body = seen.method != b"HEAD";
         let answer = shared.answer(seen)?;
@@ -307,7 +319,10 @@ fn serve_h2(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
                 fields,
                 end,
             } => {
-                open.push((stream, from_fields(fields)));
+                match open.iter_mut().find(|(id, _)| *id == stream) {
+                    Some((_, seen)) => seen.trailers = fields,
+                    None => open.push((stream, from_fields(fields))),
+                }
                 end.then_some(stream)
             }
             Event::Data { stream, bytes, end } => {
