@@ -384,6 +384,7 @@ fn binding(node: &Node<'_>) -> Option<RequestBinding> {
         method: claim("method"),
         path: claim("path"),
         host: claim("host"),
+        ..RequestBinding::default()
     };
     if !["method", "path", "host"]
         .iter()
@@ -432,6 +433,7 @@ fn revoked(node: &Node<'_>) -> Option<Revoked> {
         kids: set("kids"),
         subjects: set("subjects"),
         token_ids: set("token_ids"),
+        ..Revoked::default()
     };
     section.finish();
     Some(revoked)

@@ -33,8 +33,8 @@ pub(super) struct VerifiedToken<D> {
     pub(super) times: Times,
     /// Whether it would be accepted only as long as the fetched keys are believed.
     pub(super) needs_remote: bool,
-    /// The remote key that verified it; `None` for keys that can't be withdrawn without a new config.
-    pub(super) remote_key: Option<Rc<PublicKey>>,
+    /// The public key that verified it; `None` for a secret.
+    pub(super) key: Option<Rc<PublicKey>>,
     /// See [`Verified::derived`].
     pub(super) derived: OnceCell<D>,
 }

@@ -44,12 +44,13 @@ pub(crate) struct CacheLimits {
     pub bytes: usize,
 }
 
-/// What [`RequestBinding`](crate::token::RequestBinding) compares with.
+/// The parts of the request that [`RequestBinding`](crate::token::RequestBinding) compares claims with, in
+/// the form in which they are judged and go on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LiveRequest<'a> {
     /// `:method`
     pub method: &'a [u8],
-    /// `:path` as it arrived, query included.
+    /// `:path` in the form that goes on, query included.
     pub path: &'a [u8],
     /// The canonical host: lower case, no port, no trailing dot.
     pub host: &'a [u8],
@@ -173,7 +174,11 @@ impl<D> Verifier<D> {
             });
         }
         checks::times(&state.issuer, &token.times, now)?;
-        // Keys that are fetched later can extend what is revoked. Empty lists cost nothing.
+        // A key set that was fetched meanwhile may have shown that the key is revoked.
+        let revoked = |key: &Rc<_>| state.keys.is_revoked_key(key);
+        if token.key.as_ref().is_some_and(revoked) {
+            return Err(Reason::Revoked.into());
+        }
         checks::not_revoked(&state.issuer, token.kid.as_deref(), &token.claims)?;
         Ok(checks::bound(&state.issuer, &token.claims, live)?)
     }
@@ -214,8 +219,11 @@ impl<D> Verifier<D> {
                     why,
                 },
             })?;
-        // A token without `kid` can't get round the list.
+        // The token may name the key by another `kid`, or not at all.
         checks::kid_not_revoked(issuer, chosen.kid())?;
+        if state.keys.is_revoked(&chosen) {
+            return Err(Reason::Revoked.into());
+        }
         if !is_signed(algorithm, &chosen, &jws, backend, &mut self.stats) {
             return Err(Reason::SignatureInvalid.into());
         }
@@ -235,7 +243,7 @@ impl<D> Verifier<D> {
             needs_remote: state.keys.needs_remote(kid, &chosen),
             algorithm,
             times: jws.times,
-            remote_key: chosen.withdrawable(),
+            key: chosen.public_key().map(Rc::clone),
             derived: OnceCell::new(),
             claims: jws.claims,
         })
@@ -290,7 +298,7 @@ impl<D> Verifier<D> {
                 let stays = |key: &Rc<_>| token.names_its_key && keys.has_remote(key);
                 token.issuer != issuer
                     || !token.needs_remote
-                    || token.remote_key.as_ref().is_some_and(stays)
+                    || token.key.as_ref().is_some_and(stays)
             });
         }
         changed
