@@ -40,6 +40,8 @@ pub enum Reason {
     Revoked,
     /// The issuer's keys cannot be had right now.
     KeysUnavailable,
+    /// Too much CPU time went into verifying tokens that were refused; the token was not verified.
+    Overloaded,
     /// Host or path are none, or the method is CONNECT.
     RequestMalformed,
     /// The path can be read in more than one way.
@@ -85,7 +87,7 @@ pub enum Challenge {
 
 impl Reason {
     /// Every reason, in the order of the docs.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::ClaimsMissing,
         Self::ClaimsRepeated,
         Self::ClaimsTooLarge,
@@ -104,6 +106,7 @@ impl Reason {
         Self::Replayed,
         Self::Revoked,
         Self::KeysUnavailable,
+        Self::Overloaded,
         Self::RequestMalformed,
         Self::PathAmbiguous,
         Self::RouteUnknown,
@@ -140,6 +143,7 @@ impl Reason {
             Self::Replayed => "replayed",
             Self::Revoked => "revoked",
             Self::KeysUnavailable => "keys_unavailable",
+            Self::Overloaded => "overloaded",
             Self::RequestMalformed => "request_malformed",
             Self::PathAmbiguous => "path_ambiguous",
             Self::RouteUnknown => "route_unknown",
@@ -193,7 +197,7 @@ impl Reason {
             | Self::BindingRoute
             | Self::Condition
             | Self::Peer => 403,
-            Self::KeysUnavailable | Self::Internal => 503,
+            Self::KeysUnavailable | Self::Overloaded | Self::Internal => 503,
         }
     }
 

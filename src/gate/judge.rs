@@ -215,7 +215,10 @@ impl Gate {
             host: host.as_bytes(),
         };
         let now = around.seconds();
-        match self.verifier.verify(token, &live, now, around.backend) {
+        match self
+            .verifier
+            .verify(token, &live, around.now, around.backend)
+        {
             Ok(verified) => {
                 self.counters.kid(verified.kid());
                 self.note_delay(&verified, now);

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use super::host::{self, Failed};
 use crate::envoy_verify_signature::{FUNCTION, GOOD, verify_signature_argument};
-use crate::token::{Algorithm, PublicKey, SignatureBackend, known_answers};
+use crate::token::{Algorithm, Portable, PublicKey, SignatureBackend, known_answers};
 
 /// The host's `verify_signature`, for the algorithms that passed their self-test.
 #[derive(Default)]
@@ -51,6 +51,22 @@ impl SignatureBackend for HostBackend {
         } else {
             None
         }
+    }
+
+    fn cost_micros(&self, algorithm: Algorithm, key: &PublicKey) -> u64 {
+        if self.trusts(algorithm) {
+            host_cost_micros(algorithm)
+        } else {
+            Portable.cost_micros(algorithm, key)
+        }
+    }
+}
+
+/// The CPU time in microseconds of one call, measured in Envoy 1.40.
+fn host_cost_micros(algorithm: Algorithm) -> u64 {
+    match algorithm {
+        Algorithm::Es384 | Algorithm::Es512 => 2_200,
+        _ => 100,
     }
 }
 

@@ -8,6 +8,7 @@
 mod algorithm;
 mod backend;
 mod base64url;
+mod budget;
 mod cache;
 mod checks;
 mod error;

@@ -7,6 +7,7 @@ use foldhash::fast::FixedState;
 
 use crate::denial::Reason;
 use crate::json::Json;
+use crate::token::budget::FailureBudget;
 use crate::token::cache::TokenCache;
 use crate::token::jws::{Jws, LastHeader};
 use crate::token::keyring::{Chosen, KeyLookupError, Keyring};
@@ -23,6 +24,7 @@ pub(crate) struct Verifier<D> {
     issuers: Vec<IssuerState>,
     cache: TokenCache<D>,
     last_header: LastHeader,
+    failures: FailureBudget,
     stats: Stats,
     warnings: Vec<SecretWarning>,
 }
@@ -89,6 +91,7 @@ impl<D> Verifier<D> {
             issuers,
             cache: TokenCache::new(limits.entries, limits.bytes, hasher),
             last_header: LastHeader::default(),
+            failures: FailureBudget::new(),
             stats: Stats::default(),
             warnings,
         }
@@ -109,20 +112,22 @@ impl<D> Verifier<D> {
         (self.cache.len(), self.cache.used())
     }
 
-    /// Verifies a token for the request at hand, at `now` in Unix seconds. At most one signature is
-    /// computed.
+    /// Verifies a token for the request at hand, at `now_ms` in milliseconds since 1970. At most one
+    /// signature is verified.
     ///
     /// # Errors
     /// The first check that fails, in this order: shape, issuer, `alg` allowed, `kid` and key, `alg`
     /// fits the key, signature, `typ`, times and `max_age`, `aud`, `max_lifetime`, `require`,
-    /// revocation, binding. A one-use token is not used up by this: see [`Verifier::consume`].
+    /// revocation, binding. [`Reason::Overloaded`] in place of an expensive signature verification while
+    /// too many of them were for tokens that were refused. A one-use token is not used up by this: see [`Verifier::consume`].
     pub(crate) fn verify(
         &mut self,
         token: &[u8],
         live: &LiveRequest<'_>,
-        now: u64,
+        now_ms: u64,
         backend: &dyn SignatureBackend,
     ) -> Result<Verified<D>, VerifyError> {
+        let now = now_ms.checked_div(1_000).unwrap_or_default();
         if let Some(known) = self.cache.get(token) {
             let known = Rc::clone(known);
             let recheck = self.recheck(&known, live, now);
@@ -140,7 +145,9 @@ impl<D> Verifier<D> {
             };
         }
         self.stats.cache_misses = self.stats.cache_misses.saturating_add(1);
-        let verified = Rc::new(self.verify_fresh(token, live, now, backend)?);
+        let mut cost = 0;
+        let fresh = self.verify_fresh(token, live, now_ms, backend, &mut cost);
+        let verified = Rc::new(fresh.inspect_err(|_| self.failures.charge(cost))?);
         if let Some(state) = self.issuers.get(verified.issuer.0)
             && state.issuer.one_use.is_none()
         {
@@ -183,14 +190,17 @@ impl<D> Verifier<D> {
         Ok(checks::bound(&state.issuer, &token.claims, live)?)
     }
 
+    /// Sets `cost` to what the signature verification cost, in microseconds.
     #[inline(never)]
     fn verify_fresh(
         &mut self,
         token: &[u8],
         live: &LiveRequest<'_>,
-        now: u64,
+        now_ms: u64,
         backend: &dyn SignatureBackend,
+        cost: &mut u64,
     ) -> Result<VerifiedToken<D>, VerifyError> {
+        let now = now_ms.checked_div(1_000).unwrap_or_default();
         let jws =
             Jws::parse_after(&mut self.last_header, token).map_err(|_| Reason::ClaimsMalformed)?;
         let (index, state) = jws
@@ -224,6 +234,14 @@ impl<D> Verifier<D> {
         if state.keys.is_revoked(&chosen) {
             return Err(Reason::Revoked.into());
         }
+        *cost = match chosen.public_key() {
+            Some(key) => backend.cost_micros(algorithm, key),
+            None => 0,
+        };
+        if !self.failures.allows(*cost, now_ms) {
+            *cost = 0;
+            return Err(Reason::Overloaded.into());
+        }
         if !is_signed(algorithm, &chosen, &jws, backend, &mut self.stats) {
             return Err(Reason::SignatureInvalid.into());
         }
@@ -244,6 +262,7 @@ impl<D> Verifier<D> {
             algorithm,
             times: jws.times,
             key: chosen.public_key().map(Rc::clone),
+            cost_micros: *cost,
             derived: OnceCell::new(),
             claims: jws.claims,
         })
@@ -267,12 +286,13 @@ impl<D> Verifier<D> {
         let id = token_id(&state.name, claim.ok_or(Reason::ClaimRequired)?);
         let keep_until = verified.expiry().saturating_add(state.issuer.leeway);
         let window = state.replay.as_mut().ok_or(Reason::Internal)?;
-        window
-            .consume(id, keep_until, now)
-            .map_err(|error| match error {
+        window.consume(id, keep_until, now).map_err(|error| {
+            self.failures.charge(verified.cost_micros());
+            match error {
                 ReplayError::Replayed => Reason::Replayed,
                 ReplayError::Full => Reason::Internal,
-            })
+            }
+        })
     }
 
     /// Replaces the issuer's replay window, for one that all workers share.

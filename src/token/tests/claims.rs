@@ -253,7 +253,7 @@ fn bound(claims: &str, live: &LiveRequest<'_>) -> Option<Reason> {
         },
         ..issuer()
     };
-    let verdict = verifier(issuer).verify(with(claims).as_bytes(), live, NOW, &Portable);
+    let verdict = verifier(issuer).verify(with(claims).as_bytes(), live, NOW * 1_000, &Portable);
     verdict.err().map(|refusal| refusal.reason_after_fetch())
 }
 
@@ -316,7 +316,7 @@ fn path_and_query_must_equal_the_whole_path() {
             ..LIVE
         };
         let token = with(&format!(r#""htu":"{claim}""#));
-        let verdict = verifier(issuer()).verify(token.as_bytes(), &live, NOW, &Portable);
+        let verdict = verifier(issuer()).verify(token.as_bytes(), &live, NOW * 1_000, &Portable);
         verdict.err().map(|error| error.reason_after_fetch())
     };
     for equal in [

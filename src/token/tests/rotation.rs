@@ -26,7 +26,7 @@ fn remote_issuer() -> Issuer {
 }
 
 fn at(verifier: &mut Verifier<()>, token: &str, now: u64) -> Result<Verified<()>, VerifyError> {
-    verifier.verify(token.as_bytes(), &LIVE, now, &Portable)
+    verifier.verify(token.as_bytes(), &LIVE, now * 1_000, &Portable)
 }
 
 fn unavailable(why: KeyAbsence) -> VerifyError {
