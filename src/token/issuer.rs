@@ -46,6 +46,10 @@ pub struct Issuer {
     pub not_after: Option<u64>,
 }
 
+/// The largest `leeway` that a config may have, in seconds. Used one-use tokens are kept for that long
+/// after `exp`, whatever the leeway is now: a later config may have a larger one.
+pub(crate) const MAX_LEEWAY: u64 = 300;
+
 /// A JWKS behind an Envoy cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteKeys {

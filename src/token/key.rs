@@ -4,6 +4,7 @@ use ed25519_dalek::VerifyingKey;
 use jwt_simple::prelude::{ES256PublicKey, ES384PublicKey, RS256PublicKey};
 use p521::ecdsa::VerifyingKey as P521PublicKey;
 
+use crate::token::roca::has_roca_fingerprint;
 use crate::token::{Algorithm, base64url};
 
 /// A public key of a key set. Two are equal if the same tokens verify with them: same `kid`, same
@@ -40,6 +41,8 @@ pub(super) enum BadKey {
     RsaExponent,
     /// The RSA modulus is even.
     RsaModulus,
+    /// The RSA modulus has the ROCA fingerprint.
+    Roca,
 }
 
 /// Bits of the smallest RSA modulus (RFC 7518 §3.3).
@@ -164,6 +167,9 @@ impl PublicKey {
         }
         if without_leading_zeros(e) != RSA_EXPONENT {
             return Err(BadKey::RsaExponent);
+        }
+        if has_roca_fingerprint(n) {
+            return Err(BadKey::Roca);
         }
         let key =
             RS256PublicKey::from_components(n, &RSA_EXPONENT).map_err(|_| BadKey::RsaModulus)?;

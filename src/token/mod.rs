@@ -20,6 +20,7 @@ mod keyring;
 pub(crate) mod known_answers;
 pub(crate) mod refresh;
 pub(crate) mod replay;
+mod roca;
 mod secret;
 mod verified;
 mod verify;
@@ -29,7 +30,9 @@ pub(crate) use algorithm::Family;
 pub use backend::Portable;
 pub(crate) use backend::SignatureBackend;
 pub(crate) use error::{KeyAbsence, VerifyError};
-pub(crate) use issuer::{Issuer, IssuerId, OneUse, RemoteKeys, RequestBinding, Revoked};
+pub(crate) use issuer::{
+    Issuer, IssuerId, MAX_LEEWAY, OneUse, RemoteKeys, RequestBinding, Revoked,
+};
 pub use jwks::KeySet;
 pub(crate) use jws::Jws;
 pub use key::PublicKey;

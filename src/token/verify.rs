@@ -14,8 +14,8 @@ use crate::token::keyring::{Chosen, KeyLookupError, Keyring};
 use crate::token::replay::{MemoryWindow, ReplayError, ReplayWindow, token_id};
 use crate::token::verified::VerifiedToken;
 use crate::token::{
-    Algorithm, Issuer, IssuerId, KeyAbsence, KeySet, Portable, SecretWarning, SignatureBackend,
-    Verified, VerifyError, checks,
+    Algorithm, Issuer, IssuerId, KeyAbsence, KeySet, MAX_LEEWAY, Portable, SecretWarning,
+    SignatureBackend, Verified, VerifyError, checks,
 };
 
 /// Everything that one worker knows about tokens: the issuers of one config, their keys, and the cache. A new config makes a new one. `D` is what the caller derives from the claims of a token,
@@ -284,7 +284,7 @@ impl<D> Verifier<D> {
         };
         let claim = verified.claims().at(&one_use.claim).and_then(Json::as_str);
         let id = token_id(&state.name, claim.ok_or(Reason::ClaimRequired)?);
-        let keep_until = verified.expiry().saturating_add(state.issuer.leeway);
+        let keep_until = verified.expiry().saturating_add(MAX_LEEWAY);
         let window = state.replay.as_mut().ok_or(Reason::Internal)?;
         window.consume(id, keep_until, now).map_err(|error| {
             self.failures.charge(verified.cost_micros());

@@ -1,5 +1,8 @@
 //! Revocation lists and one-use tokens.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use jwt_simple::prelude::{ES256PublicKey, ES384PublicKey, RS256PublicKey};
 
 use super::support::{
@@ -8,10 +11,10 @@ use super::support::{
 };
 use crate::claims::ClaimPath;
 use crate::denial::Reason;
-use crate::token::replay::TokenId;
+use crate::token::replay::{MemoryWindow, TokenId};
 use crate::token::{
-    Algorithm, Issuer, IssuerId, KeySet, OneUse, RemoteKeys, ReplayError, ReplayWindow, Revoked,
-    Secret, Verifier, VerifyError,
+    Algorithm, Issuer, IssuerId, KeySet, MAX_LEEWAY, OneUse, Portable, RemoteKeys, ReplayError,
+    ReplayWindow, Revoked, Secret, Verifier, VerifyError,
 };
 
 fn list(values: &[&str]) -> std::collections::HashSet<String> {
@@ -320,9 +323,44 @@ fn a_full_window_is_our_failure_and_no_license() {
     assert_eq!(verifier.consume(&a, NOW), Ok(()));
     assert_eq!(verifier.consume(&b, NOW), Err(Reason::Internal));
     assert_eq!(Reason::Internal.status(), 503);
-    // At exp + leeway the first one can't come back, so there is room.
-    assert_eq!(verifier.consume(&b, NOW + 69), Err(Reason::Internal));
-    assert_eq!(verifier.consume(&b, NOW + 70), Ok(()));
+    // After exp and the largest leeway, no config accepts the first one again.
+    let kept = 60 + MAX_LEEWAY;
+    assert_eq!(verifier.consume(&b, NOW + kept - 1), Err(Reason::Internal));
+    assert_eq!(verifier.consume(&b, NOW + kept), Ok(()));
+}
+
+/// A window that outlives its config, as one in shared memory does.
+#[derive(Clone)]
+struct Shared(Rc<RefCell<MemoryWindow>>);
+
+impl ReplayWindow for Shared {
+    fn consume(&mut self, id: TokenId, keep_until: u64, now: u64) -> Result<(), ReplayError> {
+        self.0.borrow_mut().consume(id, keep_until, now)
+    }
+}
+
+#[test]
+fn a_used_token_stays_used_when_a_new_config_raises_the_leeway() {
+    let window = Shared(Rc::new(RefCell::new(MemoryWindow::new(10))));
+    let with_leeway = |leeway| {
+        let issuer = Issuer {
+            leeway,
+            ..one_use(10)
+        };
+        let mut verifier = verifier(issuer);
+        verifier.set_replay_window(IssuerId(0), Box::new(window.clone()));
+        verifier
+    };
+    let mut before = with_leeway(0);
+    let used = verdict(&mut before, &with_id("a")).unwrap();
+    assert_eq!(before.consume(&used, NOW), Ok(()));
+    // The token has expired for the old config, and another request clears what has expired.
+    let later = NOW + 100;
+    let other = verdict(&mut before, &with_id("b")).unwrap();
+    assert_eq!(before.consume(&other, later), Ok(()));
+    let mut after = with_leeway(MAX_LEEWAY);
+    let again = after.verify(with_id("a").as_bytes(), &LIVE, later * 1_000, &Portable);
+    assert_eq!(after.consume(&again.unwrap(), later), Err(Reason::Replayed));
 }
 
 #[test]
@@ -392,7 +430,7 @@ fn another_window_can_be_put_in_place() {
     struct Broken;
     impl ReplayWindow for Broken {
         fn consume(&mut self, _: TokenId, keep_until: u64, now: u64) -> Result<(), ReplayError> {
-            assert_eq!((keep_until, now), (NOW + 70, NOW));
+            assert_eq!((keep_until, now), (NOW + 60 + MAX_LEEWAY, NOW));
             Err(ReplayError::Full)
         }
     }

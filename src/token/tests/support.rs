@@ -258,7 +258,12 @@ pub fn reason(issuer: Issuer, token: &str) -> Option<Reason> {
 
 /// The same at another time.
 pub fn reason_at(issuer: Issuer, token: &str, now: u64) -> Option<Reason> {
-    let verdict = verifier(issuer).verify(token.as_bytes(), &LIVE, now.saturating_mul(1_000), &Portable);
+    let verdict = verifier(issuer).verify(
+        token.as_bytes(),
+        &LIVE,
+        now.saturating_mul(1_000),
+        &Portable,
+    );
     verdict.err().map(|refusal| refusal.reason_after_fetch())
 }
 
