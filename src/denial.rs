@@ -60,7 +60,9 @@ pub enum Reason {
     Revoked,
     /// The issuer's keys cannot be had right now.
     KeysUnavailable,
-    /// Host or path is not valid, or the method is CONNECT, has lower-case letters or is no token.
+    /// Too much CPU time went into verifying tokens that were refused; the token was not verified.
+    Overloaded,
+    /// The host or the path is not valid, or the method is CONNECT, has lower-case letters or is no token.
     RequestMalformed,
     /// The path can be read in more than one way.
     PathAmbiguous,
@@ -127,7 +129,7 @@ impl From<Reason> for Box<Denial> {
 
 impl Reason {
     /// Every reason, in the order of the docs.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::ClaimsMissing,
         Self::ClaimsRepeated,
         Self::ClaimsTooLarge,
@@ -146,6 +148,7 @@ impl Reason {
         Self::Replayed,
         Self::Revoked,
         Self::KeysUnavailable,
+        Self::Overloaded,
         Self::RequestMalformed,
         Self::PathAmbiguous,
         Self::RouteUnknown,
@@ -182,6 +185,7 @@ impl Reason {
             Self::Replayed => "replayed",
             Self::Revoked => "revoked",
             Self::KeysUnavailable => "keys_unavailable",
+            Self::Overloaded => "overloaded",
             Self::RequestMalformed => "request_malformed",
             Self::PathAmbiguous => "path_ambiguous",
             Self::RouteUnknown => "route_unknown",
@@ -235,7 +239,7 @@ impl Reason {
             | Self::BindingRoute
             | Self::Condition
             | Self::Peer => 403,
-            Self::KeysUnavailable | Self::Internal => 503,
+            Self::KeysUnavailable | Self::Overloaded | Self::Internal => 503,
         }
     }
 

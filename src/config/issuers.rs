@@ -9,7 +9,7 @@ use super::settings::{claim_name_or_path, settable_header};
 use crate::claims::ClaimPath;
 use crate::json::Json;
 use crate::token::{
-    Algorithm, Issuer, KeySet, OneUse, RemoteKeys, RequestBinding, Revoked, Secret,
+    Algorithm, Issuer, KeySet, MAX_LEEWAY, OneUse, RemoteKeys, RequestBinding, Revoked, Secret,
 };
 
 /// The config's `claims`.
@@ -119,7 +119,7 @@ fn issuer(node: &Node<'_>, names: &mut HashSet<String>) -> Option<Issuer> {
         .and_then(|node| keys(&node, algorithms.as_deref()));
     let leeway = section
         .key("leeway")
-        .and_then(|node| node.seconds(0, 300))
+        .and_then(|node| node.seconds(0, MAX_LEEWAY))
         .unwrap_or(10);
     let max_age = section
         .key("max_age")
@@ -384,6 +384,7 @@ fn binding(node: &Node<'_>) -> Option<RequestBinding> {
         method: claim("method"),
         path: claim("path"),
         host: claim("host"),
+        ..RequestBinding::default()
     };
     if !["method", "path", "host"]
         .iter()
@@ -432,6 +433,7 @@ fn revoked(node: &Node<'_>) -> Option<Revoked> {
         kids: set("kids"),
         subjects: set("subjects"),
         token_ids: set("token_ids"),
+        ..Revoked::default()
     };
     section.finish();
     Some(revoked)

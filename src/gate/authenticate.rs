@@ -51,12 +51,14 @@ impl Gate {
             path: scan.path,
             host: location.authority.host(),
         };
-        let now = ctx.seconds();
-        match self.verifier.verify(token, &live, now, ctx.backend) {
+        let verified = self
+            .verifier
+            .verify(token, &live, ctx.now_ms, ctx.backend);
+        match verified {
             Ok(verified) => {
                 self.counters.kid(verified.kid());
                 if let (false, Some(issued_at)) = (verified.from_cache(), verified.issued_at()) {
-                    self.counters.delay(now.saturating_sub(issued_at));
+                    self.counters.delay(ctx.seconds().saturating_sub(issued_at));
                 }
                 let subject_key = self.subject_key.as_deref();
                 Credentials::Verified(VerifiedPrincipal::new(verified, &self.config, subject_key))

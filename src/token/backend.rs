@@ -24,6 +24,11 @@ pub trait SignatureBackend {
         message: &[u8],
         signature: &[u8],
     ) -> Option<bool>;
+
+    /// The CPU time in microseconds that such a verification takes, estimated.
+    fn cost_micros(&self, algorithm: Algorithm, key: &PublicKey) -> u64 {
+        portable_cost_micros(algorithm, key)
+    }
 }
 
 /// The back-end that works on every host: jwt-simple, except for ES512, which it lacks (p521), and
@@ -81,6 +86,19 @@ impl Portable {
             // The key fixes the algorithm: any other pair is an error of the caller.
             _ => false,
         }
+    }
+}
+
+/// Measured in Envoy 1.40 on one machine. RSA grows with the square of the modulus: 1.0 ms for 2048 bits,
+/// 3.8 ms for 4096.
+fn portable_cost_micros(algorithm: Algorithm, key: &PublicKey) -> u64 {
+    let length = u64::try_from(key.signature_len()).unwrap_or(u64::MAX);
+    match algorithm {
+        Algorithm::Es256 => 550,
+        Algorithm::Es384 | Algorithm::Es512 => 2_200,
+        Algorithm::EdDsa => 150,
+        _ if algorithm.is_symmetric() => 10,
+        _ => length.saturating_mul(length).div_ceil(69),
     }
 }
 

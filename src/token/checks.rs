@@ -1,5 +1,5 @@
-//! What an issuer demands of a token beside its signature: one function per demand. Those that time,
-//! the live request or a revocation can change are asked of cached tokens too.
+//! The checks of a token beside its signature, one function each. Those whose result depends on the time,
+//! the request or a revocation are repeated for cached tokens.
 
 use crate::claims::{ClaimPath, Claims};
 use crate::denial::Reason;
@@ -10,7 +10,7 @@ use crate::token::verify::LiveRequest;
 
 type Check = Result<(), Reason>;
 
-/// Nothing of an issuer is believed from its `not_after` on.
+/// From its `not_after` on, an issuer's tokens are refused.
 pub(super) fn issuer_in_force(issuer: &Issuer, now: u64) -> Check {
     demand(
         issuer.not_after.is_none_or(|end| now < end),
@@ -19,7 +19,7 @@ pub(super) fn issuer_in_force(issuer: &Issuer, now: u64) -> Check {
 }
 
 /// `exp`, `nbf`, `iat` and the age, for fresh and cached tokens alike (RFC 7519 §4.1.4 to §4.1.6).
-/// The leeway is granted once at each end: a token is good while `now < exp + leeway`, from
+/// The leeway applies once at each end: a token is valid while `now < exp + leeway`, from
 /// `now + leeway ≥ nbf` and `≥ iat` on, and while `now − iat ≤ max_age + leeway`.
 pub(super) fn times(issuer: &Issuer, times: &Times, now: u64) -> Check {
     let expiry = times.expiry.ok_or(Reason::ClaimRequired)?;
@@ -71,7 +71,7 @@ pub(super) fn audience(issuer: &Issuer, claims: &Claims) -> Check {
     )
 }
 
-/// The claims of `require`, and a string to tell one-use tokens apart by.
+/// The claims of `require`, and the string that identifies a one-use token.
 pub(super) fn required(issuer: &Issuer, claims: &Claims) -> Check {
     let all = issuer.require.iter().all(|path| claims.at(path).is_some());
     demand(all, Reason::ClaimRequired)?;
@@ -108,7 +108,7 @@ pub(super) fn not_revoked(issuer: &Issuer, kid: Option<&str>, claims: &Claims) -
     demand(!listed, Reason::Revoked)
 }
 
-/// The claims of `bind` equal the live request; an absent one does not.
+/// The claims of `bind` equal the request; an absent claim does not.
 pub(super) fn bound(issuer: &Issuer, claims: &Claims, live: &LiveRequest<'_>) -> Check {
     let equal = |path: &Option<ClaimPath>, same: &dyn Fn(&str) -> bool| {
         path.as_ref()
@@ -116,19 +116,19 @@ pub(super) fn bound(issuer: &Issuer, claims: &Claims, live: &LiveRequest<'_>) ->
     };
     let bind = &issuer.bind;
     let holds = equal(&bind.method, &|method| method.as_bytes() == live.method)
-        && equal(&bind.path, &|path| is_path(path.as_bytes(), live.path))
+        && equal(&bind.path, &|path| {
+            path.as_bytes() == without_query(live.path)
+        })
+        && equal(&bind.path_and_query, &|path| path.as_bytes() == live.path)
         && equal(&bind.host, &|host| {
             host.as_bytes().eq_ignore_ascii_case(live.host)
         });
     demand(holds, Reason::BindingRequest)
 }
 
-/// Whether a claim names the raw `:path`: without its query, unless the claim has one itself.
-fn is_path(claim: &[u8], path: &[u8]) -> bool {
-    if claim.contains(&b'?') {
-        return claim == path;
-    }
-    path.split(|byte| *byte == b'?').next() == Some(claim)
+/// `:path` without its query.
+fn without_query(path: &[u8]) -> &[u8] {
+    path.split(|byte| *byte == b'?').next().unwrap_or_default()
 }
 
 fn demand(holds: bool, otherwise: Reason) -> Check {

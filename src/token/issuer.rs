@@ -46,6 +46,10 @@ pub struct Issuer {
     pub not_after: Option<u64>,
 }
 
+/// The largest `leeway` that a config may have, in seconds. Used one-use tokens are kept for that long
+/// after `exp`, whatever the leeway is now: a later config may have a larger one.
+pub(crate) const MAX_LEEWAY: u64 = 300;
+
 /// A JWKS behind an Envoy cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteKeys {
@@ -61,14 +65,16 @@ pub struct RemoteKeys {
     pub max_stale: u64,
 }
 
-/// Claims that must equal the live request as it arrived at this hop.
+/// Claims that must equal the request, in the form in which it is judged and goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RequestBinding {
     /// The claim that names the method, compared exactly (methods are case-sensitive, RFC 9110 §9.1).
     pub method: Option<ClaimPath>,
-    /// The claim that names the path: exactly the raw `:path`, up to its first `?` unless the claim
-    /// itself has a `?`, in which case path and query must be equal.
+    /// The claim that names the path: `:path` up to its first `?`, compared exactly. The query may be
+    /// any; a claim that contains a `?` never matches.
     pub path: Option<ClaimPath>,
+    /// The claim that names path and query: the whole `:path`, compared exactly.
+    pub path_and_query: Option<ClaimPath>,
     /// The claim that names the host: the canonical host (no port, no trailing dot), in any case.
     pub host: Option<ClaimPath>,
 }
@@ -82,11 +88,15 @@ pub struct OneUse {
     pub entries: usize,
 }
 
-/// Revocation lists.
+/// Revocation lists. Both lists of keys revoke the key itself, under whatever `kid` and in whatever
+/// source of the issuer it appears.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Revoked {
-    /// `kid` values; refused before any cryptography.
+    /// `kid` values. A key that is known under one of them, now or after a later fetch, is revoked for as
+    /// long as the config is loaded, and so is every token that names one of them.
     pub kids: HashSet<String>,
+    /// RFC 7638 thumbprints of keys (SHA-256, base64url without padding).
+    pub thumbprints: HashSet<String>,
     /// `sub` values.
     pub subjects: HashSet<String>,
     /// `jti` values.

@@ -102,7 +102,8 @@ pub enum KeyProblem {
     },
     /// `alg` is not an algorithm of such a key.
     #[error(
-        "alg {alg:?}: not a signature algorithm of such a key; one of {fits:?}, or none, is wanted"
+        "alg {alg:?}: not a signature algorithm of such a key; one of {}, or none, is wanted",
+        Names(fits)
     )]
     Algorithm {
         /// What it is.
@@ -136,15 +137,29 @@ pub enum KeyProblem {
     /// The RSA exponent is not 65537.
     #[error("e: 65537 (\"AQAB\") is wanted")]
     RsaExponent,
-    /// The RSA modulus is none.
+    /// The RSA modulus is even.
     #[error("n: an odd number is wanted")]
     RsaModulus,
+    /// The RSA modulus has the ROCA fingerprint.
+    #[error(
+        "n: the key has the ROCA weakness (CVE-2017-15361), so its private key can be computed: replace it by a key of another generator"
+    )]
+    Roca,
     /// An earlier key has the same `kid`.
     #[error("kid {kid:?}: an earlier key has it: each key needs its own")]
     DuplicateKid {
         /// The `kid`.
         kid: String,
     },
+}
+
+struct Names<'a>(&'a [Algorithm]);
+
+impl std::fmt::Display for Names<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&str> = self.0.iter().map(|algorithm| algorithm.name()).collect();
+        formatter.write_str(&names.join(", "))
+    }
 }
 
 struct Bytes(Option<usize>);
@@ -333,6 +348,7 @@ fn material(jwk: &Object, kid: Option<String>) -> Result<PublicKey, KeyProblem> 
         BadKey::RsaSize(bits) => KeyProblem::RsaSize { bits },
         BadKey::RsaExponent => KeyProblem::RsaExponent,
         BadKey::RsaModulus => KeyProblem::RsaModulus,
+        BadKey::Roca => KeyProblem::Roca,
     })
 }
 

@@ -4,7 +4,8 @@ use ed25519_dalek::VerifyingKey;
 use jwt_simple::prelude::{ES256PublicKey, ES384PublicKey, RS256PublicKey};
 use p521::ecdsa::VerifyingKey as P521PublicKey;
 
-use crate::token::Algorithm;
+use crate::token::roca::has_roca_fingerprint;
+use crate::token::{Algorithm, base64url};
 
 /// A public key of a key set. Two are equal if the same tokens verify with them: same `kid`, same
 /// algorithms, same key.
@@ -13,6 +14,7 @@ pub struct PublicKey {
     kid: Option<String>,
     algorithms: Vec<Algorithm>,
     spki: Vec<u8>,
+    thumbprint: String,
     signature_len: usize,
     pub(super) material: Material,
 }
@@ -39,6 +41,8 @@ pub(super) enum BadKey {
     RsaExponent,
     /// The RSA modulus is even.
     RsaModulus,
+    /// The RSA modulus has the ROCA fingerprint.
+    Roca,
 }
 
 /// Bits of the smallest RSA modulus (RFC 7518 §3.3).
@@ -72,6 +76,11 @@ impl PublicKey {
         &self.spki
     }
 
+    /// The key's RFC 7638 thumbprint with SHA-256, in base64url: the same under every `kid`.
+    pub(super) fn thumbprint(&self) -> &str {
+        &self.thumbprint
+    }
+
     /// The length in bytes that each of its signatures has (RFC 7518 §3.3 to §3.5, RFC 8032 §5.1.6).
     pub fn signature_len(&self) -> usize {
         self.signature_len
@@ -93,6 +102,7 @@ impl PublicKey {
             kid,
             &[Algorithm::Es256],
             spki,
+            ec_thumbprint("P-256", x, y),
             64,
             Material::P256(key),
         ))
@@ -106,6 +116,7 @@ impl PublicKey {
             kid,
             &[Algorithm::Es384],
             spki,
+            ec_thumbprint("P-384", x, y),
             96,
             Material::P384(key),
         ))
@@ -119,6 +130,7 @@ impl PublicKey {
             kid,
             &[Algorithm::Es512],
             spki,
+            ec_thumbprint("P-521", x, y),
             132,
             Material::P521(Box::new(key)),
         ))
@@ -137,6 +149,11 @@ impl PublicKey {
             kid,
             &[Algorithm::EdDsa],
             [&ED25519_SPKI_PREFIX[..], &bytes[..]].concat(),
+            thumbprint(&[
+                ("crv", "Ed25519"),
+                ("kty", "OKP"),
+                ("x", &base64url::encode(x)),
+            ]),
             64,
             Material::Ed25519(Box::new(key)),
         ))
@@ -151,6 +168,9 @@ impl PublicKey {
         if without_leading_zeros(e) != RSA_EXPONENT {
             return Err(BadKey::RsaExponent);
         }
+        if has_roca_fingerprint(n) {
+            return Err(BadKey::Roca);
+        }
         let key =
             RS256PublicKey::from_components(n, &RSA_EXPONENT).map_err(|_| BadKey::RsaModulus)?;
         let spki = key.to_der().map_err(|_| BadKey::RsaModulus)?;
@@ -158,6 +178,7 @@ impl PublicKey {
             kid,
             &RSA,
             spki,
+            thumbprint(&[("e", "AQAB"), ("kty", "RSA"), ("n", &base64url::encode(n))]),
             bits.div_ceil(8),
             Material::Rsa(n.to_vec()),
         ))
@@ -167,6 +188,7 @@ impl PublicKey {
         kid: Option<String>,
         algorithms: &[Algorithm],
         spki: Vec<u8>,
+        thumbprint: String,
         signature_len: usize,
         material: Material,
     ) -> Self {
@@ -175,6 +197,7 @@ impl PublicKey {
             kid,
             algorithms,
             spki,
+            thumbprint,
             signature_len,
             material,
         }
@@ -213,6 +236,21 @@ const ED25519_SPKI_PREFIX: [u8; 12] = [
 /// SEC 1 §2.3.3, the uncompressed form.
 fn uncompressed(x: &[u8], y: &[u8]) -> Vec<u8> {
     [&[4], x, y].concat()
+}
+
+fn ec_thumbprint(curve: &str, x: &[u8], y: &[u8]) -> String {
+    let (x, y) = (base64url::encode(x), base64url::encode(y));
+    thumbprint(&[("crv", curve), ("kty", "EC"), ("x", &x), ("y", &y)])
+}
+
+/// RFC 7638 §3: SHA-256 over the required members in lexicographic order. No value needs escaping.
+fn thumbprint(members: &[(&str, &str)]) -> String {
+    let members: Vec<String> = members
+        .iter()
+        .map(|(name, value)| format!("\"{name}\":\"{value}\""))
+        .collect();
+    let json = format!("{{{}}}", members.join(","));
+    base64url::encode(&hmac_sha256::Hash::hash(json.as_bytes()))
 }
 
 fn without_leading_zeros(number: &[u8]) -> &[u8] {

@@ -1,5 +1,6 @@
 //! All keys of one issuer, and which of them a token is verified with: never more than one.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use crate::denial::Reason;
@@ -12,6 +13,15 @@ pub(super) struct Keyring {
     inline: KeySet,
     secrets: Vec<NamedSecret>,
     remote: Option<Remote>,
+    revoked: RevokedKeys,
+}
+
+/// The public keys that are revoked, by RFC 7638 thumbprint: those of the config, and those that are or
+/// were known under a revoked `kid`.
+#[derive(Debug)]
+struct RevokedKeys {
+    kids: HashSet<String>,
+    thumbprints: HashSet<String>,
 }
 
 #[derive(Debug)]
@@ -19,6 +29,8 @@ struct NamedSecret {
     kid: Option<String>,
     /// `None` if the environment does not have it.
     key: Option<SecretKey>,
+    /// Whether this secret is listed under any of its `kid`s.
+    revoked: bool,
 }
 
 #[derive(Debug)]
@@ -39,6 +51,7 @@ pub(super) enum Chosen<'a> {
     Secret {
         key: &'a SecretKey,
         kid: Option<&'a str>,
+        revoked: bool,
     },
     Inline(&'a Rc<PublicKey>),
     Remote(&'a Rc<PublicKey>),
@@ -62,11 +75,11 @@ impl Chosen<'_> {
         }
     }
 
-    /// The key, if a later key set may lack it.
-    pub(super) fn withdrawable(&self) -> Option<Rc<PublicKey>> {
+    /// The public key; `None` for a secret.
+    pub(super) fn public_key(&self) -> Option<&Rc<PublicKey>> {
         match self {
-            Self::Remote(key) => Some(Rc::clone(key)),
-            Self::Inline(_) | Self::Secret { .. } => None,
+            Self::Inline(key) | Self::Remote(key) => Some(key),
+            Self::Secret { .. } => None,
         }
     }
 }
@@ -80,7 +93,7 @@ impl Keyring {
         warnings: &mut Vec<SecretWarning>,
     ) -> Self {
         let secrets = issuer.secrets.iter().enumerate();
-        let secrets = secrets
+        let secrets: Vec<_> = secrets
             .map(|(place, secret)| {
                 let bytes = env(&secret.env).filter(|bytes| !bytes.is_empty());
                 match &bytes {
@@ -104,15 +117,23 @@ impl Keyring {
                         }));
                     }
                 }
-                NamedSecret {
+                let named = NamedSecret {
                     kid: secret.kid.clone(),
                     key: bytes.as_deref().map(SecretKey::new),
-                }
+                    revoked: false,
+                };
+                (named, bytes)
             })
             .collect();
+        let mut revoked = RevokedKeys {
+            kids: issuer.revoked.kids.clone(),
+            thumbprints: issuer.revoked.thumbprints.clone(),
+        };
+        revoked.learn(&issuer.inline);
         Self {
             inline: issuer.inline.clone(),
-            secrets,
+            secrets: mark_revoked(secrets, &revoked.kids),
+            revoked,
             remote: issuer.remote.as_ref().map(|remote| Remote {
                 max_stale: remote.max_stale,
                 fetched: None,
@@ -155,7 +176,11 @@ impl Keyring {
             None => Err(KeyLookupError::Denied(Reason::KeysUnavailable)),
             Some(key) if key.fits(algorithm) => {
                 let kid = secret.kid.as_deref();
-                Ok(Chosen::Secret { key, kid })
+                Ok(Chosen::Secret {
+                    key,
+                    kid,
+                    revoked: secret.revoked,
+                })
             }
             Some(_) => Err(KeyLookupError::Denied(Reason::AlgorithmRefused)),
         }
@@ -252,9 +277,23 @@ impl Keyring {
             .map(|fetched| fetched.keys)
             .unwrap_or_default();
         keys.keep_from(&before);
+        self.revoked.learn(&keys);
         let changed = keys != before;
         remote.fetched = Some(Fetched { keys, at });
         changed
+    }
+
+    /// Whether the key that was chosen for a token is revoked.
+    pub(super) fn is_revoked(&self, chosen: &Chosen<'_>) -> bool {
+        match chosen {
+            Chosen::Secret { revoked, .. } => *revoked,
+            Chosen::Inline(key) | Chosen::Remote(key) => self.revoked.contains(key),
+        }
+    }
+
+    /// Whether a public key is revoked.
+    pub(super) fn is_revoked_key(&self, key: &PublicKey) -> bool {
+        self.revoked.contains(key)
     }
 
     /// Whether that very key is still among the fetched ones.
@@ -291,6 +330,41 @@ impl Keyring {
             .saturating_add(secrets)
             .saturating_add(remote)
     }
+}
+
+impl RevokedKeys {
+    /// Revokes the keys of a set that have a revoked `kid`, for good: a later set may have the same key
+    /// under another `kid`.
+    fn learn(&mut self, keys: &KeySet) {
+        let listed = keys
+            .iter()
+            .filter(|key| key.kid().is_some_and(|kid| self.kids.contains(kid)));
+        self.thumbprints
+            .extend(listed.map(|key| key.thumbprint().to_owned()));
+    }
+
+    fn contains(&self, key: &PublicKey) -> bool {
+        !self.thumbprints.is_empty() && self.thumbprints.contains(key.thumbprint())
+    }
+}
+
+/// Marks the secrets with a revoked `kid`, and those with the same bytes.
+fn mark_revoked(
+    secrets: Vec<(NamedSecret, Option<Vec<u8>>)>,
+    kids: &HashSet<String>,
+) -> Vec<NamedSecret> {
+    let listed: Vec<Vec<u8>> = secrets
+        .iter()
+        .filter(|(secret, _)| secret.kid.as_ref().is_some_and(|kid| kids.contains(kid)))
+        .filter_map(|(_, bytes)| bytes.clone())
+        .collect();
+    secrets
+        .into_iter()
+        .map(|(secret, bytes)| NamedSecret {
+            revoked: bytes.is_some_and(|bytes| listed.contains(&bytes)),
+            ..secret
+        })
+        .collect()
 }
 
 impl Remote {

@@ -8,6 +8,7 @@
 mod algorithm;
 mod backend;
 mod base64url;
+mod budget;
 mod cache;
 mod checks;
 mod error;
@@ -18,6 +19,7 @@ pub(crate) mod key;
 mod keyring;
 pub(crate) mod known_answers;
 pub(crate) mod replay;
+mod roca;
 mod secret;
 mod verified;
 mod verify;
@@ -27,8 +29,9 @@ pub(crate) use algorithm::Family;
 pub use backend::Portable;
 pub(crate) use backend::SignatureBackend;
 pub(crate) use error::{KeyAbsence, VerifyError};
-pub(crate) use issuer::IssuerId;
-pub(crate) use issuer::{Issuer, OneUse, RemoteKeys, RequestBinding, Revoked};
+pub(crate) use issuer::{
+    Issuer, IssuerId, MAX_LEEWAY, OneUse, RemoteKeys, RequestBinding, Revoked,
+};
 pub use jwks::KeySet;
 pub(crate) use jws::Jws;
 pub use key::PublicKey;

@@ -33,8 +33,10 @@ pub(super) struct VerifiedToken<D> {
     pub(super) times: Times,
     /// Whether it would be accepted only as long as the fetched keys are believed.
     pub(super) needs_remote: bool,
-    /// The remote key that verified it; `None` for keys that can't be withdrawn without a new config.
-    pub(super) remote_key: Option<Rc<PublicKey>>,
+    /// The public key that verified it; `None` for a secret.
+    pub(super) key: Option<Rc<PublicKey>>,
+    /// What its signature verification cost, in microseconds of CPU time.
+    pub(super) cost_micros: u64,
     /// See [`Verified::derived`].
     pub(super) derived: OnceCell<D>,
 }
@@ -90,6 +92,10 @@ impl<D> Verified<D> {
     /// `iat` in Unix seconds.
     pub(crate) fn issued_at(&self) -> Option<u64> {
         self.token.times.issued_at
+    }
+
+    pub(super) fn cost_micros(&self) -> u64 {
+        self.token.cost_micros
     }
 
     /// Whether this request needed no signature verification.

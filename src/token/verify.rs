@@ -7,14 +7,15 @@ use foldhash::fast::FixedState;
 
 use crate::denial::Reason;
 use crate::json::Json;
+use crate::token::budget::FailureBudget;
 use crate::token::cache::TokenCache;
 use crate::token::jws::{Jws, LastHeader};
 use crate::token::keyring::{Chosen, KeyLookupError, Keyring};
 use crate::token::replay::{MemoryWindow, ReplayError, ReplayWindow, token_id};
 use crate::token::verified::VerifiedToken;
 use crate::token::{
-    Algorithm, Issuer, IssuerId, KeyAbsence, KeySet, Portable, SecretWarning, SignatureBackend,
-    Verified, VerifyError, checks,
+    Algorithm, Issuer, IssuerId, KeyAbsence, KeySet, MAX_LEEWAY, Portable, SecretWarning,
+    SignatureBackend, Verified, VerifyError, checks,
 };
 
 /// Everything that one worker knows about tokens: the issuers of one config, their keys, and the cache. A new config makes a new one. `D` is what the caller derives from the claims of a token,
@@ -23,6 +24,7 @@ pub(crate) struct Verifier<D> {
     issuers: Vec<IssuerState>,
     cache: TokenCache<D>,
     last_header: LastHeader,
+    failures: FailureBudget,
     stats: Stats,
     warnings: Vec<SecretWarning>,
 }
@@ -44,12 +46,13 @@ pub(crate) struct CacheLimits {
     pub bytes: usize,
 }
 
-/// What [`RequestBinding`](crate::token::RequestBinding) compares with.
+/// The parts of the request that [`RequestBinding`](crate::token::RequestBinding) compares claims with, in
+/// the form in which they are judged and go on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LiveRequest<'a> {
     /// `:method`
     pub method: &'a [u8],
-    /// `:path` as it arrived, query included.
+    /// `:path` in the form that goes on, query included.
     pub path: &'a [u8],
     /// The canonical host: lower case, no port, no trailing dot.
     pub host: &'a [u8],
@@ -88,6 +91,7 @@ impl<D> Verifier<D> {
             issuers,
             cache: TokenCache::new(limits.entries, limits.bytes, hasher),
             last_header: LastHeader::default(),
+            failures: FailureBudget::new(),
             stats: Stats::default(),
             warnings,
         }
@@ -108,20 +112,22 @@ impl<D> Verifier<D> {
         (self.cache.len(), self.cache.used())
     }
 
-    /// Verifies a token for the request at hand, at `now` in Unix seconds. At most one signature is
-    /// computed.
+    /// Verifies a token for the request at hand, at `now_ms` in milliseconds since 1970. At most one
+    /// signature is verified.
     ///
     /// # Errors
     /// The first check that fails, in this order: shape, issuer, `alg` allowed, `kid` and key, `alg`
     /// fits the key, signature, `typ`, times and `max_age`, `aud`, `max_lifetime`, `require`,
-    /// revocation, binding. A one-use token is not used up by this: see [`Verifier::consume`].
+    /// revocation, binding. [`Reason::Overloaded`] in place of an expensive signature verification while
+    /// too many of them were for tokens that were refused. A one-use token is not used up by this: see [`Verifier::consume`].
     pub(crate) fn verify(
         &mut self,
         token: &[u8],
         live: &LiveRequest<'_>,
-        now: u64,
+        now_ms: u64,
         backend: &dyn SignatureBackend,
     ) -> Result<Verified<D>, VerifyError> {
+        let now = now_ms.checked_div(1_000).unwrap_or_default();
         if let Some(known) = self.cache.get(token) {
             let known = Rc::clone(known);
             let recheck = self.recheck(&known, live, now);
@@ -139,7 +145,9 @@ impl<D> Verifier<D> {
             };
         }
         self.stats.cache_misses = self.stats.cache_misses.saturating_add(1);
-        let verified = Rc::new(self.verify_fresh(token, live, now, backend)?);
+        let mut cost = 0;
+        let fresh = self.verify_fresh(token, live, now_ms, backend, &mut cost);
+        let verified = Rc::new(fresh.inspect_err(|_| self.failures.charge(cost))?);
         if let Some(state) = self.issuers.get(verified.issuer.0)
             && state.issuer.one_use.is_none()
         {
@@ -173,19 +181,26 @@ impl<D> Verifier<D> {
             });
         }
         checks::times(&state.issuer, &token.times, now)?;
-        // Keys that are fetched later can extend what is revoked. Empty lists cost nothing.
+        // A key set that was fetched meanwhile may have shown that the key is revoked.
+        let revoked = |key: &Rc<_>| state.keys.is_revoked_key(key);
+        if token.key.as_ref().is_some_and(revoked) {
+            return Err(Reason::Revoked.into());
+        }
         checks::not_revoked(&state.issuer, token.kid.as_deref(), &token.claims)?;
         Ok(checks::bound(&state.issuer, &token.claims, live)?)
     }
 
+    /// Sets `cost` to what the signature verification cost, in microseconds.
     #[inline(never)]
     fn verify_fresh(
         &mut self,
         token: &[u8],
         live: &LiveRequest<'_>,
-        now: u64,
+        now_ms: u64,
         backend: &dyn SignatureBackend,
+        cost: &mut u64,
     ) -> Result<VerifiedToken<D>, VerifyError> {
+        let now = now_ms.checked_div(1_000).unwrap_or_default();
         let jws =
             Jws::parse_after(&mut self.last_header, token).map_err(|_| Reason::ClaimsMalformed)?;
         let (index, state) = jws
@@ -214,8 +229,19 @@ impl<D> Verifier<D> {
                     why,
                 },
             })?;
-        // A token without `kid` can't get round the list.
+        // The token may name the key by another `kid`, or not at all.
         checks::kid_not_revoked(issuer, chosen.kid())?;
+        if state.keys.is_revoked(&chosen) {
+            return Err(Reason::Revoked.into());
+        }
+        *cost = match chosen.public_key() {
+            Some(key) => backend.cost_micros(algorithm, key),
+            None => 0,
+        };
+        if !self.failures.allows(*cost, now_ms) {
+            *cost = 0;
+            return Err(Reason::Overloaded.into());
+        }
         if !is_signed(algorithm, &chosen, &jws, backend, &mut self.stats) {
             return Err(Reason::SignatureInvalid.into());
         }
@@ -235,7 +261,8 @@ impl<D> Verifier<D> {
             needs_remote: state.keys.needs_remote(kid, &chosen),
             algorithm,
             times: jws.times,
-            remote_key: chosen.withdrawable(),
+            key: chosen.public_key().map(Rc::clone),
+            cost_micros: *cost,
             derived: OnceCell::new(),
             claims: jws.claims,
         })
@@ -257,14 +284,15 @@ impl<D> Verifier<D> {
         };
         let claim = verified.claims().at(&one_use.claim).and_then(Json::as_str);
         let id = token_id(&state.name, claim.ok_or(Reason::ClaimRequired)?);
-        let keep_until = verified.expiry().saturating_add(state.issuer.leeway);
+        let keep_until = verified.expiry().saturating_add(MAX_LEEWAY);
         let window = state.replay.as_mut().ok_or(Reason::Internal)?;
-        window
-            .consume(id, keep_until, now)
-            .map_err(|error| match error {
+        window.consume(id, keep_until, now).map_err(|error| {
+            self.failures.charge(verified.cost_micros());
+            match error {
                 ReplayError::Replayed => Reason::Replayed,
                 ReplayError::Full => Reason::Internal,
-            })
+            }
+        })
     }
 
     /// Replaces the issuer's replay window, for one that all workers share.
@@ -290,7 +318,7 @@ impl<D> Verifier<D> {
                 let stays = |key: &Rc<_>| token.names_its_key && keys.has_remote(key);
                 token.issuer != issuer
                     || !token.needs_remote
-                    || token.remote_key.as_ref().is_some_and(stays)
+                    || token.key.as_ref().is_some_and(stays)
             });
         }
         changed

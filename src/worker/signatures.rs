@@ -2,7 +2,7 @@
 //! the portable one.
 
 use super::host::Host;
-use crate::token::{Algorithm, PublicKey, SignatureBackend, known_answers};
+use crate::token::{Algorithm, Portable, PublicKey, SignatureBackend, known_answers};
 
 /// The host as a signature back-end.
 pub(super) struct TestedBackend<H> {
@@ -51,6 +51,14 @@ impl<H: Host> SignatureBackend for TestedBackend<H> {
             self.host.verify(algorithm, key, message, signature)
         } else {
             None
+        }
+    }
+
+    fn cost_micros(&self, algorithm: Algorithm, key: &PublicKey) -> u64 {
+        if self.verifies(algorithm) {
+            self.host.cost_micros(algorithm, key)
+        } else {
+            Portable.cost_micros(algorithm, key)
         }
     }
 }

@@ -538,6 +538,69 @@ fn no_token_is_ever_logged() {
     }
 }
 
+/// A flood of forged tokens whose verification is expensive: they get 503 once they have used up their
+/// share of the worker, and requests with cached or cheap tokens go on.
+#[test]
+fn cached_and_cheap_tokens_pass_during_a_flood_of_forged_ones() {
+    let upstream = Upstream::start();
+    let (cheap, expensive) = (Key::generate("ES256", "k1"), Key::generate("PS256", "k2"));
+    let envoy = Setup::new(&upstream)
+        .plugin(&policy(&[issuer(ISSUER, &[&cheap, &expensive])]))
+        .start();
+    let of = |key: &Key, id: &str| key.sign(&claims(&json!({"jti": id})));
+    let with = |token: &str| envoy.get("/me").header(CLAIMS, token);
+    let cached = of(&expensive, "cached");
+    assert_eq!(with(&cached).send().status, 200);
+    let good = of(&expensive, "forged");
+    let (signed, signature) = good.rsplit_once('.').unwrap();
+    let mut bytes = from_base64url(signature);
+    bytes[17] ^= 1;
+    let forged = format!("{signed}.{}", base64url(&bytes));
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let floods: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut overloaded = 0;
+                    while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                        let response = with(&forged).send();
+                        match response.status {
+                            401 => assert_eq!(response.json()["code"], "signature_invalid"),
+                            _ => {
+                                assert_eq!(response.status, 503, "{response:?}");
+                                assert_eq!(response.json()["code"], "overloaded");
+                                assert!(response.header("retry-after").is_some(), "{response:?}");
+                                overloaded += 1;
+                            }
+                        }
+                    }
+                    overloaded
+                })
+            })
+            .collect();
+        let start = std::time::Instant::now();
+        let mut refused_a_good_one = false;
+        let mut number = 0;
+        while start.elapsed().as_secs() < 5 {
+            number += 1;
+            assert_eq!(with(&cached).send().status, 200);
+            let fresh = of(&cheap, &format!("cheap-{number}"));
+            assert_eq!(with(&fresh).send().status, 200);
+            let fresh = with(&of(&expensive, &format!("expensive-{number}"))).send();
+            refused_a_good_one |= fresh.status == 503;
+            assert!(matches!(fresh.status, 200 | 503), "{fresh:?}");
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        for flood in floods {
+            assert!(flood.join().unwrap() > 0);
+        }
+        assert!(refused_a_good_one, "the budget was never used up");
+    });
+    // It is over within a second.
+    std::thread::sleep(std::time::Duration::from_millis(1_200));
+    assert_eq!(with(&of(&expensive, "after")).send().status, 200);
+}
+
 /// The public key as PEM, which is what an attacker of «RS256 as HS256» would use.
 fn pem(key: &Key) -> String {
     use jwt_simple::prelude::RS256PublicKey;

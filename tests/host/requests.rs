@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::fake::{Host, host};
-use crate::world::{CLAIMS, Edge, Fate, Header, config, get, instances, seen, vm, vm_on};
+use crate::world::{CLAIMS, Edge, Fate, Header, NOW, Vm, config, get, instances, seen, vm, vm_on};
 
 const ORDERS: &str = "/tenants/a/orders/1";
 
@@ -300,6 +300,30 @@ fn a_one_use_token_passes_once() {
         });
         let fresh = edge.token(&json!({"jti": "2"}));
         vm.request(root, &get(ORDERS, &[(CLAIMS, &fresh)])).passed();
+    });
+}
+
+#[test]
+fn a_full_window_takes_tokens_again_once_no_config_accepts_the_old_ones() {
+    vm(move |vm| {
+        let edge = Edge::new("k");
+        let mut config = config(&edge);
+        config["claims"]["issuers"][0]["one_use"] = json!({"claim": "jti", "entries": 100});
+        let root = vm.plugin(&config);
+        let ask = |vm: &mut Vm, number: u64, exp: u64| {
+            let token = edge.token(&json!({"jti": number.to_string(), "exp": exp}));
+            vm.request(root, &get(ORDERS, &[(CLAIMS, &token)]))
+        };
+        let mut used = 0;
+        while matches!(ask(vm, used, NOW + 60), Fate::Passed(_)) {
+            used += 1;
+            assert!(used <= 150, "the window does not fill");
+        }
+        // `exp` and the largest leeway, which is 5 minutes.
+        vm.wait(359_000);
+        ask(vm, used, NOW + 1_000).denied(503, "internal");
+        vm.wait(1_000);
+        ask(vm, used, NOW + 1_000).passed();
     });
 }
 

@@ -276,9 +276,15 @@ impl Edge {
             value.as_str().map(str::to_owned)
         };
         let (token_id, issuer) = (registered("jti"), registered("iss"));
+        let expiry = custom
+            .as_object_mut()
+            .and_then(|custom| custom.remove("exp"));
+        let expiry = expiry
+            .and_then(|expiry| expiry.as_u64())
+            .unwrap_or(NOW + 60);
         let claims = JWTClaims {
             issued_at: at(NOW),
-            expires_at: at(NOW + 60),
+            expires_at: at(expiry),
             invalid_before: None,
             issuer: issuer.or_else(|| Some("https://edge.example.com".into())),
             subject: Some("alice".into()),

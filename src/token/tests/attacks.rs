@@ -264,7 +264,7 @@ fn one_request_costs_at_most_one_signature() {
     for token in tokens {
         backend.calls.set(0);
         let mut verifier = Verifier::<()>::new(vec![many.clone()], CACHE, 1, &environment);
-        let _ = verifier.verify(token.as_bytes(), &LIVE, NOW, &backend);
+        let _ = verifier.verify(token.as_bytes(), &LIVE, NOW * 1_000, &backend);
         assert!(backend.calls.get() <= 1);
     }
 }
@@ -284,7 +284,12 @@ fn no_key_at_all_accepts_nothing() {
         assert_eq!(reason(keyless(), &bare), Some(Reason::KeyUnknown));
     }
     let mut nobody = Verifier::<()>::new(vec![], CACHE, 1, &environment);
-    let verdict = nobody.verify(token(Algorithm::Es256).as_bytes(), &LIVE, NOW, &Portable);
+    let verdict = nobody.verify(
+        token(Algorithm::Es256).as_bytes(),
+        &LIVE,
+        NOW * 1_000,
+        &Portable,
+    );
     assert_eq!(
         verdict.unwrap_err().reason_after_fetch(),
         Reason::IssuerUnknown

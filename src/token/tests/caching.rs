@@ -16,7 +16,7 @@ use crate::token::{
 
 fn at(verifier: &mut Verifier<()>, token: &str, now: u64) -> Result<Verified<()>, Reason> {
     verifier
-        .verify(token.as_bytes(), &LIVE, now, &Portable)
+        .verify(token.as_bytes(), &LIVE, now * 1_000, &Portable)
         .map_err(|refusal| refusal.reason_after_fetch())
 }
 
@@ -26,10 +26,10 @@ fn the_second_request_needs_no_signature() {
     let mut verifier = verifier(issuer());
     let token = token(Algorithm::Es256);
     let first = verifier
-        .verify(token.as_bytes(), &LIVE, NOW, &backend)
+        .verify(token.as_bytes(), &LIVE, NOW * 1_000, &backend)
         .unwrap();
     let second = verifier
-        .verify(token.as_bytes(), &LIVE, NOW, &backend)
+        .verify(token.as_bytes(), &LIVE, NOW * 1_000, &backend)
         .unwrap();
     assert!(!first.from_cache());
     assert!(second.from_cache());
@@ -115,7 +115,7 @@ fn a_cached_token_is_still_bound_to_its_request() {
         method: b"DELETE",
         ..LIVE
     };
-    let verdict = verifier.verify(token.as_bytes(), &other, NOW, &Portable);
+    let verdict = verifier.verify(token.as_bytes(), &other, NOW * 1_000, &Portable);
     assert_eq!(
         verdict.unwrap_err(),
         VerifyError::Denied(Reason::BindingRequest)
@@ -133,7 +133,9 @@ fn a_token_with_the_signature_of_a_cached_one_is_not_a_hit() {
         let mut bytes = good.clone().into_bytes();
         bytes[position] = if bytes[position] == b'A' { b'B' } else { b'A' };
         assert!(
-            verifier.verify(&bytes, &LIVE, NOW, &Portable).is_err(),
+            verifier
+                .verify(&bytes, &LIVE, NOW * 1_000, &Portable)
+                .is_err(),
             "{position}"
         );
     }
@@ -383,7 +385,7 @@ fn a_forged_token_is_verified_each_time() {
         super::support::CLAIMS,
     );
     for _ in 0..3 {
-        let verdict = verifier.verify(forged.as_bytes(), &LIVE, NOW, &backend);
+        let verdict = verifier.verify(forged.as_bytes(), &LIVE, NOW * 1_000, &backend);
         assert_eq!(
             verdict.unwrap_err(),
             VerifyError::Denied(Reason::SignatureInvalid)
@@ -428,7 +430,7 @@ fn a_flood_of_forged_tokens_drives_no_good_one_out() {
         );
         assert!(
             verifier
-                .verify(forged.as_bytes(), &LIVE, NOW, &backend)
+                .verify(forged.as_bytes(), &LIVE, NOW * 1_000, &backend)
                 .is_err()
         );
     }
@@ -443,7 +445,7 @@ fn data_is_derived_once_per_cached_token() {
     let runs = Cell::new(0);
     for _ in 0..3 {
         let verified = verifier
-            .verify(token.as_bytes(), &LIVE, NOW, &Portable)
+            .verify(token.as_bytes(), &LIVE, NOW * 1_000, &Portable)
             .unwrap();
         let members = verified.derived(|claims| {
             runs.set(runs.get() + 1);

@@ -431,3 +431,25 @@ fn certificates_and_foreign_members_are_ignored() {
     key["foo"] = json!({"bar": 1});
     assert!(inline_of(&json!({ "keys": [key], "etag": "x" })).is_ok());
 }
+
+/// The modulus was made like those of the affected chips: both primes are k·M + (65537^a mod M).
+#[test]
+fn an_rsa_key_with_the_roca_weakness_is_refused() {
+    let modulus = "gtRfOOZoMKWzmBjn1gvK7saZTo1z2rZJVImMM3Mc_AomokHqhskojYs2C71lheRmOP0BlqGPU5sNOvCZu2ctnEso\
+        UwjtBhXqEbuYEN-xrePfrGEGRrOO3AsiiRveSeUgsGLvChygXxsteAcfEBkkXNPpMRbxq87gLA4l-yW3gn2C1PHo6n6YlccG\
+        aIdLEXXAY2WoiqcUVv4G_4lP1wPgKkiUB9drwQVON3BSE0nnzcUX06szx4-TLffVjDrqVq30I0en5gifBCKbH6D1tXBMbji8\
+        8cSrrRCql0jUu393zfT-UA0pL9j7s2zsV64cs8Fjo9pjfVvYu_5Ul6fRZV-JWQ";
+    let key = json!({"kty": "RSA", "kid": "chip", "n": modulus, "e": "AQAB"});
+    assert_eq!(problem(key), KeyProblem::Roca);
+}
+
+#[test]
+fn a_problem_names_algorithms_as_users_write_them() {
+    let message = problem(changed("p521", "alg", json!("ES256"))).to_string();
+    assert!(message.contains("one of ES512, or none"), "{message}");
+    let message = problem(changed("rsa", "alg", json!("HS256"))).to_string();
+    assert!(
+        message.contains("RS256, RS384, RS512, PS256, PS384, PS512"),
+        "{message}"
+    );
+}

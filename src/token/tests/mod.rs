@@ -3,6 +3,7 @@
 mod attacks;
 mod caching;
 mod claims;
+mod flood;
 mod key_sets;
 mod properties;
 mod revocation_and_use;

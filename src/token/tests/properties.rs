@@ -28,9 +28,9 @@ proptest! {
         }
         let mut verifier = verifier(issuer_for(algorithm));
         if warm {
-            prop_assert!(verifier.verify(good.as_bytes(), &LIVE, NOW, &Portable).is_ok());
+            prop_assert!(verifier.verify(good.as_bytes(), &LIVE, NOW * 1_000, &Portable).is_ok());
         }
-        let verdict = verifier.verify(&bytes, &LIVE, NOW, &Portable);
+        let verdict = verifier.verify(&bytes, &LIVE, NOW * 1_000, &Portable);
         prop_assert_eq!(verdict.is_ok(), bytes == good.as_bytes());
     }
 
@@ -46,7 +46,7 @@ proptest! {
         let end = (start + remove).min(good.len());
         let other = format!("{}{insert}{}", &good[..start], &good[end..]);
         let mut verifier = verifier(issuer_for(algorithm));
-        let verdict = verifier.verify(other.as_bytes(), &LIVE, NOW, &Portable);
+        let verdict = verifier.verify(other.as_bytes(), &LIVE, NOW * 1_000, &Portable);
         prop_assert_eq!(verdict.is_ok(), other == good);
     }
 
@@ -64,7 +64,7 @@ proptest! {
             1,
             &environment,
         );
-        let verdict = verifier.verify(mixed.as_bytes(), &LIVE, NOW, &Portable);
+        let verdict = verifier.verify(mixed.as_bytes(), &LIVE, NOW * 1_000, &Portable);
         prop_assert_eq!(verdict.is_ok(), a == c);
     }
 
@@ -78,7 +78,7 @@ proptest! {
         for answer in &answers {
             valid |= *answer;
             let backend = Counting { answer: Some(Some(*answer)), ..Counting::default() };
-            let verdict = verifier.verify(good.as_bytes(), &LIVE, NOW, &backend);
+            let verdict = verifier.verify(good.as_bytes(), &LIVE, NOW * 1_000, &backend);
             prop_assert_eq!(verdict.is_ok(), valid);
         }
     }

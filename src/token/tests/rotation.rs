@@ -2,6 +2,7 @@
 
 use super::support::{CLAIMS, LIVE, NOW, fetched, header, inline, issuer, sign, token, verifier};
 use crate::denial::Reason;
+use crate::token::jwks::KeySetError;
 use crate::token::{
     Algorithm, Issuer, IssuerId, KeyAbsence, KeySet, Portable, RemoteKeys, Verified, Verifier,
     VerifyError,
@@ -26,7 +27,7 @@ fn remote_issuer() -> Issuer {
 }
 
 fn at(verifier: &mut Verifier<()>, token: &str, now: u64) -> Result<Verified<()>, VerifyError> {
-    verifier.verify(token.as_bytes(), &LIVE, now, &Portable)
+    verifier.verify(token.as_bytes(), &LIVE, now * 1_000, &Portable)
 }
 
 fn unavailable(why: KeyAbsence) -> VerifyError {
@@ -133,6 +134,23 @@ fn the_same_set_again_changes_nothing_but_its_age() {
             .unwrap()
             .from_cache()
     );
+}
+
+/// The fetch counts as failed, so that the old keys stay until they are stale.
+#[test]
+fn an_issuer_that_publishes_no_key_keeps_its_old_keys_until_max_stale() {
+    for answer in [
+        r#"{"keys":[]}"#,
+        r#"{"keys":[{"kty":"RSA","kid":"weak","n":"AQAB","e":"AQAB"}]}"#,
+    ] {
+        let mut verifier = verifier(remote_issuer());
+        verifier.set_keys(IssuerId(0), fetched(&["p256"]), NOW);
+        assert_eq!(KeySet::fetched(answer.as_bytes()), Err(KeySetError::Empty));
+        let token = lasting(Algorithm::Es256);
+        assert!(at(&mut verifier, &token, NOW + 3_599).is_ok());
+        let error = at(&mut verifier, &token, NOW + 3_600).unwrap_err();
+        assert_eq!(error, unavailable(KeyAbsence::Stale));
+    }
 }
 
 #[test]

@@ -97,7 +97,7 @@ fn examples_of_the_rfcs() {
                 let mut verifier =
                     crate::token::Verifier::<()>::new(vec![issuer], super::support::CACHE, 1, &env);
                 let verify = |verifier: &mut crate::token::Verifier<()>, now| {
-                    verifier.verify(text.as_bytes(), &LIVE, now, &Portable)
+                    verifier.verify(text.as_bytes(), &LIVE, now * 1_000, &Portable)
                 };
                 assert!(verify(&mut verifier, 1_300_819_379).is_ok());
                 let expired = verify(&mut verifier, NOW).unwrap_err();
@@ -109,7 +109,8 @@ fn examples_of_the_rfcs() {
                 issuer.audiences = None;
                 issuer.inline = inline_of(&serde_json::json!({ "keys": [jwk] })).unwrap();
                 let mut verifier = verifier(issuer);
-                let verdict = verifier.verify(text.as_bytes(), &LIVE, 1_300_819_379, &Portable);
+                let verdict =
+                    verifier.verify(text.as_bytes(), &LIVE, 1_300_819_379 * 1_000, &Portable);
                 let claims = verdict.unwrap();
                 assert!(claims.claims().get("http://example.com/is_root").is_some());
             }
@@ -167,7 +168,7 @@ fn a_back_end_that_cannot_tell_leaves_it_to_the_portable_one() {
         let mut verifier = verifier(issuer_for(algorithm));
         let good = token(algorithm);
         let verified = verifier
-            .verify(good.as_bytes(), &LIVE, NOW, &backend)
+            .verify(good.as_bytes(), &LIVE, NOW * 1_000, &backend)
             .unwrap();
         assert_eq!(verified.algorithm(), algorithm);
         assert_eq!(verifier.stats().by_portable[algorithm as usize], 1);
@@ -187,7 +188,7 @@ fn no_back_end_sees_a_signature_of_another_length() {
         let signature = base64url::decode(signature.as_bytes()).unwrap();
         for bad in [&signature[1..], &[&signature[..], &[0]].concat()] {
             let bad = format!("{input}.{}", encode(bad));
-            let verdict = verifier(issuer()).verify(bad.as_bytes(), &LIVE, NOW, &backend);
+            let verdict = verifier(issuer()).verify(bad.as_bytes(), &LIVE, NOW * 1_000, &backend);
             assert_eq!(
                 verdict.unwrap_err().reason_after_fetch(),
                 Reason::SignatureInvalid

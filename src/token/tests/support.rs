@@ -246,7 +246,7 @@ pub fn verifier(issuer: Issuer) -> Verifier<()> {
 
 /// The verdict on a token: at [`NOW`], for [`LIVE`], by [`Portable`].
 pub fn verdict(verifier: &mut Verifier<()>, token: &str) -> Result<Verified<()>, VerifyError> {
-    verifier.verify(token.as_bytes(), &LIVE, NOW, &Portable)
+    verifier.verify(token.as_bytes(), &LIVE, NOW * 1_000, &Portable)
 }
 
 /// The reason why one issuer does not accept a token; `None` if it does.
@@ -258,7 +258,12 @@ pub fn reason(issuer: Issuer, token: &str) -> Option<Reason> {
 
 /// The same at another time.
 pub fn reason_at(issuer: Issuer, token: &str, now: u64) -> Option<Reason> {
-    let verdict = verifier(issuer).verify(token.as_bytes(), &LIVE, now, &Portable);
+    let verdict = verifier(issuer).verify(
+        token.as_bytes(),
+        &LIVE,
+        now.saturating_mul(1_000),
+        &Portable,
+    );
     verdict.err().map(|refusal| refusal.reason_after_fetch())
 }
 
@@ -267,6 +272,8 @@ pub fn reason_at(issuer: Issuer, token: &str, now: u64) -> Option<Reason> {
 pub struct Counting {
     pub calls: Cell<u32>,
     pub answer: Option<Option<bool>>,
+    /// The cost of each verification in microseconds; 0 by default, so that nothing is limited.
+    pub cost: u64,
 }
 
 impl SignatureBackend for Counting {
@@ -280,5 +287,9 @@ impl SignatureBackend for Counting {
         self.calls.set(self.calls.get() + 1);
         self.answer
             .unwrap_or_else(|| Portable.verify(algorithm, key, message, signature))
+    }
+
+    fn cost_micros(&self, _algorithm: Algorithm, _key: &PublicKey) -> u64 {
+        self.cost
     }
 }
