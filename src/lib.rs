@@ -44,6 +44,7 @@ mod config;
 mod correlation;
 mod denial;
 mod gate;
+mod header_name;
 mod headers;
 mod identity;
 mod json;
@@ -58,7 +59,7 @@ mod token;
 /// API: it may change in any release.
 pub mod internals {
     pub use crate::claims::Claims;
-    pub use crate::config::problem::Fault;
+    pub use crate::config::error::ErrorKind;
     pub use crate::config::{Config, load};
     pub use crate::correlation::Source;
     pub use crate::denial::Reason;

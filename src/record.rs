@@ -49,11 +49,13 @@ pub enum AccessField {
     Subject,
     /// `signed`, `header` or `generated`.
     CorrelationSource,
+    /// The path that was judged, without the query.
+    Path,
 }
 
 impl AccessField {
     /// The words of the config, each with its field.
-    pub const WORDS: [(&'static str, Self); 8] = [
+    pub const WORDS: [(&'static str, Self); 9] = [
         ("correlation_id", Self::CorrelationId),
         ("verdict", Self::Verdict),
         ("reason", Self::Reason),
@@ -62,6 +64,7 @@ impl AccessField {
         ("kid", Self::Kid),
         ("subject", Self::Subject),
         ("correlation_source", Self::CorrelationSource),
+        ("path", Self::Path),
     ];
 
     /// The filter-state key: `edge_claims.<name>`, which the host stores as `wasm.edge_claims.<name>`.
@@ -75,6 +78,7 @@ impl AccessField {
             Self::Kid => "edge_claims.kid",
             Self::Subject => "edge_claims.subject",
             Self::CorrelationSource => "edge_claims.correlation_source",
+            Self::Path => "edge_claims.path",
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The config's `tests`: requests with claims, and what must become of them. They run at every load,
 //! at a time that each test fixes, so that the result depends on the config's bytes alone.
 
-use super::problem::Fault;
-use super::reader::{Node, Section};
+use super::reader::{Node, parse_header_name};
+use super::section::Section;
+use super::test_error::PolicyTestError;
 use crate::claims::Claims;
 use crate::denial::Reason;
 use crate::headers::{HeaderBuffer, is_token};
@@ -47,11 +48,9 @@ pub(super) fn run(node: &Node<'_>, policy: &Policy, first_issuer: &str) {
             .and_then(|it| it.name());
         if let Some(name) = name {
             if names.contains(&name) {
-                section.refuse::<()>(
+                section.report::<()>(
                     Some("name"),
-                    Fault::Conflict(format!(
-                        "two tests are named {name:?}; give each its own name"
-                    )),
+                    PolicyTestError::DuplicateName(name.to_owned()),
                 );
             }
             names.push(name);
@@ -80,12 +79,12 @@ fn compare(
     let (came, why) = perform(rehearsal, policy);
     let route_fits = expected.route.is_none() || expected.route == came.route;
     if came.denied != expected.denied || !route_fits {
-        let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
-        node.refuse::<()>(Fault::Conflict(format!(
-            "the test {name:?} fails: expected {}, came {}{why}",
-            show(expected),
-            show(&came)
-        )));
+        node.report::<()>(PolicyTestError::Failed {
+            name: name.to_owned(),
+            expected: show(expected),
+            actual: show(&came),
+            why,
+        });
     }
 }
 
@@ -204,7 +203,7 @@ fn rehearsal<'a>(section: &Section<'a>, first_issuer: &str) -> Option<Rehearsal<
         .map(|node| node.names("the SPIFFE IDs of the peer, or leave the key out"));
     let now = section
         .key("now")
-        .map(|node| super::issuers::rfc3339(&node));
+        .map(|node| node.rfc3339());
     let request = request?;
     let method = request
         .key("method")
@@ -248,9 +247,7 @@ fn claims(node: &Node<'_>) -> Option<Claims> {
 fn headers<'a>(node: &Node<'a>) -> Option<Vec<(String, &'a str)>> {
     let mut headers = Vec::new();
     for (name, value) in node.entries()? {
-        let Some(lower) = super::reader::header_name(name) else {
-            return value.refuse(Fault::Conflict(format!("{name:?} is no header name")));
-        };
+        let lower = parse_header_name(&value, name)?.to_string();
         match value.json() {
             Json::Array(_) => {
                 for item in value.items()? {
@@ -266,7 +263,9 @@ fn headers<'a>(node: &Node<'a>) -> Option<Vec<(String, &'a str)>> {
 fn expectation(node: &Node<'_>) -> Option<Outcome> {
     if let Some(word) = node.json().as_str() {
         if word != "allow" {
-            return node.refuse_value("allow, {allow: true, route: …} or {deny: reason, route: …}");
+            return node.report_value(
+                "must be allow, {allow: true, route: …} or {deny: reason, route: …}",
+            );
         }
         return Some(Outcome {
             denied: None,
@@ -278,8 +277,7 @@ fn expectation(node: &Node<'_>) -> Option<Outcome> {
     let deny = section.key("deny").map(|node| {
         let code = node.name()?;
         Reason::from_code(code).or_else(|| {
-            let codes: Vec<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();
-            node.refuse_value(format!("one of {}", codes.join(", ")))
+            node.report_value(format!("must be one of {}", super::conflict::reason_codes()))
         })
     });
     let route = section
@@ -290,9 +288,7 @@ fn expectation(node: &Node<'_>) -> Option<Outcome> {
         (Some(Some(true)), None) => None,
         (None, Some(reason)) => Some(reason?),
         _ => {
-            return node.refuse(Fault::Conflict(
-                "it takes either allow: true or deny: reason".into(),
-            ));
+            return node.report(PolicyTestError::Expectation);
         }
     };
     let route = match route {

@@ -11,6 +11,7 @@ use crate::policy::decision::{Claimant, Refused, Situation};
 use crate::policy::explanation::Refusal as AccessRefusal;
 use crate::policy::host::CanonicalHost;
 use crate::policy::path::CanonicalPath;
+use crate::policy::percent::Percent;
 use crate::policy::permit::Permit;
 use crate::policy::route::{Route, RouteId};
 use crate::policy::table::Unmatched;
@@ -460,7 +461,7 @@ fn may_wait(
 /// Whether a denial on this route is enforced for this subject: the share is taken from a hash of
 /// the verified subject and the route. Who is not verified can't choose to be spared.
 fn chosen(route: &Route, caller: Option<&Caller>) -> bool {
-    if route.enforce_percent >= 100 {
+    if route.enforce_percent == Percent::ALL {
         return true;
     }
     let subject = caller.and_then(|caller| caller.verified.claims().get("sub")?.as_str());
@@ -468,9 +469,9 @@ fn chosen(route: &Route, caller: Option<&Caller>) -> bool {
         Some(subject) => {
             let hash = fnv1a(&[subject.as_bytes(), b"\0", route.name.as_bytes()]);
             hash.checked_rem(100)
-                .is_some_and(|bucket| bucket < u64::from(route.enforce_percent))
+                .is_some_and(|bucket| bucket < u64::from(route.enforce_percent.get()))
         }
-        None => route.enforce_percent > 0,
+        None => route.enforce_percent.get() > 0,
     }
 }
 

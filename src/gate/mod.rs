@@ -342,6 +342,7 @@ impl Gate {
             AccessField::Issuer => verified.map(Verified::issuer_name),
             AccessField::Kid => verified.and_then(Verified::kid),
             AccessField::Subject => caller.and_then(Caller::subject),
+            AccessField::Path => None,
         };
         Some(plain(text?).into())
     }

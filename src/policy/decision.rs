@@ -1,6 +1,7 @@
 //! The decision about one request, once its host and path are read: which route, and whether the
 //! claimant may pass it.
 
+use super::authority_port::AuthorityPort;
 use super::access::{self, Grant, HeaderSource, Subject};
 use super::explanation::Refusal;
 use super::host::CanonicalHost;
@@ -25,6 +26,8 @@ pub struct Policy {
     pub default_authenticated: bool,
     /// What it takes for a client's certificate to name a peer.
     pub peer_validation: PeerValidation,
+    /// Whether the port is removed from `:authority`.
+    pub authority_port: AuthorityPort,
 }
 
 /// Whose claims they are. Nothing here says that they were verified: a rehearsal has claims, too.

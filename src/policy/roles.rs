@@ -30,11 +30,11 @@ pub(crate) struct RoleSource {
 /// Roles that include themselves, each including the next and the last the first.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("roles include each other in a circle: {}; remove one of these", circle(.0))]
-pub(crate) struct RoleCycle(pub Vec<String>);
+pub struct RoleCycle(pub Vec<String>);
 
 /// A role that a route asks for, known to the [`RoleModel`] by number.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RoleNeed {
+pub struct RequiredRole {
     name: Box<str>,
     id: u32,
 }
@@ -83,8 +83,8 @@ impl RoleModelBuilder {
     }
 
     /// Registers a role that a route asks for.
-    pub(crate) fn need(&mut self, name: &str) -> RoleNeed {
-        RoleNeed {
+    pub(crate) fn require(&mut self, name: &str) -> RequiredRole {
+        RequiredRole {
             name: name.into(),
             id: self.id(name),
         }
@@ -181,13 +181,13 @@ impl RoleModel {
 
 impl RoleSet {
     /// Whether a role is among them, or included by one of them.
-    pub fn has(&self, need: &RoleNeed) -> bool {
+    pub fn has(&self, need: &RequiredRole) -> bool {
         let (word, bit) = place(need.id);
         self.0.get(word).is_some_and(|held| held & bit != 0)
     }
 }
 
-impl RoleNeed {
+impl RequiredRole {
     /// The role's name.
     pub fn name(&self) -> &str {
         &self.name
@@ -306,11 +306,11 @@ mod tests {
         let includes: &[(&str, &[&str])] =
             &[("admin", &["editor"]), ("editor", &["reader", "lister"])];
         let mut builder = model(RoleFormat::List, includes);
-        let needs = ["admin", "editor", "reader", "lister", "other"].map(|name| builder.need(name));
+        let required = ["admin", "editor", "reader", "lister", "other"].map(|name| builder.require(name));
         let model = builder.build().unwrap();
         let has = |text: &str| {
             let set = model.roles_of(&claims(text));
-            needs.each_ref().map(|need| set.has(need))
+            required.each_ref().map(|need| set.has(need))
         };
         assert_eq!(
             has(r#"{"roles":["admin"]}"#),
@@ -357,7 +357,7 @@ mod tests {
             format: RoleFormat::List,
         };
         let mut builder = RoleModelBuilder::new(Some(source), &includes);
-        let last = builder.need("r19999");
+        let last = builder.require("r19999");
         let model = builder.build().unwrap();
         assert!(model.roles_of(&claims(r#"{"roles":"r0"}"#)).has(&last));
     }

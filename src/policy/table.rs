@@ -6,11 +6,11 @@
 
 mod build;
 mod names;
-mod problem;
+mod error;
 mod trie;
 mod variables;
 
-pub(crate) use self::problem::RouteProblem;
+pub(crate) use self::error::TableError;
 pub(crate) use self::variables::Variables;
 
 use self::trie::{Trie, Wanted};
@@ -70,8 +70,8 @@ impl RouteTable {
     /// Compiles routes; their order does not matter.
     ///
     /// # Errors
-    /// Every [`RouteProblem`] found, in the order of the routes.
-    pub fn build(routes: Vec<Route>, base: PathRules) -> Result<Self, Vec<RouteProblem>> {
+    /// Every [`TableError`] found, in the order of the routes.
+    pub fn build(routes: Vec<Route>, base: PathRules) -> Result<Self, Vec<TableError>> {
         let trie = build::compile(&routes, &base)?;
         Ok(Self {
             routes: routes.into(),

@@ -65,6 +65,8 @@ pub struct RequestBinding {
     /// The claim that names the path: exactly the raw `:path`, up to its first `?` unless the claim
     /// itself has a `?`, in which case path and query must be equal.
     pub path: Option<ClaimPath>,
+    /// The claim that names path and query: exactly the raw `:path`.
+    pub path_and_query: Option<ClaimPath>,
     /// The claim that names the host: the canonical host (no port, no trailing dot), in any case.
     pub host: Option<ClaimPath>,
 }
@@ -83,6 +85,8 @@ pub struct OneUse {
 pub struct Revoked {
     /// `kid` values; refused before any cryptography.
     pub kids: HashSet<String>,
+    /// Keys by their RFC 7638 thumbprint: SHA-256 in base64url without padding.
+    pub thumbprints: HashSet<String>,
     /// `sub` values.
     pub subjects: HashSet<String>,
     /// `jti` values.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{problems_of, smallest};
+use super::{errors_of, smallest};
 
 /// A config with some routes and these tests.
 fn with_tests(tests: Value) -> Vec<String> {
@@ -23,7 +23,7 @@ fn with_tests(tests: Value) -> Vec<String> {
         ],
     });
     config["tests"] = tests;
-    problems_of(&config.to_string())
+    errors_of(&config.to_string())
 }
 
 #[track_caller]

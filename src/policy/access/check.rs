@@ -8,7 +8,7 @@ use super::{Access, Alternative, Binding, Conditions, Grant, Means, Scopes, Subj
 use crate::policy::condition::{Outcome, evaluate, failing, step_up};
 use crate::policy::explanation::{Explanation, Names, Refusal, StepUp, cut};
 use crate::policy::peer::PeerPattern;
-use crate::policy::roles::RoleNeed;
+use crate::policy::roles::RequiredRole;
 
 /// Whether one of the alternatives lets the subject through; the first that does is the grant's.
 ///
@@ -56,8 +56,8 @@ enum Failure<'a> {
     ClaimsMissing,
     Issuer(&'a [String]),
     Audience(&'a [String]),
-    AnyRole(&'a [RoleNeed]),
-    AllRoles(&'a [RoleNeed]),
+    AnyRole(&'a [RequiredRole]),
+    AllRoles(&'a [RequiredRole]),
     Scopes(&'a Scopes),
     Binding(&'a Binding),
     Peer(&'a [PeerPattern]),
@@ -206,11 +206,11 @@ fn binding_holds(binding: &Binding, claims: &Claims, subject: &Subject<'_>) -> O
 #[cold]
 fn explain(failure: Failure<'_>, subject: &Subject<'_>) -> Refusal {
     let strings = |names: &[String]| Names::of(names.iter().map(String::as_str));
-    let role = |needs: &[RoleNeed], any: bool| Explanation::Role {
+    let role = |needs: &[RequiredRole], any: bool| Explanation::Role {
         has: subject.claims.map_or_else(Names::default, |claims| {
             Names::of(subject.role_model.names_in(claims))
         }),
-        needs: Names::of(needs.iter().map(RoleNeed::name)),
+        needs: Names::of(needs.iter().map(RequiredRole::name)),
         any,
     };
     let (reason, explanation) = match failure {

@@ -249,6 +249,7 @@ fn bound(claims: &str, live: &LiveRequest<'_>) -> Option<Reason> {
             method: Some(path(&["htm"])),
             path: Some(path(&["req", "htp"])),
             host: Some(path(&["hth"])),
+            ..RequestBinding::default()
         },
         ..issuer()
     };

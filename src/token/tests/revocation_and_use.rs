@@ -45,6 +45,7 @@ fn what_was_taken_back_is_refused() {
         kids: list(&["p256", "alice", "t1"]),
         subjects: list(&["t1", "ed25519"]),
         token_ids: list(&["alice"]),
+        ..Revoked::default()
     };
     assert_eq!(
         reason(

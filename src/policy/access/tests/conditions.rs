@@ -216,7 +216,7 @@ fn peers_alone_need_no_claims_and_beside_others_they_do() {
 #[test]
 fn header_conditions_alone_need_claims() {
     let one = when(Test::Header {
-        name: "x-env".into(),
+        name: crate::header_name::HeaderName::parse("x-env").unwrap(),
         test: TextTest::Exists,
     });
     assert_eq!(refusal(vec![conditions(one)], "").0, Reason::ClaimsMissing);
