@@ -1,6 +1,7 @@
 //! `allow` of a route: alternatives and their conditions.
 
-use super::conflict::Conflict;
+use std::cell::Cell;
+
 use super::error::ErrorKind;
 use super::path::ConfigPath;
 use super::reader::{Node, read_all};
@@ -12,8 +13,8 @@ use crate::policy::roles::{RequiredRole, RoleModelBuilder};
 
 /// What the conditions of a route refer to in the rest of the config.
 pub(super) struct References<'k> {
-    /// Whether there is `rbac.roles`, which names the claim that holds the roles.
-    pub(super) roles: bool,
+    /// Whether any condition requires roles, so that there must be `rbac.roles`.
+    pub(super) roles_required: Cell<bool>,
     /// The issuers; `None` if they could not be read.
     pub(super) issuers: Option<Vec<&'k str>>,
 }
@@ -125,12 +126,8 @@ fn required_roles(
     references: &References<'_>,
 ) -> Option<Vec<RequiredRole>> {
     let names = section.optional(key, |node| {
-        let names = node.names(expected)?;
-        if references.roles {
-            Some(names)
-        } else {
-            node.report(Conflict::RolesUndefined)
-        }
+        references.roles_required.set(true);
+        node.names(expected)
     })?;
     let names = names.unwrap_or_default();
     Some(names.iter().map(|name| roles.require(name)).collect())
@@ -143,9 +140,10 @@ fn issuers(node: &Node<'_>, references: &References<'_>) -> Option<Vec<String>> 
         |item| {
             let name = item.name()?;
             match &references.issuers {
-                Some(known) if !known.contains(&name) => {
-                    item.report_value(format!("must be one of claims.issuers: {}", known.join(", ")))
-                }
+                Some(known) if !known.contains(&name) => item.report_value(format!(
+                    "must be one of claims.issuers: {}",
+                    known.join(", ")
+                )),
                 _ => Some(name.to_owned()),
             }
         },

@@ -29,9 +29,6 @@ pub enum Conflict {
         /// The key as it arrived.
         is: &'static str,
     },
-    /// Roles are required, but nothing says where tokens have them.
-    #[error("needs rbac.roles, which names the claim that holds the roles")]
-    RolesUndefined,
     /// A bound variable that the path does not have.
     #[error("the path has no variable {{{variable}}}, so this never holds; it has {known}")]
     UnknownVariable {
@@ -68,7 +65,7 @@ pub enum Conflict {
     #[error("{code} is decided before a route is known, so this has no effect: remove it", code = .0.code())]
     ReasonWithoutRoute(Reason),
     /// A header that the filter must not set or remove.
-    #[error("HTTP itself uses the header {0}: choose another, like x-auth-subject")]
+    #[error("the header {0} belongs to HTTP itself: choose another")]
     HttpHeader(String),
     /// A correlation header with secrets.
     #[error("the header {0} holds secrets, and correlation IDs are logged: choose another")]

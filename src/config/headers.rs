@@ -66,23 +66,30 @@ pub enum HeaderConflict {
     },
 }
 
-/// The conflicts, one for each use of a header that conflicts with an earlier one.
+/// The conflicts: at most one for each header, and one for each condition.
 pub(super) fn conflicts(mut uses: Vec<HeaderUse>) -> Vec<(ConfigPath, HeaderConflict)> {
     uses.sort_by_key(|header| header.purpose);
     let mut found = Vec::new();
     let mut earlier: Vec<(String, &HeaderUse)> = Vec::new();
+    let mut reported: Vec<String> = Vec::new();
     for header in &uses {
         let folded = header.name.folded();
         let rival = earlier
             .iter()
             .find(|(name, other)| *name == folded && exclude(other.purpose, header.purpose));
-        if let Some((_, rival)) = rival {
+        let is_condition = header.purpose == Purpose::Tested;
+        if let Some((_, rival)) = rival
+            && (is_condition || !reported.contains(&folded))
+        {
             // A default is not what the operator has to change.
             let (here, other) = if header.is_default {
                 (*rival, header)
             } else {
                 (header, *rival)
             };
+            if !is_condition {
+                reported.push(folded.clone());
+            }
             let name = here.name.clone();
             let path = other.path.clone();
             found.push((

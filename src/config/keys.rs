@@ -111,9 +111,8 @@ fn remote(node: &Node<'_>) -> Option<RemoteKeys> {
         .key("timeout")
         .and_then(|node| node.milliseconds(10, 60_000));
     let max_stale = section.optional("max_stale", |node| match node.seconds(1, 30 * DAY)? {
-        max_stale if max_stale < refresh => {
-            node.report_value("must not be shorter than refresh, or keys expire between two fetches")
-        }
+        max_stale if max_stale < refresh => node
+            .report_value("must not be shorter than refresh, or keys expire between two fetches"),
         max_stale => Some(max_stale),
     });
     section.finish();

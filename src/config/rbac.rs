@@ -1,5 +1,7 @@
 //! The section `rbac`: roles, path rules, routes.
 
+use std::cell::Cell;
+
 use super::access::References;
 use super::error::ErrorKind;
 use super::reader::Node;
@@ -48,18 +50,27 @@ pub(super) fn rbac(node: &Node<'_>, issuers: Option<Vec<&str>>) -> Option<Policy
         .and_then(|node| node.one_of(&words))
         .unwrap_or_default();
     let references = References {
-        roles: section.has("roles"),
+        roles_required: Cell::new(false),
         issuers,
     };
     let mut builder = roles
         .flatten()
         .unwrap_or_else(|| RoleModelBuilder::new(None, &[]));
     let routes = section
-        .required("routes", "a list of routes; without one no request is allowed")
+        .required(
+            "routes",
+            "a list of routes; without one no request is allowed",
+        )
         .and_then(|node| {
             let routes = routes::routes(&node, &mut builder, &references)?;
             table(&node, routes, base.over(&PathRules::default()))
         });
+    if references.roles_required.get() {
+        section.required(
+            "roles",
+            "an object with `claim`, the claim that holds the roles which the routes require",
+        );
+    }
     let roles = build_roles(&section, builder);
     section.finish();
     Some(Policy {

@@ -201,9 +201,7 @@ fn rehearsal<'a>(section: &Section<'a>, first_issuer: &str) -> Option<Rehearsal<
     let peers = section
         .key("peers")
         .map(|node| node.names("the SPIFFE IDs of the peer, or leave the key out"));
-    let now = section
-        .key("now")
-        .map(|node| node.rfc3339());
+    let now = section.key("now").map(|node| node.rfc3339());
     let request = request?;
     let method = request
         .key("method")
@@ -277,7 +275,10 @@ fn expectation(node: &Node<'_>) -> Option<Outcome> {
     let deny = section.key("deny").map(|node| {
         let code = node.name()?;
         Reason::from_code(code).or_else(|| {
-            node.report_value(format!("must be one of {}", super::conflict::reason_codes()))
+            node.report_value(format!(
+                "must be one of {}",
+                super::conflict::reason_codes()
+            ))
         })
     });
     let route = section

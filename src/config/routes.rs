@@ -3,8 +3,8 @@
 use super::access::{self, References, RouteAccess};
 use super::conflict::Conflict;
 use super::error::ErrorKind;
-use super::reader::Node;
 use super::rbac::path_rules;
+use super::reader::Node;
 use crate::denial::Reason;
 use crate::policy::host::HostPattern;
 use crate::policy::method::Method;

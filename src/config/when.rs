@@ -133,7 +133,9 @@ fn list(found: &[&str]) -> String {
 fn claim_test(name: &str, node: &Node<'_>) -> Option<ClaimTest> {
     match name {
         "equals" => scalar(node).map(ClaimTest::Equals),
-        "in" => node.list("list at least one value", scalar).map(ClaimTest::In),
+        "in" => node
+            .list("list at least one value", scalar)
+            .map(ClaimTest::In),
         "contains" => scalar(node).map(ClaimTest::Contains),
         "prefix" => non_empty(node, "prefix").map(ClaimTest::Prefix),
         "exists" => exists(node).map(|()| ClaimTest::Exists),

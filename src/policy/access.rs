@@ -9,7 +9,7 @@ use crate::claims::{ClaimPath, Claims};
 pub(crate) use self::check::check;
 use super::condition::{Test, TestError};
 use super::peer::PeerPattern;
-use super::roles::{RoleModel, RequiredRole, RoleSet};
+use super::roles::{RequiredRole, RoleModel, RoleSet};
 use super::table::Variables;
 
 /// Alternatives, at least one. One that holds suffices.

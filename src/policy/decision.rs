@@ -1,8 +1,8 @@
 //! The decision about one request, once its host and path are read: which route, and whether the
 //! claimant may pass it.
 
-use super::authority_port::AuthorityPort;
 use super::access::{self, Grant, HeaderSource, Subject};
+use super::authority_port::AuthorityPort;
 use super::explanation::Refusal;
 use super::host::CanonicalHost;
 use super::path::CanonicalPath;

@@ -102,7 +102,8 @@ pub enum KeyProblem {
     },
     /// `alg` is not an algorithm of such a key.
     #[error(
-        "alg {alg:?}: not a signature algorithm of such a key; one of {fits:?}, or none, is wanted"
+        "alg {alg:?}: not a signature algorithm of such a key; one of {}, or none, is wanted",
+        fits.iter().map(|algorithm| algorithm.name()).collect::<Vec<_>>().join(", ")
     )]
     Algorithm {
         /// What it is.

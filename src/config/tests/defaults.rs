@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use super::{accepted, largest, errors_of, smallest};
+use super::{accepted, errors_of, largest, smallest};
 use crate::claims::ClaimPath;
 use crate::config::Mode;
 use crate::denial::Reason;
 use crate::identity::OnSpoof;
-use crate::policy::path::{Ambiguity, PathRules};
 use crate::policy::authority_port::AuthorityPort;
+use crate::policy::path::{Ambiguity, PathRules};
 use crate::policy::peer::PeerValidation;
 use crate::policy::percent::Percent;
 use crate::record::{AccessField, Subject};

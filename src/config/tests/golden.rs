@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{largest, errors_of, smallest};
+use super::{errors_of, largest, smallest};
 
 /// One case: changes to the largest config, and what is said of it.
 #[derive(Default)]
@@ -79,10 +79,7 @@ fn each_problem_has_its_place_and_says_what_would_be_right() {
             }
         }
     }
-    assert!(
-        differences.is_empty(),
-        "these came otherwise:\n{differences}"
-    );
+    assert!(differences.is_empty(), "these differ:\n{differences}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Compiles routes and reports those that conflict.
 
-use super::names::{Choice, NamesBuilder};
 use super::error::{RouteRef, TableError};
+use super::names::{Choice, NamesBuilder};
 use super::trie::{Entry, NONE, Node, Slash, Trie};
 use crate::policy::hash::{ConfigMap, ConfigSet};
 use crate::policy::host::HostPattern;
