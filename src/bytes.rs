@@ -25,20 +25,27 @@ pub(crate) fn equal(left: &[u8], right: &[u8]) -> bool {
 pub(crate) struct ByteSet([bool; 256]);
 
 impl ByteSet {
+    /// These bytes.
+    // For statics: the compiler evaluates it, and an index out of range fails the build.
+    #[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+    pub(crate) const fn of(bytes: &[u8]) -> Self {
+        let mut set = [false; 256];
+        let mut index = 0;
+        while index < bytes.len() {
+            set[bytes[index] as usize] = true;
+            index += 1;
+        }
+        Self(set)
+    }
+
     /// The ASCII letters and digits, and `others`.
-    // For statics: there the compiler evaluates it, and an index out of range fails the build.
     #[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
     pub(crate) const fn alphanumeric_and(others: &[u8]) -> Self {
-        let mut set = [false; 256];
+        let Self(mut set) = Self::of(others);
         let mut byte = 0_u8;
         while byte < 128 {
-            set[byte as usize] = byte.is_ascii_alphanumeric();
+            set[byte as usize] |= byte.is_ascii_alphanumeric();
             byte += 1;
-        }
-        let mut index = 0;
-        while index < others.len() {
-            set[others[index] as usize] = true;
-            index += 1;
         }
         Self(set)
     }

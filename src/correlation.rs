@@ -7,17 +7,18 @@ use std::rc::Rc;
 
 use crate::bytes::{self, ByteSet};
 use crate::claims::ClaimPath;
+use crate::header_name::HeaderName;
 use crate::headers::SingleHeader;
 
 /// Where correlation IDs are read and written: the config's `correlation`.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The request header that carries the ID to the upstream, in lower case.
-    pub header: String,
+    /// The request header that carries the ID to the upstream.
+    pub header: HeaderName,
     /// The claim that carries the signed ID.
     pub claim: Option<ClaimPath>,
     /// The request headers that are believed, in order, where no signed ID is there.
-    pub accept: Vec<String>,
+    pub accept: Vec<HeaderName>,
     /// Whether responses carry the header too.
     pub response_header: bool,
 }

@@ -1,7 +1,5 @@
 //! HTTP headers: every instance of every header, as raw bytes.
 
-use crate::bytes::ByteSet;
-
 /// One header: its name and its value. Values are bytes: HTTP lets them be anything (RFC 9110 §5.5).
 pub type Header<'a> = (&'a [u8], &'a [u8]);
 
@@ -61,10 +59,4 @@ impl<'a> SingleHeader<'a> {
             Self::Missing | Self::Multiple => None,
         }
     }
-}
-
-/// Whether the bytes are a token (RFC 9110 §5.6.2), as every method and every header name is.
-pub(crate) fn is_token(bytes: &[u8]) -> bool {
-    static TCHAR: ByteSet = ByteSet::alphanumeric_and(b"!#$%&'*+-.^_`|~");
-    !bytes.is_empty() && TCHAR.has_all(bytes)
 }

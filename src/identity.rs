@@ -1,6 +1,7 @@
 //! Identity headers: which of the request's own are taken away, and what verified claims put there.
 
 use crate::claims::ClaimPath;
+use crate::header_name::HeaderName;
 use crate::json::Json;
 
 /// The largest value of an identity header, in bytes. What is longer is left out: half a list of
@@ -20,8 +21,8 @@ pub enum OnSpoof {
 /// A header and the claim that it shows, as the config's `identity.headers` has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdentityHeader {
-    /// The header's name, in lower case.
-    pub name: String,
+    /// The header's name.
+    pub name: HeaderName,
     /// The claim it is set from.
     pub claim: ClaimPath,
 }

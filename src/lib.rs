@@ -45,6 +45,7 @@ mod correlation;
 mod denial;
 mod envoy_verify_signature;
 mod gate;
+mod header_name;
 mod headers;
 mod identity;
 mod json;
@@ -60,7 +61,7 @@ mod worker;
 /// API: it may change in any release.
 pub mod internals {
     pub use crate::claims::Claims;
-    pub use crate::config::problem::Fault;
+    pub use crate::config::error::ErrorKind;
     pub use crate::config::{Config, load};
     pub use crate::correlation::Source;
     pub use crate::denial::Reason;
@@ -71,6 +72,6 @@ pub mod internals {
     pub use crate::policy::host::Authority;
     pub use crate::policy::locate::{LocateError, Location, Target};
     pub use crate::policy::path::CanonicalPath;
-    pub use crate::record::{Record, Verdict};
+    pub use crate::record::{AccessField, Record, Verdict};
     pub use crate::token::{Algorithm, KeySet, Portable, PublicKey};
 }

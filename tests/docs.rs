@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use edge_claims::internals::Fault;
+use edge_claims::internals::ErrorKind;
 use edge_claims::internals::Reason;
 use edge_claims::internals::Source;
 use edge_claims::internals::{Record, Verdict};
@@ -57,43 +57,53 @@ fn every_deny_reason_has_its_entry_and_no_other_has() {
 #[test]
 fn every_load_error_has_its_entry_and_no_other_has() {
     let no_json = edge_claims::internals::Json::parse(b"{").unwrap_err();
-    let faults = [
-        Fault::Empty,
-        Fault::Json(no_json),
-        Fault::UnknownKey {
+    let kinds = [
+        ErrorKind::Empty,
+        ErrorKind::Json(no_json),
+        ErrorKind::UnknownKey {
             nearest: None,
             known: String::new(),
         },
-        Fault::DuplicateKey,
-        Fault::Missing { expected: "" },
-        Fault::Type {
-            found: "",
-            expected: "",
-        },
-        Fault::Value {
+        ErrorKind::DuplicateKey,
+        ErrorKind::Missing { expected: "" },
+        ErrorKind::Type {
             found: String::new(),
             expected: String::new(),
         },
-        Fault::EmptyList { expected: "" },
-        Fault::Conflict(String::new()),
+        ErrorKind::Value {
+            found: String::new(),
+            expected: String::new(),
+        },
+        ErrorKind::EmptyList { expected: "" },
+        first_error(r#"{"rbac": {"routes": [{"path": "x"}]}}"#),
+        first_error(r#"{"rbac": {"roles": {"includes": {"a": ["a"]}, "claim": "r"}}}"#),
     ];
-    let kinds: Vec<&str> = faults.iter().map(Fault::kind).collect();
-    assert_eq!(kinds, Fault::KINDS, "one of each kind");
+    let names: Vec<&str> = kinds.iter().map(ErrorKind::kind).collect();
+    assert_eq!(names, ErrorKind::KINDS, "one of each kind");
     let entries = entries("Load errors");
-    let headings: Vec<String> = kinds.iter().map(|kind| format!("load: {kind}")).collect();
+    let headings: Vec<String> = names.iter().map(|kind| format!("load: {kind}")).collect();
     let documented: Vec<&String> = entries.iter().map(|(heading, _)| heading).collect();
     assert_eq!(documented, headings.iter().collect::<Vec<_>>());
-    for (fault, (heading, text)) in faults.iter().zip(&entries) {
+    for (kind, (heading, text)) in kinds.iter().zip(&entries) {
         assert!(text.contains("**Do:**"), "{heading}: {text}");
-        // An operator searches for what the log says. Conflicts have messages of their own.
-        if !matches!(fault, Fault::Conflict(_)) {
+        // An operator searches for what the log says. These two have many messages.
+        if !["invalid", "conflict"].contains(&kind.kind()) {
             let quoted = text.split('`').nth(1).expect("the message in backticks");
             assert!(
-                fault.to_string().contains(quoted),
-                "{heading}: {fault} is not {quoted}"
+                kind.to_string().contains(quoted),
+                "{heading}: {kind} is not {quoted}"
             );
         }
     }
+}
+
+/// The first error of a config that is not one of a missing key.
+fn first_error(config: &str) -> ErrorKind {
+    let errors = edge_claims::internals::load(config.as_bytes()).unwrap_err();
+    let mut kinds = errors.0.into_iter().map(|error| error.kind);
+    kinds
+        .find(|kind| !matches!(kind, ErrorKind::Missing { .. }))
+        .expect("another error")
 }
 
 /// All code below a folder.

@@ -1,23 +1,25 @@
-//! The section `claims`: where the token stands and who may have signed it.
+//! The section `claims`: where the token is and who may have signed it.
 
 use std::collections::HashSet;
-use std::time::SystemTime;
 
-use super::problem::Fault;
-use super::reader::{Node, Section};
-use super::settings::{claim_name_or_path, settable_header};
+use super::conflict::Conflict;
+use super::error::ErrorKind;
+use super::headers::Purpose;
+use super::keys;
+use super::reader::{Collector, Node, read_all};
+use super::section::Section;
+use super::settings::default_token_header;
+use crate::bytes::ByteSet;
 use crate::claims::ClaimPath;
-use crate::json::Json;
-use crate::token::{
-    Algorithm, Issuer, KeySet, MAX_LEEWAY, OneUse, RemoteKeys, RequestBinding, Revoked, Secret,
-};
+use crate::header_name::HeaderName;
+use crate::token::{Algorithm, Issuer, MAX_LEEWAY, OneUse, RequestBinding, Revoked};
 
 /// The config's `claims`.
 #[derive(Debug)]
 pub struct Claims {
-    /// The header that carries the token, in lower case.
-    pub header: String,
-    /// What stands before the token in the header, compared without regard to case; may be empty.
+    /// The header that carries the token.
+    pub header: HeaderName,
+    /// The text before the token in the header, compared without regard to case; may be empty.
     pub prefix: String,
     /// Whether the upstream gets the token too.
     pub forward: bool,
@@ -31,22 +33,27 @@ pub struct Claims {
     pub issuers: Vec<Issuer>,
 }
 
-const DAY: u64 = 86_400;
-const YEAR: u64 = 366 * DAY;
+const YEAR: u64 = 366 * 86_400;
 
-pub(super) fn claims(node: &Node<'_>) -> Option<Claims> {
+pub(super) fn claims(node: &Node<'_>, collector: &Collector) -> Option<Claims> {
     let section = node.section()?;
-    let header = section.key("header").map_or_else(
-        || Some("x-edge-claims".to_owned()),
-        |node| settable_header(&node),
-    );
+    let header = if section.has("header") {
+        section.key("header").and_then(|node| {
+            let name = node.settable_header()?;
+            node.use_header(&name, Purpose::Token);
+            Some(name)
+        })
+    } else {
+        section.key("header");
+        default_token_header(collector, section.path_of("header"))
+    };
     let prefix = section.key("prefix").and_then(|node| {
         let text = node.text()?;
         let plain = text.len() <= 64 && text.bytes().all(|byte| (0x20..=0x7e).contains(&byte));
         if plain {
             Some(text)
         } else {
-            node.refuse_value("up to 64 printable ASCII characters")
+            node.report_value("must be at most 64 printable ASCII characters")
         }
     });
     let forward = section
@@ -62,10 +69,10 @@ pub(super) fn claims(node: &Node<'_>) -> Option<Claims> {
         .unwrap_or(false);
     let mut names = HashSet::new();
     let issuers = section
-        .required("issuers", "a list of the issuers whose tokens count")
+        .required("issuers", "a list of the issuers whose tokens are accepted")
         .and_then(|node| {
             node.list(
-                "at least one issuer; without any no token can be verified",
+                "without an issuer no token can be verified; add at least one",
                 |node| issuer(node, &mut names),
             )
         });
@@ -101,22 +108,22 @@ fn issuer(node: &Node<'_>, names: &mut HashSet<String>) -> Option<Issuer> {
             if names.insert(name.to_owned()) {
                 Some(name.to_owned())
             } else {
-                node.refuse_value("an issuer stands once; put all its keys into one entry")
+                node.report_value("another entry has this issuer; put all its keys into one entry")
             }
         });
     let audiences = audiences(&section);
     let algorithms = section
         .required(
             "algorithms",
-            "the algorithms that its keys sign with, like [ES256]",
+            "a list of the algorithms that its keys sign with, like [ES256]",
         )
         .and_then(|node| algorithms(&node));
     let token_type = section
         .key("type")
         .and_then(|node| node.name().map(str::to_owned));
     let keys = section
-        .required("keys", "at least one of inline, remote and secrets")
-        .and_then(|node| keys(&node, algorithms.as_deref()));
+        .required("keys", "an object with inline, remote or secrets")
+        .and_then(|node| keys::keys(&node, algorithms.as_deref()));
     let leeway = section
         .key("leeway")
         .and_then(|node| node.seconds(0, MAX_LEEWAY))
@@ -131,8 +138,8 @@ fn issuer(node: &Node<'_>, names: &mut HashSet<String>) -> Option<Issuer> {
         .key("require")
         .and_then(|node| {
             node.list(
-                "the claims that every token has, or leave the key out",
-                claim_name_or_path,
+                "list the claims that every token must have, or remove the key",
+                Node::claim,
             )
         })
         .unwrap_or_default();
@@ -145,7 +152,7 @@ fn issuer(node: &Node<'_>, names: &mut HashSet<String>) -> Option<Issuer> {
         .key("revoked")
         .and_then(|node| revoked(&node))
         .unwrap_or_default();
-    let not_after = section.key("not_after").and_then(|node| rfc3339(&node));
+    let not_after = section.key("not_after").and_then(|node| node.rfc3339());
     section.finish();
     let keys = keys?;
     Some(Issuer {
@@ -168,282 +175,105 @@ fn issuer(node: &Node<'_>, names: &mut HashSet<String>) -> Option<Issuer> {
 }
 
 /// `Some(None)` is any audience.
-#[allow(clippy::option_option)]
+#[expect(
+    clippy::option_option,
+    reason = "any audience and audiences that cannot be read are different"
+)]
 fn audiences(section: &Section<'_>) -> Option<Option<Vec<String>>> {
-    let listed = section.key("audiences");
-    let any = section.key("any_audience").map(|node| node.boolean());
-    match (listed, any) {
-        (Some(node), None | Some(Some(false))) => node
-            .names("the audiences of this mesh, or any_audience: true")
-            .map(Some),
-        (None, Some(Some(true))) => Some(None),
-        (Some(_), Some(Some(true))) => section.refuse(
-            Some("any_audience"),
-            Fault::Conflict("audiences and any_audience contradict each other; keep one".into()),
-        ),
-        (None, None | Some(Some(false))) => section.refuse(
+    let listed = section.optional("audiences", |node| {
+        node.names("list the audiences of this mesh, or write any_audience: true")
+    });
+    let any = section.optional("any_audience", Node::boolean);
+    match (listed?, any?) {
+        (Some(audiences), None | Some(false)) => Some(Some(audiences)),
+        (None, Some(true)) => Some(None),
+        (Some(_), Some(true)) => section.report(Some("any_audience"), Conflict::AnyAudience),
+        (None, None | Some(false)) => section.report(
             Some("audiences"),
-            Fault::Missing {
+            ErrorKind::Missing {
                 expected: "a list of which a token's `aud` must name one, or any_audience: true",
             },
         ),
-        (_, Some(None)) => None,
     }
 }
 
 fn algorithms(node: &Node<'_>) -> Option<Vec<Algorithm>> {
-    let mut algorithms: Vec<Algorithm> = Vec::new();
-    for item in node.items()? {
-        let Some(algorithm) = Algorithm::from_name(item.text()?) else {
-            let all: Vec<&str> = Algorithm::ALL
-                .iter()
-                .map(|algorithm| algorithm.name())
-                .collect();
-            return item.refuse_value(format!("one of {}", all.join(", ")));
-        };
-        if algorithms.contains(&algorithm) {
-            return item.refuse_value("it stands in this list already");
-        }
-        algorithms.push(algorithm);
-    }
-    if algorithms.is_empty() {
-        return node.refuse(Fault::EmptyList {
-            expected: "name the algorithms, like [ES256]",
-        });
-    }
-    let shared_secret = |algorithm: &&Algorithm| algorithm.is_symmetric();
-    if algorithms.iter().any(|algorithm| algorithm.is_symmetric())
-        && algorithms.iter().filter(shared_secret).count() != algorithms.len()
-    {
-        return node.refuse(Fault::Conflict(
-            "HS* stands together with public-key algorithms; give the secret an issuer of its own, \
-             or a public key could be taken for the secret"
-                .into(),
-        ));
+    let algorithms = node.set("name at least one algorithm, like [ES256]", |item| {
+        let names = Algorithm::ALL.map(|algorithm| (algorithm.name(), algorithm));
+        item.one_of(&names)
+    })?;
+    let symmetric = algorithms
+        .iter()
+        .filter(|algorithm| algorithm.is_symmetric())
+        .count();
+    if symmetric != 0 && symmetric != algorithms.len() {
+        return node.report(Conflict::MixedAlgorithms);
     }
     Some(algorithms)
 }
 
-struct Keys {
-    inline: KeySet,
-    remote: Option<RemoteKeys>,
-    secrets: Vec<Secret>,
-}
-
-fn keys(node: &Node<'_>, algorithms: Option<&[Algorithm]>) -> Option<Keys> {
-    let section = node.section()?;
-    let inline = section.key("inline").map(|node| inline(&node));
-    let remote = section.key("remote").map(|node| remote(&node));
-    let secrets = section.key("secrets").map(|node| {
-        let mut kids = HashSet::new();
-        node.list("at least one secret", |node| secret(node, &mut kids))
-    });
-    let none = inline.is_none() && remote.is_none() && secrets.is_none();
-    let hmac = algorithms.map(|all| all.iter().any(|algorithm| algorithm.is_symmetric()));
-    if none {
-        section.refuse::<()>(
-            None,
-            Fault::Missing {
-                expected: "it takes at least one of inline, remote and secrets",
-            },
-        );
-    }
-    if hmac == Some(false) && secrets.is_some() {
-        section.refuse::<()>(
-            Some("secrets"),
-            Fault::Conflict("secrets are for HS256, HS384 and HS512 only".into()),
-        );
-    }
-    if hmac == Some(true) && (inline.is_some() || remote.is_some()) {
-        section.refuse::<()>(
-            None,
-            Fault::Conflict("HS* takes its keys from `secrets` only; a key set is public".into()),
-        );
-    }
-    section.finish();
-    if none {
-        return None;
-    }
-    Some(Keys {
-        inline: inline.unwrap_or_else(|| Some(KeySet::default()))?,
-        remote: match remote {
-            Some(remote) => Some(remote?),
-            None => None,
-        },
-        secrets: secrets.unwrap_or_else(|| Some(Vec::new()))?,
-    })
-}
-
-fn inline(node: &Node<'_>) -> Option<KeySet> {
-    match KeySet::inline(node.json()) {
-        Ok(keys) => Some(keys),
-        Err(problems) => {
-            for problem in problems {
-                node.refuse::<()>(Fault::Conflict(problem.to_string()));
-            }
-            if let Some((index, was, is)) = spoilt_by_yaml(node.json()) {
-                node.refuse::<()>(Fault::Conflict(format!(
-                    "keys[{index}] has a member \"{is}\": YAML 1.1, which kubectl reads, makes that of a \
-                     bare {was}; write \"{was}\" in quotes"
-                )));
-            }
-            None
-        }
-    }
-}
-
-/// A key whose `y` (of EC) or `n` (of RSA) YAML 1.1 took for a boolean: its index, what the member was
-/// and what it is.
-fn spoilt_by_yaml(jwks: &Json) -> Option<(usize, &'static str, &'static str)> {
-    let keys = jwks.as_object()?.get("keys")?.as_array()?;
-    keys.iter().enumerate().find_map(|(index, key)| {
-        let key = key.as_object()?;
-        [("y", "true"), ("n", "false")]
-            .into_iter()
-            .find(|(_, is)| key.get(is).is_some())
-            .map(|(was, is)| (index, was, is))
-    })
-}
-
-fn remote(node: &Node<'_>) -> Option<RemoteKeys> {
-    let section = node.section()?;
-    let url = section
-        .required("url", "the http(s) URL of the key set")
-        .and_then(|node| {
-            let url = node.name()?;
-            let rest = url
-                .strip_prefix("https://")
-                .or_else(|| url.strip_prefix("http://"));
-            let host = rest
-                .and_then(|rest| rest.split(['/', '?']).next())
-                .unwrap_or_default();
-            let plain = url.bytes().all(|byte| byte.is_ascii_graphic()) && !url.contains('#');
-            if plain && !host.is_empty() && !host.contains('@') {
-                Some(url.to_owned())
-            } else {
-                node.refuse_value("an http(s) URL without user and fragment")
-            }
-        });
-    let cluster = section
-        .required(
-            "cluster",
-            "the Envoy cluster that reaches it; in Istio outbound|443||host for a ServiceEntry",
-        )
-        .and_then(|node| node.name().map(str::to_owned));
-    let refresh = section.key("refresh").and_then(|node| node.seconds(1, DAY));
-    let timeout = section
-        .key("timeout")
-        .and_then(|node| node.milliseconds(10, 60_000));
-    let max_stale = section
-        .key("max_stale")
-        .map(|node| (node.clone(), node.seconds(1, 30 * DAY)));
-    section.finish();
-    let refresh = refresh.unwrap_or(300);
-    let max_stale = match max_stale {
-        Some((_, None)) => return None,
-        Some((node, Some(max_stale))) if max_stale < refresh => {
-            return node
-                .refuse_value("no shorter than refresh, or keys go stale between two fetches");
-        }
-        Some((_, Some(max_stale))) => max_stale,
-        None => DAY.max(refresh),
-    };
-    Some(RemoteKeys {
-        url: url?,
-        cluster: cluster?,
-        refresh,
-        timeout: timeout.unwrap_or(2_000),
-        max_stale,
-    })
-}
-
-fn secret(node: &Node<'_>, kids: &mut HashSet<String>) -> Option<Secret> {
-    let section = node.section()?;
-    let env = section
-        .required(
-            "env",
-            "the variable of the VM's environment that holds the secret",
-        )
-        .and_then(|node| node.name().map(str::to_owned));
-    let kid = section.key("kid").and_then(|node| {
-        let kid = node.name()?;
-        if kids.insert(kid.to_owned()) {
-            Some(kid.to_owned())
-        } else {
-            node.refuse_value("a kid of its own for each secret")
-        }
-    });
-    section.finish();
-    Some(Secret { env: env?, kid })
-}
-
 fn binding(node: &Node<'_>) -> Option<RequestBinding> {
     let section = node.section()?;
-    let claim = |key| section.key(key).and_then(|node| claim_name_or_path(&node));
+    let claim = |key| section.key(key).and_then(|node| node.claim());
     let bind = RequestBinding {
         method: claim("method"),
         path: claim("path"),
+        path_and_query: claim("path_and_query"),
         host: claim("host"),
         ..RequestBinding::default()
     };
-    if !["method", "path", "host"]
-        .iter()
-        .any(|key| section.has(key))
-    {
-        section.refuse::<()>(
+    if section.finish() && bind == RequestBinding::default() {
+        section.report::<()>(
             None,
-            Fault::EmptyList {
-                expected: "bind at least one of method, path and host to a claim",
+            ErrorKind::EmptyList {
+                expected: "bind at least one of method, path, path_and_query and host to a claim",
             },
         );
     }
-    section.finish();
     Some(bind)
 }
 
 fn one_use(node: &Node<'_>) -> Option<OneUse> {
     let section = node.section()?;
-    let claim = section.key("claim").map_or_else(
-        || Some(ClaimPath::from("jti")),
-        |node| claim_name_or_path(&node),
-    );
+    let claim = section.optional("claim", Node::claim);
     let entries = whole(&section, "entries", 100, 1_000_000, 100_000);
     section.finish();
     Some(OneUse {
-        claim: claim?,
+        claim: claim?.unwrap_or_else(|| ClaimPath::from("jti")),
         entries,
     })
 }
 
 fn revoked(node: &Node<'_>) -> Option<Revoked> {
     let section = node.section()?;
-    let set = |key| -> HashSet<String> {
-        section
-            .key(key)
-            .and_then(|node| node.items())
-            .map(|items| {
-                items
-                    .iter()
-                    .filter_map(|item| item.name().map(str::to_owned))
-                    .collect()
-            })
-            .unwrap_or_default()
+    let set = |key, read: fn(&Node<'_>) -> Option<String>| -> HashSet<String> {
+        let items = section.key(key).and_then(|node| node.items());
+        let texts = items.and_then(|items| read_all(&items, read));
+        texts.unwrap_or_default().into_iter().collect()
     };
+    let text = |node: &Node<'_>| node.name().map(str::to_owned);
     let revoked = Revoked {
-        kids: set("kids"),
-        subjects: set("subjects"),
-        token_ids: set("token_ids"),
-        ..Revoked::default()
+        kids: set("kids", text),
+        thumbprints: set("thumbprints", thumbprint),
+        subjects: set("subjects", text),
+        token_ids: set("token_ids", text),
     };
     section.finish();
     Some(revoked)
 }
 
-/// A point in time as seconds since 1970 (RFC 3339, UTC).
-pub(super) fn rfc3339(node: &Node<'_>) -> Option<u64> {
-    let text = node.text()?;
-    humantime::parse_rfc3339(text)
-        .ok()
-        .and_then(|time| Some(time.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs()))
-        .or_else(|| node.refuse_value("a UTC time like 2027-01-01T00:00:00Z"))
+/// An RFC 7638 thumbprint. What cannot be one would revoke nothing.
+fn thumbprint(node: &Node<'_>) -> Option<String> {
+    let text = node.name()?;
+    static BASE64URL: ByteSet = ByteSet::alphanumeric_and(b"-_");
+    // 43 characters hold 258 bits; the last two must be 0.
+    static LAST: ByteSet = ByteSet::of(b"AEIMQUYcgkosw048");
+    let canonical = text.bytes().last().is_some_and(|byte| LAST.has(byte));
+    if text.len() == 43 && BASE64URL.has_all(text.as_bytes()) && canonical {
+        Some(text.to_owned())
+    } else {
+        node.report_value(
+            "must be an RFC 7638 thumbprint: SHA-256 in base64url without padding, 43 characters",
+        )
+    }
 }

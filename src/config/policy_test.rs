@@ -2,8 +2,9 @@
 //! load, at a time that each test fixes, so that the result depends on the config's bytes alone. They
 //! use the functions that requests use.
 
-use super::problem::Fault;
-use super::reader::{Node, Section};
+use super::reader::{Node, parse_header_name};
+use super::section::Section;
+use super::test_error::PolicyTestError;
 use crate::claims::Claims;
 use crate::denial::{Denial, Reason};
 use crate::headers::{Header, Headers};
@@ -70,11 +71,9 @@ pub(super) fn run_all(node: &Node<'_>, policy: &Policy, first_issuer: &str) {
             .and_then(|it| it.name());
         if let Some(name) = name {
             if names.contains(&name) {
-                section.refuse::<()>(
+                section.report::<()>(
                     Some("name"),
-                    Fault::Conflict(format!(
-                        "two tests are named {name:?}; give each its own name"
-                    )),
+                    PolicyTestError::DuplicateName(name.to_owned()),
                 );
             }
             names.push(name);
@@ -103,12 +102,12 @@ fn compare(
     let (found, why) = test.run(policy);
     let is_route = expected.route.is_none() || expected.route == found.route;
     if found.denied != expected.denied || !is_route {
-        let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
-        node.refuse::<()>(Fault::Conflict(format!(
-            "the test {name:?} fails: expected {}, but got {}{why}",
-            show(expected),
-            show(&found)
-        )));
+        node.report::<()>(PolicyTestError::Failed {
+            name: name.to_owned(),
+            expected: show(expected),
+            actual: show(&found),
+            why,
+        });
     }
 }
 
@@ -180,9 +179,7 @@ fn policy_test<'a>(section: &Section<'a>, first_issuer: &str) -> Option<PolicyTe
     let peers = section
         .key("peers")
         .map(|node| node.names("the SPIFFE IDs of the peer, or leave the key out"));
-    let now = section
-        .key("now")
-        .map(|node| super::issuers::rfc3339(&node));
+    let now = section.key("now").map(|node| node.rfc3339());
     let request = request?;
     let method = request
         .key("method")
@@ -226,9 +223,7 @@ fn claims(node: &Node<'_>) -> Option<Claims> {
 fn headers<'a>(node: &Node<'a>) -> Option<Vec<(String, &'a str)>> {
     let mut headers = Vec::new();
     for (name, value) in node.entries()? {
-        let Some(lower) = super::reader::header_name(name) else {
-            return value.refuse(Fault::Conflict(format!("{name:?} is no header name")));
-        };
+        let lower = parse_header_name(&value, name)?.to_string();
         match value.json() {
             Json::Array(_) => {
                 for item in value.items()? {
@@ -244,7 +239,9 @@ fn headers<'a>(node: &Node<'a>) -> Option<Vec<(String, &'a str)>> {
 fn expectation(node: &Node<'_>) -> Option<Expectation> {
     if let Some(word) = node.json().as_str() {
         if word != "allow" {
-            return node.refuse_value("allow, {allow: true, route: …} or {deny: reason, route: …}");
+            return node.report_value(
+                "must be allow, {allow: true, route: …} or {deny: reason, route: …}",
+            );
         }
         return Some(Expectation {
             denied: None,
@@ -256,8 +253,10 @@ fn expectation(node: &Node<'_>) -> Option<Expectation> {
     let deny = section.key("deny").map(|node| {
         let code = node.name()?;
         Reason::from_code(code).or_else(|| {
-            let codes: Vec<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();
-            node.refuse_value(format!("one of {}", codes.join(", ")))
+            node.report_value(format!(
+                "must be one of {}",
+                super::conflict::reason_codes()
+            ))
         })
     });
     let route = section
@@ -268,9 +267,7 @@ fn expectation(node: &Node<'_>) -> Option<Expectation> {
         (Some(Some(true)), None) => None,
         (None, Some(reason)) => Some(reason?),
         _ => {
-            return node.refuse(Fault::Conflict(
-                "it takes either allow: true or deny: reason".into(),
-            ));
+            return node.report(PolicyTestError::Expectation);
         }
     };
     let route = match route {

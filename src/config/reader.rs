@@ -1,431 +1,354 @@
-//! Reads a JSON tree value by value and goes on after a problem, so that all are reported at once.
+//! Reads values of the config's JSON tree. An error is collected and reading goes on, so that all
+//! errors are reported at once.
 
 use std::cell::RefCell;
 
-use super::problem::{Fault, Place, Problems};
+use super::conflict::Conflict;
+use super::error::{ConfigError, ErrorKind};
+use super::headers::{HeaderUse, Purpose};
+use super::path::ConfigPath;
+use super::section::Section;
 use crate::claims::ClaimPath;
-use crate::json::{Json, Object};
+use crate::header_name::HeaderName;
+use crate::json::Json;
 
-/// One value of the config and where it stands.
-#[derive(Clone)]
-pub(crate) struct Node<'a> {
-    json: &'a Json,
-    place: Place,
-    problems: &'a Problems,
+/// What is collected while a config is read.
+#[derive(Debug, Default)]
+pub(super) struct Collector {
+    errors: RefCell<Vec<ConfigError>>,
+    headers: RefCell<Vec<HeaderUse>>,
 }
 
-/// An object whose keys are read one by one; [`Section::finish`] reports those that nothing read.
-pub(crate) struct Section<'a> {
-    object: &'a Object,
-    place: Place,
-    problems: &'a Problems,
-    known: RefCell<Vec<&'static str>>,
+/// One value of the config and its path.
+///
+/// Every method that returns `None` has reported an error.
+#[derive(Clone)]
+pub(super) struct Node<'a> {
+    pub(super) json: &'a Json,
+    pub(super) path: ConfigPath,
+    pub(super) collector: &'a Collector,
+}
+
+impl Collector {
+    /// Adds an error.
+    pub(super) fn add(&self, path: &ConfigPath, kind: impl Into<ErrorKind>) {
+        self.errors.borrow_mut().push(ConfigError {
+            path: path.clone(),
+            kind: kind.into(),
+        });
+    }
+
+    /// How many errors there are so far.
+    pub(super) fn count(&self) -> usize {
+        self.errors.borrow().len()
+    }
+
+    /// All errors, in the order in which they were found.
+    pub(super) fn into_errors(self) -> Vec<ConfigError> {
+        self.errors.into_inner()
+    }
+
+    /// Adds a header that the config does not spell out.
+    pub(super) fn add_default_header(&self, path: ConfigPath, name: HeaderName, purpose: Purpose) {
+        self.headers.borrow_mut().push(HeaderUse {
+            name,
+            path,
+            purpose,
+            is_default: true,
+        });
+    }
+
+    /// All headers that the config names.
+    pub(super) fn take_headers(&self) -> Vec<HeaderUse> {
+        self.headers.take()
+    }
 }
 
 impl<'a> Node<'a> {
     /// The whole config.
-    pub(crate) fn root(json: &'a Json, problems: &'a Problems) -> Self {
+    pub(super) fn root(json: &'a Json, collector: &'a Collector) -> Self {
         Self {
             json,
-            place: Place::root(),
-            problems,
+            path: ConfigPath::root(),
+            collector,
         }
     }
 
     /// The value itself.
-    pub(crate) fn json(&self) -> &'a Json {
+    pub(super) fn json(&self) -> &'a Json {
         self.json
     }
 
-    /// Notes a problem at this place; always `None`, so that it ends a reading.
-    pub(crate) fn refuse<T>(&self, fault: Fault) -> Option<T> {
-        self.problems.add(&self.place, fault);
+    /// Reports an error at this path.
+    pub(super) fn report<T>(&self, kind: impl Into<ErrorKind>) -> Option<T> {
+        self.collector.add(&self.path, kind);
         None
     }
 
-    /// Notes a problem at an element of this list.
-    pub(crate) fn refuse_at(&self, index: usize, fault: Fault) {
-        self.problems.add(&self.place.index(index), fault);
+    /// Reports that the value has the right type but is not allowed.
+    pub(super) fn report_value<T>(&self, expected: impl Into<String>) -> Option<T> {
+        self.report(ErrorKind::Value {
+            found: scalar(self.json).unwrap_or_else(|| self.json.type_name().to_owned()),
+            expected: expected.into(),
+        })
     }
 
-    /// Notes that the value is none that is allowed.
-    pub(crate) fn refuse_value<T>(&self, expected: impl Into<String>) -> Option<T> {
-        let found = match self.json {
-            Json::String(text) => text.to_string(),
-            Json::Integer(number) => number.to_string(),
-            Json::Float(number) => number.to_string(),
-            Json::Bool(flag) => flag.to_string(),
-            other => other.type_name().to_owned(),
+    /// Reports that the value has the wrong type.
+    pub(super) fn report_type<T>(&self, expected: impl Into<String>) -> Option<T> {
+        let found = match (self.json, scalar(self.json)) {
+            (Json::String(_), Some(text)) => format!("the string {text}"),
+            (Json::Integer(_) | Json::Float(_), Some(number)) => format!("the number {number}"),
+            (Json::Bool(_), Some(flag)) => format!("the boolean {flag}"),
+            (other, _) => other.type_name().to_owned(),
         };
-        self.refuse(Fault::Value {
+        self.report(ErrorKind::Type {
             found,
             expected: expected.into(),
         })
     }
 
-    fn refuse_type<T>(&self, expected: &'static str) -> Option<T> {
-        self.refuse(Fault::Type {
-            found: self.json.type_name(),
-            expected,
-        })
+    /// Notes what a header is used for.
+    pub(super) fn use_header(&self, name: &HeaderName, purpose: Purpose) {
+        self.collector.headers.borrow_mut().push(HeaderUse {
+            name: name.clone(),
+            path: self.path.clone(),
+            purpose,
+            is_default: false,
+        });
     }
 
     /// An object, to be read key by key.
-    pub(crate) fn section(&self) -> Option<Section<'a>> {
+    pub(super) fn section(&self) -> Option<Section<'a>> {
         let Some(object) = self.json.as_object() else {
-            return self.refuse_type("an object");
+            return self.report_type("an object");
         };
-        Some(Section {
-            object,
-            place: self.place.clone(),
-            problems: self.problems,
-            known: RefCell::default(),
-        })
+        Some(Section::new(object, self.path.clone(), self.collector))
     }
 
-    /// The members of an object whose keys the operator chooses, duplicates refused.
-    pub(crate) fn entries(&self) -> Option<Vec<(&'a str, Node<'a>)>> {
+    /// The members of an object whose keys the operator chooses. Duplicate keys are reported.
+    pub(super) fn entries(&self) -> Option<Vec<(&'a str, Node<'a>)>> {
         let Some(object) = self.json.as_object() else {
-            return self.refuse_type("an object");
+            return self.report_type("an object");
         };
         if let Some(name) = object.duplicate_key() {
-            self.problems
-                .add(&self.place.key(name), Fault::DuplicateKey);
+            self.collector
+                .add(&self.path.key(name), ErrorKind::DuplicateKey);
         }
-        Some(
-            object
-                .iter()
-                .map(|(key, json)| {
-                    (
-                        key,
-                        Node {
-                            json,
-                            place: self.place.key(key),
-                            problems: self.problems,
-                        },
-                    )
-                })
-                .collect(),
-        )
+        let node = |(key, json): (&'a str, &'a Json)| {
+            let node = Node {
+                json,
+                path: self.path.key(key),
+                collector: self.collector,
+            };
+            (key, node)
+        };
+        Some(object.iter().map(node).collect())
     }
 
     /// The elements of a list.
-    pub(crate) fn items(&self) -> Option<Vec<Node<'a>>> {
+    pub(super) fn items(&self) -> Option<Vec<Node<'a>>> {
         let Some(items) = self.json.as_array() else {
-            return self.refuse_type("a list");
+            return self.report_type("a list");
         };
-        Some(
-            items
-                .iter()
-                .enumerate()
-                .map(|(index, json)| Node {
-                    json,
-                    place: self.place.index(index),
-                    problems: self.problems,
-                })
-                .collect(),
-        )
+        let node = |(index, json): (usize, &'a Json)| Node {
+            json,
+            path: self.path.index(index),
+            collector: self.collector,
+        };
+        Some(items.iter().enumerate().map(node).collect())
     }
 
-    /// A list with at least one element, each read by `read`; what can't be read is left out (and noted).
-    pub(crate) fn list<T>(
+    /// A list with at least one element, each read by `read`. `None` if any cannot be read.
+    pub(super) fn list<T>(
+        &self,
+        expected: &'static str,
+        read: impl FnMut(&Node<'a>) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let items = self.items()?;
+        if items.is_empty() {
+            return self.report(ErrorKind::EmptyList { expected });
+        }
+        read_all(&items, read)
+    }
+
+    /// The same without duplicates.
+    pub(super) fn set<T: PartialEq>(
         &self,
         expected: &'static str,
         mut read: impl FnMut(&Node<'a>) -> Option<T>,
     ) -> Option<Vec<T>> {
         let items = self.items()?;
         if items.is_empty() {
-            return self.refuse(Fault::EmptyList { expected });
+            return self.report(ErrorKind::EmptyList { expected });
         }
-        Some(items.iter().filter_map(&mut read).collect())
+        let mut seen: Vec<T> = Vec::new();
+        let mut complete = true;
+        for item in &items {
+            match read(item) {
+                Some(value) if seen.contains(&value) => {
+                    complete = false;
+                    item.report_value::<()>("it is already in this list");
+                }
+                Some(value) => seen.push(value),
+                None => complete = false,
+            }
+        }
+        complete.then_some(seen)
     }
 
-    /// A list of non-empty strings, none twice, with at least one element.
-    pub(crate) fn names(&self, expected: &'static str) -> Option<Vec<String>> {
-        let mut seen: Vec<String> = Vec::new();
-        self.list(expected, |node| {
-            let text = node.name()?.to_owned();
-            if seen.contains(&text) {
-                return node.refuse_value("it stands in this list already");
-            }
-            seen.push(text.clone());
-            Some(text)
-        })
+    /// A list of distinct, non-empty strings with at least one element.
+    pub(super) fn names(&self, expected: &'static str) -> Option<Vec<String>> {
+        self.set(expected, |node| node.name().map(str::to_owned))
     }
 
     /// A string.
-    pub(crate) fn text(&self) -> Option<&'a str> {
-        self.json.as_str().or_else(|| self.refuse_type("a string"))
+    pub(super) fn text(&self) -> Option<&'a str> {
+        self.json.as_str().or_else(|| self.report_type("a string"))
     }
 
     /// A string that is not empty.
-    pub(crate) fn name(&self) -> Option<&'a str> {
+    pub(super) fn name(&self) -> Option<&'a str> {
         match self.text()? {
-            "" => self.refuse_value("it must not be empty"),
+            "" => self.report_value("must not be empty"),
             text => Some(text),
         }
     }
 
     /// `true` or `false`.
-    pub(crate) fn boolean(&self) -> Option<bool> {
+    pub(super) fn boolean(&self) -> Option<bool> {
         match self.json {
             Json::Bool(value) => Some(*value),
-            _ => self.refuse_type("true or false"),
+            _ => self.report_type("true or false"),
         }
     }
 
-    /// An integer within bounds; `5.0` counts, since some control planes send every number as a double.
-    pub(crate) fn integer(&self, least: u64, most: u64) -> Option<u64> {
+    /// An integer within bounds. `5.0` is accepted, since some control planes send every number as a
+    /// double.
+    pub(super) fn integer(&self, least: u64, most: u64) -> Option<u64> {
+        let expected = format!("a whole number from {least} to {most}");
         if !matches!(self.json, Json::Integer(_) | Json::Float(_)) {
-            return self.refuse_type("a whole number");
+            return self.report_type(expected);
         }
         self.json
             .as_integer()
             .and_then(|number| u64::try_from(number).ok())
             .filter(|number| (least..=most).contains(number))
-            .or_else(|| self.refuse_value(format!("a whole number from {least} to {most}")))
+            .or_else(|| self.report_value(format!("must be {expected}")))
     }
 
     /// A number from 0 to 1.
-    pub(crate) fn fraction(&self) -> Option<f64> {
-        #[allow(clippy::cast_precision_loss)]
+    pub(super) fn fraction(&self) -> Option<f64> {
+        const EXPECTED: &str = "a number from 0 to 1";
         let number = match self.json {
-            Json::Integer(number) => *number as f64,
-            Json::Float(number) => *number,
-            _ => return self.refuse_type("a number from 0 to 1"),
+            Json::Integer(0) => Some(0.0),
+            Json::Integer(1) => Some(1.0),
+            Json::Integer(_) => None,
+            Json::Float(number) => Some(*number),
+            _ => return self.report_type(EXPECTED),
         };
-        if (0.0..=1.0).contains(&number) {
-            Some(number)
-        } else {
-            self.refuse_value("a number from 0 to 1")
-        }
+        number
+            .filter(|number| (0.0..=1.0).contains(number))
+            .or_else(|| self.report_value(format!("must be {EXPECTED}")))
     }
 
     /// One of some words.
-    pub(crate) fn one_of<T: Copy>(&self, words: &[(&'static str, T)]) -> Option<T> {
-        let text = self.json.as_str();
-        words
-            .iter()
-            .find(|(word, _)| Some(*word) == text)
-            .map(|(_, value)| *value)
-            .or_else(|| {
-                let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-                self.refuse_value(format!("it takes {}", all.join(" | ")))
-            })
-    }
-
-    /// A duration in milliseconds: digits and one unit of `ms`, `s`, `m`, `h`, `d`.
-    pub(crate) fn milliseconds(&self, least: u64, most: u64) -> Option<u64> {
+    pub(super) fn one_of<T: Copy>(&self, words: &[(&'static str, T)]) -> Option<T> {
+        let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let expected = format!("one of {}", all.join(", "));
         let Some(text) = self.json.as_str() else {
-            return self.refuse_type("a duration like \"30s\", \"5m\" or \"24h\"");
+            return self.report_type(expected);
         };
-        let digits = text.trim_end_matches(|letter: char| letter.is_ascii_lowercase());
-        let unit = text.get(digits.len()..).unwrap_or_default();
-        let factor = match unit {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            _ => return self.refuse_value("a duration like \"30s\", \"5m\" or \"24h\""),
-        };
-        let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-        let value = plain
-            .then(|| digits.parse::<u64>().ok()?.checked_mul(factor))
-            .flatten();
-        match value {
-            Some(value) if (least..=most).contains(&value) => Some(value),
-            Some(_) => self.refuse_value(format!(
-                "a duration from {} to {}",
-                show_duration(least),
-                show_duration(most)
-            )),
-            None => self.refuse_value("a duration like \"30s\", \"5m\" or \"24h\""),
-        }
+        let found = words.iter().find(|(word, _)| *word == text);
+        found.map_or_else(
+            || self.report_value(format!("must be {expected}")),
+            |(_, value)| Some(*value),
+        )
     }
 
-    /// A duration in whole seconds.
-    pub(crate) fn seconds(&self, least: u64, most: u64) -> Option<u64> {
-        let value = self.milliseconds(least.saturating_mul(1_000), most.saturating_mul(1_000))?;
-        match value.checked_rem(1_000) {
-            Some(0) => value.checked_div(1_000),
-            _ => self.refuse_value("a duration in whole seconds"),
-        }
-    }
-
-    /// A claim path: a list of one or more names. A string is refused, since a dot in it would be
+    /// A claim path: a list of one or more names. A string is rejected, since a dot in it would be
     /// ambiguous.
-    pub(crate) fn claim_path(&self) -> Option<ClaimPath> {
+    pub(super) fn claim_path(&self) -> Option<ClaimPath> {
         if let Json::String(name) = self.json {
-            return self.refuse_value(format!("a list of names, like [{name:?}]"));
+            return self.report_type(format!("a list of names, like [{name:?}]"));
         }
-        let names = self.list("a list of names, like [\"sub\"]", |node| {
+        let names = self.list("must be a list of names, like [\"sub\"]", |node| {
             Some(node.name()?.to_owned())
         })?;
         ClaimPath::new(names)
     }
 
-    /// A header name in lower case (RFC 9110 §5.1).
-    pub(crate) fn header_name(&self) -> Option<String> {
-        header_name(self.name()?).or_else(|| {
-            self.refuse_value(
-                "a header name: letters, digits and !#$%&'*+-.^_`|~, no pseudo-header",
-            )
-        })
+    /// A top-level claim by its name, or a claim path.
+    pub(super) fn claim(&self) -> Option<ClaimPath> {
+        match self.json {
+            Json::String(_) => self.name().map(ClaimPath::from),
+            Json::Array(_) => self.claim_path(),
+            _ => self.report_type("the name of a claim, or a list of names"),
+        }
+    }
+
+    /// A header name.
+    pub(super) fn header_name(&self) -> Option<HeaderName> {
+        parse_header_name(self, self.text()?)
+    }
+
+    /// A header that the filter may set or remove.
+    pub(super) fn settable_header(&self) -> Option<HeaderName> {
+        let name = self.header_name()?;
+        check_settable(self, name)
     }
 }
 
-/// The lower-case form of a header name (RFC 9110 §5.1), or `None` where it is none.
-pub(crate) fn header_name(text: &str) -> Option<String> {
-    (text.len() <= 128 && crate::headers::is_token(text.as_bytes()))
-        .then(|| text.to_ascii_lowercase())
+/// Every element, or `None` if one cannot be read. All are read, so that all errors are reported.
+pub(super) fn read_all<'a, T>(
+    items: &[Node<'a>],
+    mut read: impl FnMut(&Node<'a>) -> Option<T>,
+) -> Option<Vec<T>> {
+    let values: Vec<T> = items.iter().filter_map(&mut read).collect();
+    (values.len() == items.len()).then_some(values)
 }
 
-fn show_duration(milliseconds: u64) -> String {
-    if milliseconds == 0 {
-        return "0s".to_owned();
-    }
-    for (unit, factor) in [
-        ("d", 86_400_000),
-        ("h", 3_600_000),
-        ("m", 60_000),
-        ("s", 1_000),
-    ] {
-        if milliseconds >= factor && milliseconds.checked_rem(factor) == Some(0) {
-            return format!(
-                "{}{unit}",
-                milliseconds.checked_div(factor).unwrap_or_default()
-            );
-        }
-    }
-    format!("{milliseconds}ms")
+/// A header name in a value or in a key.
+pub(super) fn parse_header_name(node: &Node<'_>, text: &str) -> Option<HeaderName> {
+    HeaderName::parse(text).map_or_else(
+        |error| {
+            node.report(ErrorKind::HeaderName {
+                text: text.to_owned(),
+                error,
+            })
+        },
+        Some,
+    )
 }
 
-impl<'a> Section<'a> {
-    /// Notes a problem of the section as a whole, or of one of its keys.
-    pub(crate) fn refuse<T>(&self, key: Option<&str>, fault: Fault) -> Option<T> {
-        let place = key.map_or_else(|| self.place.clone(), |key| self.place.key(key));
-        self.problems.add(&place, fault);
-        None
+/// Rejects headers that the filter cannot set or remove without breaking the request.
+pub(super) fn check_settable(node: &Node<'_>, name: HeaderName) -> Option<HeaderName> {
+    const HTTP: [&str; 7] = [
+        "host",
+        "connection",
+        "content-length",
+        "content-type",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    if HTTP.contains(&name.as_str()) {
+        return node.report(Conflict::HttpHeader(name.to_string()));
     }
-
-    /// The value of a key, where it is there. `null` is a problem: it is what YAML makes of a key
-    /// whose value was forgotten, and taken for absent it would let more pass than was meant.
-    pub(crate) fn key(&self, name: &'static str) -> Option<Node<'a>> {
-        let read_before = self.known.borrow().contains(&name);
-        if !read_before {
-            self.known.borrow_mut().push(name);
-        }
-        let node = Node {
-            json: self.object.get(name)?,
-            place: self.place.key(name),
-            problems: self.problems,
-        };
-        match node.json {
-            Json::Null if read_before => None,
-            Json::Null => node.refuse_type("a value; leave the key out where none is meant"),
-            _ => Some(node),
-        }
-    }
-
-    /// The value of a key that must be there.
-    pub(crate) fn required(&self, name: &'static str, expected: &'static str) -> Option<Node<'a>> {
-        let node = self.key(name);
-        if self.object.get(name).is_none() {
-            return self.refuse(Some(name), Fault::Missing { expected });
-        }
-        node
-    }
-
-    /// Whether the object has that key, read or not.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.object.get(name).is_some()
-    }
-
-    /// Reports the keys that nothing read, and those that stand twice.
-    pub(crate) fn finish(self) {
-        let known = self.known.into_inner();
-        let mut reported: Vec<&str> = Vec::new();
-        for (key, _) in self.object.iter() {
-            if reported.contains(&key) {
-                continue;
-            }
-            if !known.contains(&key) {
-                reported.push(key);
-                let nearest = known
-                    .iter()
-                    .copied()
-                    .min_by_key(|candidate| distance(candidate, key))
-                    .filter(|candidate| distance(candidate, key) <= 2);
-                let known = known.join(", ");
-                self.problems
-                    .add(&self.place.key(key), Fault::UnknownKey { nearest, known });
-            }
-        }
-        if let Some(name) = self.object.duplicate_key() {
-            self.problems
-                .add(&self.place.key(name), Fault::DuplicateKey);
-        }
-    }
+    Some(name)
 }
 
-/// The Levenshtein distance of two short words, in bytes.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = i;
-        let mut left = i.saturating_add(1);
-        for (cell, y) in row.iter_mut().skip(1).zip(b.bytes()) {
-            let above = *cell;
-            let replace = diagonal.saturating_add(usize::from(x != y));
-            left = replace
-                .min(above.saturating_add(1))
-                .min(left.saturating_add(1));
-            diagonal = above;
-            *cell = left;
+/// A scalar as JSON; long strings are cut.
+fn scalar(json: &Json) -> Option<String> {
+    const LONGEST: usize = 100;
+    match json {
+        Json::String(text) if text.chars().count() > LONGEST => {
+            let start: String = text.chars().take(LONGEST).collect();
+            Some(format!("{start:?}…"))
         }
-        if let Some(first) = row.first_mut() {
-            *first = i.saturating_add(1);
-        }
-    }
-    row.last().copied().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn duration(text: &str) -> Option<u64> {
-        let (json, problems) = (Json::String(text.into()), Problems::default());
-        Node::root(&json, &problems).milliseconds(0, u64::MAX)
-    }
-
-    #[test]
-    fn durations() {
-        assert_eq!(duration("30s"), Some(30_000));
-        assert_eq!(duration("5m"), Some(300_000));
-        assert_eq!(duration("24h"), Some(86_400_000));
-        assert_eq!(duration("250ms"), Some(250));
-        for text in [
-            "",
-            "s",
-            "5",
-            "5 m",
-            "-5s",
-            "1.5s",
-            "5M",
-            "99999999999999999999s",
-            "1h30m",
-            "+5s",
-        ] {
-            assert_eq!(duration(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn distances() {
-        assert_eq!(distance("audiences", "audience"), 1);
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("kitten", "sitting"), 3);
+        Json::String(text) => Some(format!("{text:?}")),
+        Json::Integer(number) => Some(number.to_string()),
+        Json::Float(number) => Some(number.to_string()),
+        Json::Bool(flag) => Some(flag.to_string()),
+        Json::Null | Json::Array(_) | Json::Object(_) => None,
     }
 }

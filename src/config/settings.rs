@@ -1,8 +1,12 @@
 //! The small sections: `identity`, `correlation`, `responses`, `log`.
 
-use super::problem::Fault;
-use super::reader::{Node, Section};
+use super::conflict::Conflict;
+use super::headers::Purpose;
+use super::path::ConfigPath;
+use super::reader::{Collector, Node, check_settable, parse_header_name};
+use super::section::Section;
 use crate::claims::ClaimPath;
+use crate::header_name::HeaderName;
 use crate::identity::{IdentityHeader, OnSpoof};
 use crate::record::{AccessField, Subject};
 use crate::{correlation, record, reply};
@@ -10,153 +14,158 @@ use crate::{correlation, record, reply};
 /// The config's `identity`.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// Headers that are set from verified claims, and that a client can't bring itself.
+    /// Headers that are set from verified claims, and that clients cannot send.
     pub headers: Vec<IdentityHeader>,
-    /// What happens to a request that brings one of them.
+    /// What happens to a request with one of them.
     pub on_spoof: OnSpoof,
-    /// Further headers that are taken from every request, in lower case.
-    pub strip: Vec<String>,
+    /// Further headers that are removed from every request.
+    pub strip: Vec<HeaderName>,
 }
 
-/// Headers by which a backend would see another method or URL than the one decided on.
-const OVERRIDES: [&str; 5] = [
+/// Headers that make some backends, proxies or frameworks act on another method or URL than the one
+/// that was authorized, or skip their own checks.
+const OVERRIDES: [&str; 12] = [
+    // Method: Symfony, Laravel, Express, ASP.NET, OData, Google and IBM APIs.
     "x-http-method-override",
     "x-method-override",
     "x-http-method",
+    // URL: IIS URL Rewrite, Symfony and Zend (CVE-2018-14773).
     "x-original-url",
     "x-rewrite-url",
+    "x-override-url",
+    // What nginx, Traefik and Caddy tell the service that they ask for authorization.
+    "x-original-method",
+    "x-original-uri",
+    "x-forwarded-method",
+    "x-forwarded-uri",
+    "x-forwarded-path",
+    // Next.js skips its middleware (CVE-2025-29927).
+    "x-middleware-subrequest",
 ];
 
-/// Header names that the filter can neither set nor take away without breaking the request.
-const UNTOUCHABLE: [&str; 7] = [
-    "host",
-    "connection",
-    "content-length",
-    "content-type",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-];
-
-pub(super) fn identity(node: Option<&Node<'_>>) -> Identity {
-    let mut identity = Identity {
-        headers: Vec::new(),
-        on_spoof: OnSpoof::Strip,
-        strip: OVERRIDES.map(str::to_owned).to_vec(),
-    };
-    let Some(section) = node.and_then(Node::section) else {
-        return identity;
-    };
-    if let Some(entries) = section.key("headers").and_then(|node| node.entries()) {
-        identity.headers = entries
-            .iter()
-            .filter_map(|(name, node)| header(name, node))
-            .collect();
-        let mut folded: Vec<String> = Vec::new();
-        for (name, node) in &entries {
-            let fold = name.to_ascii_lowercase().replace('_', "-");
-            if folded.contains(&fold) {
-                node.refuse_header("two headers that differ only in case or in `-` and `_`");
-            }
-            folded.push(fold);
-        }
-    }
-    if let Some(word) = section
-        .key("on_spoof")
-        .and_then(|node| node.one_of(&[("strip", OnSpoof::Strip), ("reject", OnSpoof::Reject)]))
-    {
-        identity.on_spoof = word;
-    }
-    if let Some(items) = section.key("strip").and_then(|node| node.items()) {
-        identity.strip = items.iter().filter_map(settable_header).collect();
-    }
-    section.finish();
-    identity
+/// The token's header where `claims.header` is not set.
+pub(super) fn default_token_header(collector: &Collector, path: ConfigPath) -> Option<HeaderName> {
+    let name = HeaderName::parse("x-edge-claims").ok()?;
+    collector.add_default_header(path, name.clone(), Purpose::Token);
+    Some(name)
 }
 
-impl Node<'_> {
-    fn refuse_header(&self, why: &str) {
-        self.refuse::<()>(Fault::Conflict(why.to_owned()));
+pub(super) fn identity(node: Option<&Node<'_>>, collector: &Collector) -> Identity {
+    let section = node.and_then(Node::section);
+    let section = section.as_ref();
+    let headers = section.and_then(|section| section.key("headers"));
+    let headers = headers.and_then(|node| node.entries()).unwrap_or_default();
+    let headers = headers.iter().filter_map(|(name, node)| header(name, node));
+    let headers = headers.collect();
+    let words = [("strip", OnSpoof::Strip), ("reject", OnSpoof::Reject)];
+    let on_spoof = section
+        .and_then(|section| section.key("on_spoof"))
+        .and_then(|node| node.one_of(&words));
+    let strip = match section.and_then(|section| section.key("strip")) {
+        Some(node) => node
+            .items()
+            .unwrap_or_default()
+            .iter()
+            .filter_map(stripped_header)
+            .collect(),
+        None => default_strip(collector),
+    };
+    if let Some(section) = section {
+        section.finish();
     }
+    Identity {
+        headers,
+        on_spoof: on_spoof.unwrap_or_default(),
+        strip,
+    }
+}
+
+fn default_strip(collector: &Collector) -> Vec<HeaderName> {
+    let path = ConfigPath::root().key("identity").key("strip");
+    let names = OVERRIDES
+        .into_iter()
+        .filter_map(|name| HeaderName::parse(name).ok());
+    names
+        .inspect(|name| {
+            collector.add_default_header(path.clone(), name.clone(), Purpose::Stripped);
+        })
+        .collect()
 }
 
 fn header(name: &str, node: &Node<'_>) -> Option<IdentityHeader> {
     let claim = node.claim_path();
-    let Some(lower) = super::reader::header_name(name) else {
-        return node.refuse(Fault::Conflict(format!(
-            "{name:?} is no header name; letters, digits and `-` are"
-        )));
-    };
-    if UNTOUCHABLE.contains(&lower.as_str()) {
-        return node.refuse(Fault::Conflict(format!(
-            "{lower} belongs to HTTP itself; choose a name of your own, like x-auth-subject"
-        )));
-    }
+    let name = parse_header_name(node, name)?;
+    let name = check_settable(node, name)?;
+    node.use_header(&name, Purpose::Identity);
     Some(IdentityHeader {
-        name: lower,
+        name,
         claim: claim?,
     })
 }
 
-pub(super) fn settable_header(node: &Node<'_>) -> Option<String> {
-    let name = node.header_name()?;
-    if UNTOUCHABLE.contains(&name.as_str()) {
-        return node.refuse_value("a header that does not belong to HTTP itself");
-    }
+fn stripped_header(node: &Node<'_>) -> Option<HeaderName> {
+    let name = node.settable_header()?;
+    node.use_header(&name, Purpose::Stripped);
     Some(name)
 }
 
-pub(super) fn correlation(node: Option<&Node<'_>>) -> correlation::Settings {
-    let mut settings = correlation::Settings {
-        header: "x-correlation-id".to_owned(),
-        claim: Some(ClaimPath::from("cid")),
-        accept: vec!["x-correlation-id".to_owned()],
-        response_header: true,
+/// `None`: an error was reported.
+pub(super) fn correlation(
+    node: Option<&Node<'_>>,
+    collector: &Collector,
+) -> Option<correlation::Settings> {
+    let section = node.and_then(Node::section);
+    let section = section.as_ref();
+    let header = match section.and_then(|section| section.key("header")) {
+        Some(node) => {
+            let name = node.settable_header();
+            if let Some(name) = &name {
+                node.use_header(name, Purpose::Correlation);
+            }
+            name
+        }
+        None => {
+            let name = HeaderName::parse("x-correlation-id").ok();
+            if let Some(name) = &name {
+                let path = ConfigPath::root().key("correlation").key("header");
+                collector.add_default_header(path, name.clone(), Purpose::Correlation);
+            }
+            name
+        }
     };
-    let Some(section) = node.and_then(Node::section) else {
-        return settings;
-    };
-    if let Some(name) = section
-        .key("header")
-        .and_then(|node| settable_header(&node))
-    {
-        settings.accept = vec![name.clone()];
-        settings.header = name;
+    let claim = section
+        .and_then(|section| section.key("claim"))
+        .and_then(|node| node.claim());
+    let accept = section
+        .and_then(|section| section.key("accept"))
+        .map(|node| {
+            let items = node.items().unwrap_or_default();
+            items.iter().filter_map(accepted_header).collect()
+        });
+    let response_header = section
+        .and_then(|section| section.key("response_header"))
+        .and_then(|node| node.boolean());
+    if let Some(section) = section {
+        section.finish();
     }
-    if let Some(claim) = section
-        .key("claim")
-        .and_then(|node| claim_name_or_path(&node))
-    {
-        settings.claim = Some(claim);
-    }
-    if let Some(items) = section.key("accept").and_then(|node| node.items()) {
-        settings.accept = items.iter().filter_map(accepted_header).collect();
-    }
-    if let Some(flag) = section
-        .key("response_header")
-        .and_then(|node| node.boolean())
-    {
-        settings.response_header = flag;
-    }
-    section.finish();
-    settings
+    let header = header?;
+    Some(correlation::Settings {
+        accept: accept.unwrap_or_else(|| vec![header.clone()]),
+        header,
+        claim: Some(claim.unwrap_or_else(|| ClaimPath::from("cid"))),
+        response_header: response_header.unwrap_or(true),
+    })
 }
 
-/// A header that may hold a correlation ID; not one whose values are secrets, for IDs go into logs.
-fn accepted_header(node: &Node<'_>) -> Option<String> {
+/// A header from which a correlation ID is accepted. Its values must not be secrets, since IDs are
+/// logged.
+fn accepted_header(node: &Node<'_>) -> Option<HeaderName> {
     let name = node.header_name()?;
     if ["authorization", "cookie", "proxy-authorization"].contains(&name.as_str()) {
-        return node.refuse_value("a header that holds no secrets, as IDs go into logs");
+        return node.report(Conflict::SecretHeader(name.to_string()));
     }
+    node.use_header(&name, Purpose::Accepted);
     Some(name)
-}
-
-/// A top-level claim by its name, or a path.
-pub(super) fn claim_name_or_path(node: &Node<'_>) -> Option<ClaimPath> {
-    match node.json().as_str() {
-        Some(_) => node.name().map(ClaimPath::from),
-        None => node.claim_path(),
-    }
 }
 
 pub(super) fn responses(node: Option<&Node<'_>>) -> reply::Settings {
@@ -172,31 +181,32 @@ pub(super) fn responses(node: Option<&Node<'_>>) -> reply::Settings {
     if let Some(detail) = section.key("detail").and_then(|node| node.one_of(&words)) {
         settings.detail = detail;
     }
-    if let Some(realm) = section.key("realm").and_then(|node| {
-        let realm = node.name()?;
-        let plain = realm.len() <= 128
-            && realm
-                .bytes()
-                .all(|byte| (0x20..=0x7e).contains(&byte) && !b"\"\\".contains(&byte));
-        if plain {
-            Some(realm)
-        } else {
-            node.refuse_value("up to 128 printable ASCII characters without `\"` and `\\`")
-        }
-    }) {
-        settings.realm = realm.to_owned();
+    if let Some(realm) = section.key("realm").and_then(|node| realm(&node)) {
+        settings.realm = realm;
     }
-    settings.docs_url = section.key("docs_url").and_then(|node| {
-        let url = node.name()?;
-        let plain = url.bytes().all(|byte| byte.is_ascii_graphic()) && !url.contains('#');
-        if plain && (url.starts_with("https://") || url.starts_with("http://")) {
-            Some(url.to_owned())
-        } else {
-            node.refuse_value("an http(s) URL without a fragment; `#code` is put behind it")
-        }
-    });
+    settings.docs_url = section.key("docs_url").and_then(|node| docs_url(&node));
     section.finish();
     settings
+}
+
+fn realm(node: &Node<'_>) -> Option<String> {
+    let realm = node.name()?;
+    let plain = |byte: u8| (0x20..=0x7e).contains(&byte) && !b"\"\\".contains(&byte);
+    if realm.len() <= 128 && realm.bytes().all(plain) {
+        Some(realm.to_owned())
+    } else {
+        node.report_value("must be at most 128 printable ASCII characters without `\"` and `\\`")
+    }
+}
+
+fn docs_url(node: &Node<'_>) -> Option<String> {
+    let url = node.name()?;
+    let plain = url.bytes().all(|byte| byte.is_ascii_graphic()) && !url.contains('#');
+    if plain && (url.starts_with("https://") || url.starts_with("http://")) {
+        Some(url.to_owned())
+    } else {
+        node.report_value("must be an http(s) URL without a fragment; `#code` is appended to it")
+    }
 }
 
 pub(super) fn log(node: Option<&Node<'_>>) -> record::Settings {
@@ -228,15 +238,10 @@ pub(super) fn log(node: Option<&Node<'_>>) -> record::Settings {
         .key("hash_key_env")
         .and_then(|node| node.name().map(str::to_owned));
     if let Some(fields) = section.key("access_fields").and_then(|node| {
-        let mut fields = Vec::new();
-        for item in node.items()? {
-            let field = item.one_of(&AccessField::WORDS)?;
-            if fields.contains(&field) {
-                return item.refuse_value("it stands in this list already");
-            }
-            fields.push(field);
+        if node.items()?.is_empty() {
+            return Some(Vec::new());
         }
-        Some(fields)
+        node.set("", |item| item.one_of(&AccessField::WORDS))
     }) {
         settings.access_fields = fields;
     }

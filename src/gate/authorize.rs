@@ -10,6 +10,7 @@ use crate::headers::Headers;
 use crate::policy::access::Basis;
 use crate::policy::authorize::Circumstances;
 use crate::policy::locate::Location;
+use crate::policy::percent::Percent;
 use crate::policy::principal::Principal;
 use crate::policy::route::{Route, RouteId};
 use crate::token::IssuerId;
@@ -112,7 +113,7 @@ fn with_token_reason(denial: Box<Denial>, token: Reason) -> Box<Denial> {
 /// Whether a denial on this route is enforced for this principal. The share is taken from a hash of
 /// the verified subject and the route, so that nobody without verified claims can choose to be spared.
 fn is_enforced(route: &Route, principal: Option<&VerifiedPrincipal>) -> bool {
-    if route.enforce_percent >= 100 {
+    if route.enforce_percent == Percent::ALL {
         return true;
     }
     let subject = principal.and_then(|principal| principal.claims().get("sub")?.as_str());
@@ -120,9 +121,9 @@ fn is_enforced(route: &Route, principal: Option<&VerifiedPrincipal>) -> bool {
         Some(subject) => {
             let hash = fnv1a(&[subject.as_bytes(), b"\0", route.name.as_bytes()]);
             hash.checked_rem(100)
-                .is_some_and(|bucket| bucket < u64::from(route.enforce_percent))
+                .is_some_and(|bucket| bucket < u64::from(route.enforce_percent.get()))
         }
-        None => route.enforce_percent > 0,
+        None => route.enforce_percent.get() > 0,
     }
 }
 

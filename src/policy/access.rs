@@ -9,7 +9,7 @@ use crate::claims::{ClaimPath, Claims};
 pub(crate) use self::check::check;
 use super::condition::{Test, TestError};
 use super::peer::PeerPattern;
-use super::roles::{RoleModel, RoleNeed, RoleSet};
+use super::roles::{RequiredRole, RoleModel, RoleSet};
 use super::table::Variables;
 use crate::headers::Headers;
 
@@ -34,9 +34,9 @@ pub enum Alternative {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Conditions {
     /// One of these roles.
-    pub any_role: Vec<RoleNeed>,
+    pub any_role: Vec<RequiredRole>,
     /// All of these roles.
-    pub all_roles: Vec<RoleNeed>,
+    pub all_roles: Vec<RequiredRole>,
     /// Claims from one of these issuers.
     pub issuers: Vec<String>,
     /// Claims for one of these audiences.

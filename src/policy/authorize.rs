@@ -1,6 +1,7 @@
 //! Authorization: whether the policy lets a principal use the route that was found.
 
 use super::access::{self, AccessRequest, Basis};
+use super::authority_port::AuthorityPort;
 use super::locate::Location;
 use super::peer::PeerValidation;
 use super::principal::Principal;
@@ -24,16 +25,6 @@ pub struct Policy {
     pub default_authenticated: bool,
     /// When a client certificate counts as an mTLS peer.
     pub peer_validation: PeerValidation,
-}
-
-/// What happens to the port of `:authority` when routes name hosts (`rbac.authority_port`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum AuthorityPort {
-    /// The port is removed, so that Envoy selects its virtual host by the host that was judged.
-    #[default]
-    Strip,
-    /// The port stays. For listeners that remove or ignore it themselves, such as Istio's gateways.
-    Keep,
 }
 
 /// What access depends on besides the principal and the location.

@@ -59,7 +59,7 @@ pub enum HostError {
 
 /// Why a text is not a valid host pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum HostPatternError {
+pub enum HostPatternError {
     /// A lone `*`.
     #[error("\"*\" is not a host pattern: leave `hosts` out to match every host")]
     Everything,

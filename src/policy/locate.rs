@@ -4,12 +4,13 @@
 
 use std::borrow::Cow;
 
-use super::authorize::{AuthorityPort, Policy};
+use super::authority_port::AuthorityPort;
+use super::authorize::Policy;
 use super::host::Authority;
+use super::method::Method;
 use super::path::CanonicalPath;
 use super::route::RouteId;
 use crate::denial::{Denial, Reason};
-use crate::headers::is_token;
 
 /// The parts of a request that select its route.
 #[derive(Debug, Clone, Copy, Default)]
@@ -55,11 +56,10 @@ impl Policy {
     ///
     /// # Errors
     /// A [`LocateError`] with one of these reasons:
-    /// [`Reason::RequestMalformed`] if the method is no token, has lower-case letters or is `CONNECT`,
-    /// or if the host or the path is not valid; [`Reason::PathAmbiguous`] if the path can be read in
+    /// [`Reason::RequestMalformed`] if the method, the host or the path is not valid; [`Reason::PathAmbiguous`] if the path can be read in
     /// more than one way.
     pub fn locate<'r>(&self, target: &Target<'r>) -> Result<Location<'r>, LocateError> {
-        check_method(target.method)?;
+        Method::check(target.method).map_err(malformed)?;
         let authority = Authority::parse(target.authority).map_err(malformed)?;
         let path = CanonicalPath::parse(target.path).map_err(malformed)?;
         if let Some(method) = self.announced_method(target)
@@ -117,22 +117,6 @@ impl Policy {
         let route = self.routes.get(route);
         route.is_some_and(|route| !route.access.is_for_peers_only())
     }
-}
-
-/// Backends compare methods without regard to case, Envoy and this filter do not: `delete` must not
-/// pass as a method that no route names. A plain `CONNECT` asks for a tunnel, which no route
-/// describes; an extended one (RFC 8441) arrives as `GET`.
-fn check_method(method: &[u8]) -> Result<(), LocateError> {
-    let problem = if !is_token(method) {
-        "the method is no token"
-    } else if method.iter().any(u8::is_ascii_lowercase) {
-        "the method has lower-case letters"
-    } else if method == b"CONNECT" {
-        "CONNECT is always denied"
-    } else {
-        return Ok(());
-    };
-    Err(malformed(problem))
 }
 
 #[cold]

@@ -23,43 +23,43 @@ pub enum Segment {
     Tail(Box<str>),
 }
 
-/// Why a text is no path pattern.
+/// Why a text is not a path pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
     /// No slash at the start.
-    #[error("it does not start with '/'")]
+    #[error("it must start with '/'")]
     NoLeadingSlash,
     /// `?` or `#`.
-    #[error("it holds {0:?}: a route matches the path only, so end it there")]
+    #[error("it has a {0:?}: a route matches only the path, without query and fragment")]
     QueryOrFragment(char),
     /// `//`.
-    #[error("it holds an empty segment: write one '/' only")]
+    #[error("it has an empty segment: write a single '/'")]
     EmptySegment,
     /// `.` or `..`, in any spelling.
-    #[error("the segment {0:?} is a dot segment: write the path that it leads to")]
+    #[error("the segment {0:?} is a dot segment: write the path without it")]
     DotSegment(String),
     /// `*` outside `{*name}`.
     #[error(
-        "the segment {0:?} holds '*': write {{name}} for one segment, {{*name}} for the rest, or %2A for the character"
+        "the segment {0:?} has a '*': write {{name}} for one segment, {{*name}} for the rest of the path, or %2A for the character"
     )]
     Star(String),
-    /// A variable beside text, or a brace without its other half.
+    /// A variable beside text, or an unbalanced brace.
     #[error(
-        "the segment {0:?} mixes text and braces: a variable is a whole segment, as in /{{name}}"
+        "the segment {0:?} mixes text and braces: a variable must be a whole segment, as in /{{name}}"
     )]
     Mixed(String),
-    /// A variable whose name is none.
-    #[error("{0:?} is no name for a variable: letters, digits and '_', no digit first")]
+    /// A variable with an invalid name.
+    #[error("{0:?} is not a valid variable name: use letters, digits and '_', and no digit first")]
     VariableName(String),
     /// The same name twice.
-    #[error("the variable {0:?} stands twice: give each its own name")]
+    #[error("two variables are named {0:?}: give each its own name")]
     DuplicateVariable(String),
     /// `{*name}` before the end.
-    #[error("{{*{0}}} takes the rest of the path: nothing, not even a slash, may follow it")]
+    #[error("{{*{0}}} matches the rest of the path: nothing may follow it, not even a slash")]
     TailNotLast(String),
-    /// A character that programs read differently.
+    /// A character that programs interpret differently.
     #[error(
-        "the segment {segment:?} is ambiguous ({class}): write a variable for it, and let path_rules keep such paths"
+        "the segment {segment:?} is ambiguous ({class}): use a variable instead, and set path_rules to keep such paths"
     )]
     Ambiguous {
         /// The segment.
@@ -67,8 +67,8 @@ pub enum PatternError {
         /// The code of its ambiguity class.
         class: &'static str,
     },
-    /// Bytes that no path has.
-    #[error("the segment {segment:?} matches no request: {error}")]
+    /// Bytes that are not allowed in a path.
+    #[error("the segment {segment:?} can match no request: {error}")]
     Malformed {
         /// The segment.
         segment: String,
@@ -149,12 +149,12 @@ impl PathPattern {
         self.segments.iter().filter_map(Segment::variable)
     }
 
-    /// What two patterns have in common if they differ in the names of variables, and in a slash at
-    /// the end, at most.
+    /// A text that is equal for two patterns that differ only in the names of variables and in a
+    /// trailing slash.
     pub(crate) fn shape(&self) -> String {
         let mut shape = String::new();
         for segment in &self.segments {
-            // Control characters never stand in a literal.
+            // A literal has no control characters.
             shape.push('\u{0}');
             match segment {
                 Segment::Literal(text) => shape.push_str(text),

@@ -1,4 +1,4 @@
-//! Which roles a set of claims brings, what they include, and how route checks ask for them.
+//! Roles: where tokens have them, which role includes which, and how routes require them.
 
 use crate::claims::{ClaimPath, Claims};
 use crate::json::Json;
@@ -17,29 +17,29 @@ pub(crate) enum RoleFormat {
     Comma,
 }
 
-/// Where roles stand in the claims.
+/// Which claim holds the roles.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RoleSource {
     /// The claim.
     pub claim: ClaimPath,
-    /// Its format. A claim of any other type, or a list with a member that is no string, brings no
-    /// role at all.
+    /// Its format. A claim of another type, or a list with a member that is not a string, holds no
+    /// roles at all.
     pub format: RoleFormat,
 }
 
-/// Roles that include themselves, each including the next and the last the first.
+/// Roles that include themselves: each includes the next, and the last includes the first.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("roles include each other in a circle: {}; remove one of these", circle(.0))]
-pub(crate) struct RoleCycle(pub Vec<String>);
+#[error("roles include each other: {}; remove one of these", cycle(.0))]
+pub struct RoleCycle(pub Vec<String>);
 
-/// A role that a route asks for, known to the [`RoleModel`] by number.
+/// A role that a route requires, with its index in the [`RoleModel`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RoleNeed {
+pub struct RequiredRole {
     name: Box<str>,
     id: u32,
 }
 
-/// Collects the roles that a config names; then [`Self::build`].
+/// Collects the roles that a config names.
 #[derive(Debug)]
 pub(crate) struct RoleModelBuilder {
     source: Option<RoleSource>,
@@ -48,7 +48,7 @@ pub(crate) struct RoleModelBuilder {
     includes: Vec<Vec<u32>>,
 }
 
-/// All roles that a config names, and how to find them in claims.
+/// All roles that a config names, and how claims hold them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RoleModel {
     source: Option<RoleSource>,
@@ -56,14 +56,14 @@ pub struct RoleModel {
     includes: Box<[Box<[u32]>]>,
 }
 
-/// The roles of one set of claims, inclusions resolved: small, to be kept with a verified token.
-/// Only meaningful to the [`RoleModel`] that made it.
+/// The roles of one set of claims, with all that they include. It is small, so that it can be cached
+/// with the token, and valid only for the [`RoleModel`] that made it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RoleSet(Box<[u32]>);
 
 impl RoleModelBuilder {
-    /// Starts with the source of roles and `includes`: each role with those it brings along. Without
-    /// a source no claims bring a role.
+    /// Starts with the source of roles and each role with those that it includes. Without a source,
+    /// claims hold no roles.
     pub(crate) fn new(source: Option<RoleSource>, includes: &[(String, Vec<String>)]) -> Self {
         let mut builder = Self {
             source,
@@ -82,15 +82,15 @@ impl RoleModelBuilder {
         builder
     }
 
-    /// Registers a role that a route asks for.
-    pub(crate) fn need(&mut self, name: &str) -> RoleNeed {
-        RoleNeed {
+    /// Registers a role that a route requires.
+    pub(crate) fn require(&mut self, name: &str) -> RequiredRole {
+        RequiredRole {
             name: name.into(),
             id: self.id(name),
         }
     }
 
-    /// Ends the collection.
+    /// Builds the model.
     ///
     /// # Errors
     /// A [`RoleCycle`] that names the roles in it, in order.
@@ -119,7 +119,7 @@ impl RoleModelBuilder {
         if let Some(id) = self.ids.get(name) {
             return *id;
         }
-        // More than 2^32 names do not fit the memory that a config has.
+        // More than 2^32 names do not fit into memory.
         let id = u32::try_from(self.includes.len()).unwrap_or(u32::MAX);
         self.ids.insert(name.into(), id);
         self.includes.push(Vec::new());
@@ -128,8 +128,8 @@ impl RoleModelBuilder {
 }
 
 impl RoleModel {
-    /// The roles that the claims bring, inclusions resolved. Roles that the config does not name are
-    /// left out: nothing asks for them.
+    /// The roles that the claims hold, with all that these include. Roles that the config does not
+    /// name are left out: no route requires them.
     pub fn roles_of(&self, claims: &Claims) -> RoleSet {
         let mut set = vec![0_u32; self.includes.len().div_ceil(32)];
         let mut open: Vec<u32> = self
@@ -138,7 +138,7 @@ impl RoleModel {
             .copied()
             .collect();
         while let Some(id) = open.pop() {
-            let (word, bit) = place(id);
+            let (word, bit) = bit_of(id);
             match set.get_mut(word) {
                 Some(held) if *held & bit == 0 => *held |= bit,
                 _ => continue,
@@ -187,20 +187,20 @@ impl RoleModel {
 
 impl RoleSet {
     /// Whether a role is among them, or included by one of them.
-    pub fn has(&self, need: &RoleNeed) -> bool {
-        let (word, bit) = place(need.id);
+    pub fn has(&self, required: &RequiredRole) -> bool {
+        let (word, bit) = bit_of(required.id);
         self.0.get(word).is_some_and(|held| held & bit != 0)
     }
 }
 
-impl RoleNeed {
+impl RequiredRole {
     /// The role's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 }
 
-fn circle(names: &[String]) -> String {
+fn cycle(names: &[String]) -> String {
     let mut text = names.join(" → ");
     if let Some(first) = names.first() {
         text.push_str(" → ");
@@ -210,34 +210,34 @@ fn circle(names: &[String]) -> String {
 }
 
 /// The word and the bit of a role in a [`RoleSet`].
-fn place(id: u32) -> (usize, u32) {
+fn bit_of(id: u32) -> (usize, u32) {
     ((id >> 5) as usize, 1_u32.rotate_left(id & 31))
 }
 
 /// A depth-first search without recursion: a config's chain may be longer than the stack is deep.
 fn find_cycle(includes: &[Vec<u32>]) -> Option<Vec<u32>> {
     let mut done = vec![false; includes.len()];
-    let mut on_trail = vec![false; includes.len()];
+    let mut on_path = vec![false; includes.len()];
     for start in 0..includes.len() {
-        let mut trail: Vec<(u32, std::slice::Iter<'_, u32>)> = Vec::new();
+        let mut path: Vec<(u32, std::slice::Iter<'_, u32>)> = Vec::new();
         let mut next = u32::try_from(start).ok();
         loop {
             if let Some(id) = next.take() {
-                if on_trail.get(id as usize).copied().unwrap_or(false) {
-                    let members = trail.iter().map(|(member, _)| *member);
+                if on_path.get(id as usize).copied().unwrap_or(false) {
+                    let members = path.iter().map(|(member, _)| *member);
                     return Some(members.skip_while(|member| *member != id).collect());
                 }
                 if !done.get(id as usize).copied().unwrap_or(true) {
-                    if let Some(mark) = on_trail.get_mut(id as usize) {
+                    if let Some(mark) = on_path.get_mut(id as usize) {
                         *mark = true;
                     }
                     let included = includes
                         .get(id as usize)
                         .map_or([].iter(), |list| list.iter());
-                    trail.push((id, included));
+                    path.push((id, included));
                 }
             }
-            let Some((id, rest)) = trail.last_mut() else {
+            let Some((id, rest)) = path.last_mut() else {
                 break;
             };
             match rest.next() {
@@ -246,10 +246,10 @@ fn find_cycle(includes: &[Vec<u32>]) -> Option<Vec<u32>> {
                     if let Some(mark) = done.get_mut(*id as usize) {
                         *mark = true;
                     }
-                    if let Some(mark) = on_trail.get_mut(*id as usize) {
+                    if let Some(mark) = on_path.get_mut(*id as usize) {
                         *mark = false;
                     }
-                    trail.pop();
+                    path.pop();
                 }
             }
         }
@@ -312,11 +312,12 @@ mod tests {
         let includes: &[(&str, &[&str])] =
             &[("admin", &["editor"]), ("editor", &["reader", "lister"])];
         let mut builder = model(RoleFormat::List, includes);
-        let needs = ["admin", "editor", "reader", "lister", "other"].map(|name| builder.need(name));
+        let required =
+            ["admin", "editor", "reader", "lister", "other"].map(|name| builder.require(name));
         let model = builder.build().unwrap();
         let has = |text: &str| {
             let set = model.roles_of(&claims(text));
-            needs.each_ref().map(|need| set.has(need))
+            required.each_ref().map(|role| set.has(role))
         };
         assert_eq!(
             has(r#"{"roles":["admin"]}"#),
@@ -334,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_diamond_is_no_cycle() {
+    fn a_diamond_is_not_a_cycle() {
         let includes: &[(&str, &[&str])] = &[("a", &["b", "c"]), ("b", &["d"]), ("c", &["d"])];
         assert!(model(RoleFormat::List, includes).build().is_ok());
     }
@@ -352,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_chain_and_many_roles_are_no_burden() {
+    fn long_chains_and_many_roles_are_supported() {
         let names: Vec<String> = (0..20_000).map(|index| format!("r{index}")).collect();
         let includes: Vec<(String, Vec<String>)> = names
             .windows(2)
@@ -363,7 +364,7 @@ mod tests {
             format: RoleFormat::List,
         };
         let mut builder = RoleModelBuilder::new(Some(source), &includes);
-        let last = builder.need("r19999");
+        let last = builder.require("r19999");
         let model = builder.build().unwrap();
         assert!(model.roles_of(&claims(r#"{"roles":"r0"}"#)).has(&last));
     }

@@ -1,13 +1,15 @@
-//! One route of the policy: what it matches, and what it asks for.
+//! One route of the policy: what it matches and what it requires.
 
 use crate::denial::Reason;
 
 use super::access::Access;
 use super::host::HostPattern;
+use super::method::Method;
 use super::path::PathRuleOverrides;
 use super::pattern::PathPattern;
+use super::percent::Percent;
 
-/// A route's place in the table, which is its place in the config (`rbac.routes[…]`).
+/// The index of a route in the table and in the config (`rbac.routes[…]`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RouteId(pub u32);
 
@@ -21,23 +23,23 @@ impl RouteId {
 /// One route. A request matches it if host, path and method all do.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {
-    /// Unique; in logs, metrics and response details.
+    /// Unique; it appears in logs, metrics and response details.
     pub name: String,
     /// Any of these; empty = every host.
     pub hosts: Vec<HostPattern>,
-    /// Any of these, in upper case; empty = every method. `GET` brings `HEAD` along unless a route
-    /// with the same path names `HEAD`.
-    pub methods: Vec<String>,
+    /// Any of these; empty = every method. `GET` includes `HEAD` unless a route with the same path
+    /// names `HEAD`.
+    pub methods: Vec<Method>,
     /// The path.
     pub path: PathPattern,
-    /// What differs from `rbac.path` here.
+    /// Overrides of `rbac.path`.
     pub rules: PathRuleOverrides,
-    /// Who may pass.
+    /// Who is allowed.
     pub access: Access,
     /// Record a denial instead of enforcing it.
     pub shadow: bool,
-    /// The share of subjects for whom a denial is enforced, 0 to 100.
-    pub enforce_percent: u8,
+    /// The share of subjects for whom a denial is enforced.
+    pub enforce_percent: Percent,
     /// Statuses that replace those of the reasons, for denials on this route.
     pub on_failure: Vec<(Reason, u16)>,
 }
@@ -53,7 +55,7 @@ impl Route {
             rules: PathRuleOverrides::default(),
             access,
             shadow: false,
-            enforce_percent: 100,
+            enforce_percent: Percent::ALL,
             on_failure: Vec::new(),
         }
     }

@@ -5,12 +5,12 @@
 //! depends on the path, not on the number of routes.
 
 mod build;
+mod error;
 mod names;
-mod problem;
 mod trie;
 mod variables;
 
-pub(crate) use self::problem::RouteProblem;
+pub(crate) use self::error::TableError;
 pub(crate) use self::trie::Match;
 pub(crate) use self::variables::Variables;
 
@@ -56,8 +56,8 @@ impl RouteTable {
     /// Compiles routes; their order does not matter.
     ///
     /// # Errors
-    /// Every [`RouteProblem`] found, in the order of the routes.
-    pub fn build(routes: Vec<Route>, base: PathRules) -> Result<Self, Vec<RouteProblem>> {
+    /// Every [`TableError`] found, in the order of the routes.
+    pub fn build(routes: Vec<Route>, base: PathRules) -> Result<Self, Vec<TableError>> {
         let trie = build::compile(&routes, &base)?;
         Ok(Self {
             routes: routes.into(),

@@ -13,6 +13,7 @@ use crate::config::{Config, Mode};
 use crate::denial::Reason;
 use crate::gate::Gate;
 use crate::gate::counters::{COUNTED_ROUTES, Counters};
+use crate::policy::percent::Percent;
 use crate::token::{Algorithm, IssuerId, Stats};
 
 /// The metrics of one worker. The host keeps the values, for all workers of the process together.
@@ -83,7 +84,7 @@ impl Metrics {
         let shadow = u64::from(config.mode == Mode::Shadow);
         metrics.set(host, &Series("edge_claims_shadow_mode", &[]), shadow);
         let routes = config.rbac.routes.routes().iter();
-        let spared = routes.filter(|route| route.shadow || route.enforce_percent < 100);
+        let spared = routes.filter(|route| route.shadow || route.enforce_percent < Percent::ALL);
         let spared = u64::try_from(spared.count()).unwrap_or_default();
         metrics.set(host, &Series("edge_claims_shadow_routes", &[]), spared);
         for algorithm in Algorithm::ALL {

@@ -349,7 +349,7 @@ fn answer_settings(gate: Option<&Gate>) -> (Option<String>, Settings) {
     match gate.map(Gate::config) {
         Some(config) => {
             let correlation = &config.correlation;
-            let header = correlation.response_header.then(|| correlation.header.clone());
+            let header = correlation.response_header.then(|| correlation.header.to_string());
             (header, config.responses.clone())
         }
         None => (

@@ -1,10 +1,8 @@
 //! The documented order of the checks against the pipeline: README.md and docs/decisions.md.
 
-use edge_claims::config;
-use edge_claims::gate::{Gate, Outcome, Patience, Surroundings};
-use edge_claims::headers::HeaderBuffer;
-use edge_claims::record::AccessField;
-use edge_claims::token::Portable;
+use edge_claims::internals::{
+    AccessField, Action, Gate, Header, Headers, KeyWait, Portable, Reason, RequestContext, Step, load,
+};
 use jwt_simple::reexports::ct_codecs::{Base64UrlSafeNoPadding, Encoder};
 use serde_json::{Value, json};
 
@@ -124,28 +122,31 @@ struct Seen {
 }
 
 fn decide(policy: &Value, attempt: &Attempt) -> Seen {
-    let config =
-        config::load(policy.to_string().as_bytes()).unwrap_or_else(|refused| panic!("{refused}"));
+    let config = load(policy.to_string().as_bytes()).unwrap_or_else(|errors| panic!("{errors}"));
     let (mut gate, _) = Gate::new(config, &|_| Some(SECRET.to_vec()), 7);
     let mut decide = |attempt: &Attempt| {
         let headers = attempt.headers();
-        let headers: HeaderBuffer = headers
+        let headers: Vec<Header<'_>> = headers
             .iter()
             .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
             .collect();
         let peers = || attempt.peer.map(str::to_owned).into_iter().collect();
-        let mut around = Surroundings {
-            now: NOW * 1_000,
+        let mut ctx = RequestContext {
+            now_ms: NOW * 1_000,
             backend: &Portable,
             random: &mut || [9; 10],
             peers: &peers,
-            patience: Patience::None,
+            key_wait: KeyWait::Exhausted,
+            may_wait: &mut |_| false,
+            assigned: None,
         };
-        let decision = gate.decide(&headers.headers(), &mut around);
-        let mut fields = decision.access_fields.iter();
+        let Step::Done(decision) = gate.decide(&Headers::new(&headers), &mut ctx) else {
+            panic!("the request waits");
+        };
+        let mut fields = decision.log_fields.iter();
         let verdict = fields.find(|(field, _)| *field == AccessField::Verdict);
-        let removed = match &decision.outcome {
-            Outcome::Forward(forward) => forward
+        let removed = match &decision.action {
+            Action::Forward(forward) => forward
                 .edits()
                 .iter()
                 .filter(|edit| edit.value.is_none())
@@ -305,7 +306,7 @@ fn the_readme_has_the_same_order() {
         .split('`')
         .skip(1)
         .step_by(2)
-        .filter(|word| edge_claims::denial::Reason::from_code(word).is_some())
+        .filter(|word| Reason::from_code(word).is_some())
         .collect();
     assert!(named.len() >= 6, "{named:?}");
     let order = documented();

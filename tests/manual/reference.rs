@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use edge_claims::internals as config;
-use edge_claims::internals::Fault;
+use edge_claims::internals::ErrorKind;
 use serde_json::{Map, Value, json};
 
 use crate::{read, yaml};
@@ -79,9 +79,9 @@ fn keys_of_reader() -> Keys {
         let Err(refused) = config::load(probed.to_string().as_bytes()) else {
             continue;
         };
-        for problem in refused.0 {
-            let place = problem.place.to_string();
-            if let Fault::UnknownKey { known, .. } = problem.fault {
+        for error in refused.0 {
+            let place = error.path.to_string();
+            if let ErrorKind::UnknownKey { known, .. } = error.kind {
                 let place = place
                     .strip_suffix(PROBE)
                     .expect("only the probe is unknown");
@@ -171,11 +171,14 @@ fn the_defaults_are_what_the_page_says() {
             "path": {"dot_segments": "reject", "empty_segments": "reject", "encoded_slash": "reject",
                 "double_encoding": "reject", "semicolon": "reject", "backslash": "reject",
                 "trailing_slash": "same"},
-            "cors_preflight": "deny", "default": "deny",
+            "cors_preflight": "deny", "default": "deny", "peer_validation": "reported",
+            "authority_port": "strip",
             "routes": [{"name": "a", "path": "/a", "allow": "public", "mode": "enforce",
                 "enforce_percent": 100}]},
         "identity": {"on_spoof": "strip", "strip": ["x-http-method-override", "x-method-override",
-            "x-http-method", "x-original-url", "x-rewrite-url"]},
+            "x-http-method", "x-original-url", "x-rewrite-url", "x-override-url", "x-original-method",
+            "x-original-uri", "x-forwarded-method", "x-forwarded-uri", "x-forwarded-path",
+            "x-middleware-subrequest"]},
         "correlation": {"header": "x-correlation-id", "claim": "cid",
             "accept": ["x-correlation-id"], "response_header": true},
         "responses": {"detail": "code", "realm": "mesh"},
@@ -188,11 +191,13 @@ fn the_defaults_are_what_the_page_says() {
         // The routes' table has a hash seed in it.
         let rules = format!("{:?}", config.rbac.routes.routes());
         format!(
-            "{:?} {:?} {rules} {} {} {:?} {:?} {:?} {:?}",
+            "{:?} {:?} {rules} {} {} {:?} {:?} {:?} {:?} {:?} {:?}",
             config.mode,
             config.claims,
             config.rbac.cors_preflight,
             config.rbac.default_authenticated,
+            config.rbac.peer_validation,
+            config.rbac.authority_port,
             config.identity,
             config.correlation,
             config.responses,
@@ -285,7 +290,7 @@ fn shown(config: &Value) -> String {
         config.mode,
         config.claims,
         config.rbac.roles,
-        config.rbac.routes.base_rules(),
+        config.rbac.authority_port,
         config.rbac.cors_preflight,
         config.rbac.default_authenticated,
         config.rbac.peer_validation,

@@ -2,13 +2,15 @@
 
 use serde_json::json;
 
-use super::{accepted, largest, problems_of, smallest};
+use super::{accepted, errors_of, largest, smallest};
 use crate::claims::ClaimPath;
 use crate::config::Mode;
 use crate::denial::Reason;
 use crate::identity::OnSpoof;
+use crate::policy::authority_port::AuthorityPort;
 use crate::policy::path::{Ambiguity, PathRules};
 use crate::policy::peer::PeerValidation;
+use crate::policy::percent::Percent;
 use crate::record::{AccessField, Subject};
 use crate::reply::Detail;
 
@@ -34,17 +36,20 @@ fn a_config_that_says_little_is_strict() {
     assert!(
         issuer.bind.method.is_none() && issuer.bind.path.is_none() && issuer.bind.host.is_none()
     );
+    assert!(issuer.bind.path_and_query.is_none());
     assert!(issuer.revoked.kids.is_empty() && issuer.revoked.subjects.is_empty());
+    assert!(issuer.revoked.thumbprints.is_empty() && issuer.revoked.token_ids.is_empty());
 
     let rbac = &config.rbac;
     assert!(!rbac.cors_preflight && !rbac.default_authenticated);
     assert_eq!(rbac.peer_validation, PeerValidation::Reported);
+    assert_eq!(rbac.authority_port, AuthorityPort::Strip);
     for class in Ambiguity::ALL {
         assert!(PathRules::default().rejects(class), "{class}");
     }
     let route = &rbac.routes.routes()[0];
     assert!(!route.shadow);
-    assert_eq!(route.enforce_percent, 100);
+    assert_eq!(route.enforce_percent, Percent::ALL);
     assert!(route.hosts.is_empty() && route.methods.is_empty());
     assert!(
         Reason::ALL
@@ -61,7 +66,14 @@ fn a_config_that_says_little_is_strict() {
             "x-method-override",
             "x-http-method",
             "x-original-url",
-            "x-rewrite-url"
+            "x-rewrite-url",
+            "x-override-url",
+            "x-original-method",
+            "x-original-uri",
+            "x-forwarded-method",
+            "x-forwarded-uri",
+            "x-forwarded-path",
+            "x-middleware-subrequest"
         ]
     );
 
@@ -121,6 +133,8 @@ fn a_config_that_says_everything_is_read_as_it_stands() {
     );
     assert_eq!(issuer.not_after, Some(1_798_761_600));
     assert_eq!(issuer.require.len(), 2);
+    assert_eq!(issuer.bind.path_and_query, Some(ClaimPath::from("htu")));
+    assert_eq!(issuer.revoked.thumbprints.len(), 1);
     let remote = issuer.remote.as_ref().unwrap();
     assert_eq!(
         (remote.refresh, remote.timeout, remote.max_stale),
@@ -131,9 +145,10 @@ fn a_config_that_says_everything_is_read_as_it_stands() {
     let rbac = &config.rbac;
     assert!(rbac.cors_preflight && rbac.default_authenticated);
     assert_eq!(rbac.peer_validation, PeerValidation::ByListener);
+    assert_eq!(rbac.authority_port, AuthorityPort::Keep);
     let route = &rbac.routes.routes()[0];
     assert!(route.shadow);
-    assert_eq!(route.enforce_percent, 50);
+    assert_eq!(route.enforce_percent.get(), 50);
     assert_eq!(route.status(Reason::KeysUnavailable), 500);
     assert_eq!(route.status(Reason::Role), 404);
     assert_eq!(route.access.alternatives().len(), 3);
@@ -145,7 +160,7 @@ fn a_config_that_says_everything_is_read_as_it_stands() {
         (config.log.allow, config.log.deny, config.log.shadow),
         (0.5, 1.0, 0.0)
     );
-    assert_eq!(config.log.access_fields.len(), 8);
+    assert_eq!(config.log.access_fields.len(), 9);
 }
 
 /// What YAML makes of a key whose value was forgotten would let more pass than was meant.
@@ -157,8 +172,8 @@ fn null_is_never_taken_for_absent() {
     config["rbac"]["routes"][0]["hosts"] = json!(null);
     config["identity"] = json!(null);
     config["claims"]["issuers"][0]["audiences"] = json!(null);
-    let expected = "is null, must be a value; leave the key out where none is meant";
-    let problems = problems_of(&config.to_string());
+    let expected = "is null, must be a value; remove the key to leave it unset";
+    let errors = errors_of(&config.to_string());
     for place in [
         "claims.issuers[0].audiences",
         "rbac.routes[0].hosts",
@@ -166,8 +181,9 @@ fn null_is_never_taken_for_absent() {
         "identity",
     ] {
         assert!(
-            problems.contains(&format!("{place}: {expected}")),
-            "{place}: {problems:#?}"
+            errors.contains(&format!("{place}: {expected}")),
+            "{place}: {errors:#?}"
         );
     }
+    assert_eq!(errors.len(), 4, "one for each: {errors:#?}");
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{problems_of, smallest};
+use super::{errors_of, smallest};
 
 const PAGE: &str = include_str!("../../../docs/decisions.md");
 
@@ -41,7 +41,7 @@ fn every_example_loads_and_its_tests_hold() {
     let examples = examples();
     assert!(examples.len() >= 12, "{} examples", examples.len());
     for (line, example) in examples {
-        let problems = problems_of(&whole(&example).to_string());
+        let problems = errors_of(&whole(&example).to_string());
         assert!(
             problems.is_empty(),
             "decisions.md, line {line}:\n{}",
@@ -71,7 +71,7 @@ fn an_example_that_expects_otherwise_is_refused() {
             } else {
                 json!({"deny": "revoked"})
             };
-            let problems = problems_of(&whole(&example).to_string());
+            let problems = errors_of(&whole(&example).to_string());
             assert_eq!(
                 problems.len(),
                 1,

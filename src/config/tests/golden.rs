@@ -1,8 +1,8 @@
-//! Every problem has its place, says what is wrong, and what would be right: `problems.txt`.
+//! Every problem has its place, says what is wrong, and what would be right: `errors.txt`.
 
 use serde_json::Value;
 
-use super::{largest, problems_of, smallest};
+use super::{errors_of, largest, smallest};
 
 /// One case: changes to the largest config, and what is said of it.
 #[derive(Default)]
@@ -14,7 +14,7 @@ struct Case {
 /// Unindented lines are `pointer = JSON` (nothing: the key is left out); indented ones what is expected.
 fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> = Vec::new();
-    for line in include_str!("problems.txt").lines() {
+    for line in include_str!("errors.txt").lines() {
         if line.starts_with('#') || line.trim().is_empty() {
             continue;
         }
@@ -68,7 +68,7 @@ fn each_problem_has_its_place_and_says_what_would_be_right() {
         for (pointer, value) in &case.changes {
             change(&mut config, pointer, value.clone());
         }
-        let came = problems_of(&config.to_string());
+        let came = errors_of(&config.to_string());
         if came != case.expected {
             for (pointer, value) in &case.changes {
                 let value = value.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -79,10 +79,7 @@ fn each_problem_has_its_place_and_says_what_would_be_right() {
             }
         }
     }
-    assert!(
-        differences.is_empty(),
-        "these came otherwise:\n{differences}"
-    );
+    assert!(differences.is_empty(), "these differ:\n{differences}");
 }
 
 #[test]
@@ -107,7 +104,7 @@ fn all_problems_are_reported_at_once_and_in_order() {
             Some(serde_json::from_str(value).unwrap()),
         );
     }
-    let places: Vec<String> = problems_of(&config.to_string())
+    let places: Vec<String> = errors_of(&config.to_string())
         .iter()
         .map(|problem| problem.split(": ").next().unwrap().to_owned())
         .collect();
@@ -119,7 +116,7 @@ fn all_problems_are_reported_at_once_and_in_order() {
             "rbac.routes[0].hosts[0]",
             "rbac.routes[0].alow",
             "rbac.routes[1].path",
-            "rbac.roles",
+            "rbac.roles.includes",
             "identity.on_spoof",
             "correlation.response_header",
             "responses.detail",
@@ -142,8 +139,8 @@ fn what_is_no_object_is_refused() {
         ),
         ("[]", "config: is a list, must be an object"),
         ("null", "config: is null, must be an object"),
-        ("\"{}\"", "config: is a string, must be an object"),
-        ("1", "config: is a number, must be an object"),
+        ("\"{}\"", "config: is the string \"{}\", must be an object"),
+        ("1", "config: is the number 1, must be an object"),
         (
             "{",
             "config: not JSON: EOF while parsing an object at line 1 column 1",
@@ -157,10 +154,10 @@ fn what_is_no_object_is_refused() {
             "config: not JSON: expected value at line 1 column 1",
         ),
     ] {
-        assert_eq!(problems_of(text), [expected], "{text:?}");
+        assert_eq!(errors_of(text), [expected], "{text:?}");
     }
     let deep = "[".repeat(100_000);
-    let [problem] = problems_of(&deep).try_into().unwrap();
+    let [problem] = errors_of(&deep).try_into().unwrap();
     assert!(problem.contains("recursion limit"), "{problem}");
     assert!(!super::load(b"\xff{}").unwrap_err().0.is_empty());
 }
@@ -193,8 +190,8 @@ fn a_key_stands_once() {
     ] {
         let twice = text.replacen(from, to, 1);
         assert_ne!(twice, text, "{from}");
-        let problems = problems_of(&twice);
-        let expected = format!("{place}: this key stands more than once; keep one");
+        let problems = errors_of(&twice);
+        let expected = format!("{place}: duplicate key; keep one");
         assert!(problems.contains(&expected), "{expected}: {problems:?}");
     }
 }
@@ -211,7 +208,7 @@ fn whole_numbers_may_arrive_as_doubles() {
     let route = &config.rbac.routes.routes()[0];
     assert_eq!(
         (
-            route.enforce_percent,
+            route.enforce_percent.get(),
             route.status(crate::denial::Reason::Role)
         ),
         (50, 404)

@@ -1,4 +1,4 @@
-//! What a config may hold, what it means where it says nothing, and what is said of one that is wrong.
+//! What a config may hold, what it means where it says nothing, and how one that is wrong is reported.
 
 mod defaults;
 mod docs;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Config, load};
 
-/// The smallest config that says something of everything that must be said.
+/// The smallest config that has every required key.
 fn smallest() -> Value {
     json!({
         "claims": {"issuers": [{
@@ -23,7 +23,7 @@ fn smallest() -> Value {
     })
 }
 
-/// Every key there is, at least once.
+/// Every key, at least once.
 fn largest() -> Value {
     json!({
         "mode": "enforce",
@@ -40,9 +40,10 @@ fn largest() -> Value {
                             "refresh": "1m", "timeout": "500ms", "max_stale": "2h"},
                     },
                     "leeway": "5s", "max_age": "10m", "max_lifetime": "1h", "require": ["sub", ["a", "b"]],
-                    "bind": {"method": "htm", "path": "htp", "host": ["hth"]},
+                    "bind": {"method": "htm", "path": "htp", "path_and_query": "htu", "host": ["hth"]},
                     "one_use": {"claim": "jti", "entries": 1000},
-                    "revoked": {"kids": ["old"], "subjects": ["mallory"], "token_ids": ["1"]},
+                    "revoked": {"kids": ["old"], "thumbprints": ["NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"],
+                        "subjects": ["mallory"], "token_ids": ["1"]},
                     "not_after": "2027-01-01T00:00:00Z",
                 },
                 {
@@ -58,6 +59,7 @@ fn largest() -> Value {
                 "double_encoding": "reject", "semicolon": "reject", "backslash": "keep",
                 "trailing_slash": "distinct"},
             "cors_preflight": "allow", "default": "authenticated", "peer_validation": "by_listener",
+            "authority_port": "keep",
             "routes": [
                 {
                     "name": "orders-write", "hosts": ["shop.example.com", "*.shop.example.com"],
@@ -91,7 +93,7 @@ fn largest() -> Value {
         "responses": {"detail": "none", "realm": "shop", "docs_url": "https://docs.example.com/denials"},
         "log": {"allow": 0.5, "deny": 1, "shadow": 0.0, "subject": "hash", "hash_key_env": "LOG_KEY",
             "access_fields": ["correlation_id", "verdict", "reason", "route", "issuer", "kid", "subject",
-                "correlation_source"]},
+                "correlation_source", "path"]},
         "tests": [{
             "name": "a peer may", "request": {"method": "PUT", "host": "shop.example.com",
                 "path": "/tenants/a/orders", "headers": {"x-a": "1", "x-b": ["1", "2"]}},
@@ -110,13 +112,13 @@ fn public_key() -> Value {
 
 #[track_caller]
 fn accepted(config: &Value) -> Config {
-    load(config.to_string().as_bytes()).unwrap_or_else(|refused| panic!("{refused}"))
+    load(config.to_string().as_bytes()).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
-/// Every problem of a config, as it is shown.
-fn problems_of(text: &str) -> Vec<String> {
+/// Every error of a config, as it is shown.
+fn errors_of(text: &str) -> Vec<String> {
     match load(text.as_bytes()) {
         Ok(_) => Vec::new(),
-        Err(refused) => refused.0.iter().map(ToString::to_string).collect(),
+        Err(errors) => errors.0.iter().map(ToString::to_string).collect(),
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{problems_of, smallest};
+use super::{errors_of, smallest};
 
 /// A config with some routes and these tests.
 fn with_tests(tests: Value) -> Vec<String> {
@@ -23,7 +23,7 @@ fn with_tests(tests: Value) -> Vec<String> {
         ],
     });
     config["tests"] = tests;
-    problems_of(&config.to_string())
+    errors_of(&config.to_string())
 }
 
 #[track_caller]
@@ -181,17 +181,17 @@ fn a_failure_names_the_test_what_was_expected_what_came_and_why() {
     assert_eq!(
         problems,
         [
-            "tests[0]: the test \"visitors write\" fails: expected allow, came deny role by route orders \
+            "tests[0]: the test \"visitors write\" fails: expected allow, got deny role by route orders \
              (role: has [visitor], needs any of [editor])",
-            "tests[1]: the test \"tenants\" fails: expected deny role by route orders, came deny binding_route \
+            "tests[1]: the test \"tenants\" fails: expected deny role by route orders, got deny binding_route \
              by route orders (binding: {tenant} is \"a\", claim tenant differs)",
-            "tests[2]: the test \"other route\" fails: expected allow by route me, came allow by route public",
-            "tests[4]: the test \"odd path\" fails: expected allow, came deny path_ambiguous by route public \
+            "tests[2]: the test \"other route\" fails: expected allow by route me, got allow by route public",
+            "tests[4]: the test \"odd path\" fails: expected allow, got deny path_ambiguous by route public \
              (empty_segments)",
-            "tests[5]: the test \"no path\" fails: expected allow, came deny request_malformed \
+            "tests[5]: the test \"no path\" fails: expected allow, got deny request_malformed \
              (the path holds a broken percent triplet)",
-            "tests[6]: the test \"nobody\" fails: expected allow, came deny claims_missing by route me",
-            "tests[7].name: two tests are named \"fine\"; give each its own name",
+            "tests[6]: the test \"nobody\" fails: expected allow, got deny claims_missing by route me",
+            "tests[7].name: two tests are named \"fine\": give each its own name",
         ]
     );
 }

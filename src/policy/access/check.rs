@@ -7,7 +7,7 @@ use crate::denial::{Denial, StepUp};
 use crate::json::Json;
 use crate::policy::condition::{Test, TestResult, evaluate, step_up};
 use crate::policy::peer::PeerPattern;
-use crate::policy::roles::RoleNeed;
+use crate::policy::roles::RequiredRole;
 
 /// Checks the alternatives in their order; the first that holds decides. `principal` is whoever brought
 /// the request's claims.
@@ -55,8 +55,8 @@ pub(super) enum FailedTest<'a> {
     ClaimsMissing,
     Issuer(&'a [String]),
     Audience(&'a [String]),
-    AnyRole(&'a [RoleNeed]),
-    AllRoles(&'a [RoleNeed]),
+    AnyRole(&'a [RequiredRole]),
+    AllRoles(&'a [RequiredRole]),
     Scopes(&'a Scopes),
     Binding(&'a Binding),
     Peer(&'a [PeerPattern]),
@@ -100,7 +100,7 @@ fn check_conditions<'a>(
     let is_set = !audiences.is_empty();
     let holds = is_set && claims.has_audience(audiences);
     test(is_set, holds, FailedTest::Audience(audiences))?;
-    let has_role = |need: &RoleNeed| request.roles.is_some_and(|roles| roles.has(need));
+    let has_role = |need: &RequiredRole| request.roles.is_some_and(|roles| roles.has(need));
     let holds = any_role.iter().any(has_role);
     test(!any_role.is_empty(), holds, FailedTest::AnyRole(any_role))?;
     let holds = all_roles.iter().all(has_role);

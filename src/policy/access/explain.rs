@@ -6,7 +6,7 @@ use super::AccessRequest;
 use super::check::{FailedTest, check_binding, scopes_in};
 use crate::denial::{Denial, Reason};
 use crate::policy::condition::{Test, TestResult, failing};
-use crate::policy::roles::RoleNeed;
+use crate::policy::roles::RequiredRole;
 
 /// The most names that an explanation lists.
 const MAX_NAMES: usize = 20;
@@ -17,7 +17,7 @@ const MAX_NAME: usize = 64;
 #[cold]
 pub(super) fn explain(failed: FailedTest<'_>, request: &AccessRequest<'_>) -> Box<Denial> {
     let (reason, explanation) = match &failed {
-        FailedTest::ClaimsMissing => (Reason::ClaimsMissing, "claims: none".to_owned()),
+        FailedTest::ClaimsMissing => return Reason::ClaimsMissing.into(),
         FailedTest::Issuer(issuers) => (
             Reason::IssuerRoute,
             format!("issuer: needs any of {}", strings(issuers)),
@@ -85,10 +85,10 @@ pub(super) fn explain(failed: FailedTest<'_>, request: &AccessRequest<'_>) -> Bo
     })
 }
 
-fn roles(how_many: &str, needs: &[RoleNeed], request: &AccessRequest<'_>) -> String {
+fn roles(how_many: &str, needs: &[RequiredRole], request: &AccessRequest<'_>) -> String {
     let claims = request.claims.into_iter();
     let has = list(claims.flat_map(|claims| request.role_model.names_in(claims)));
-    let needs = list(needs.iter().map(RoleNeed::name));
+    let needs = list(needs.iter().map(RequiredRole::name));
     format!("role: has {has}, needs {how_many} of {needs}")
 }
 

@@ -18,8 +18,8 @@ fn roles() -> RoleModelBuilder {
     RoleModelBuilder::new(Some(source), &[("admin".into(), vec!["editor".into()])])
 }
 
-fn needs(builder: &mut RoleModelBuilder, names: &[&str]) -> Vec<RoleNeed> {
-    names.iter().map(|name| builder.need(name)).collect()
+fn needs(builder: &mut RoleModelBuilder, names: &[&str]) -> Vec<RequiredRole> {
+    names.iter().map(|name| builder.require(name)).collect()
 }
 
 fn conditions(conditions: Conditions) -> Alternative {

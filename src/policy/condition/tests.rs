@@ -181,7 +181,7 @@ fn missing_never_satisfies_however_it_is_combined() {
 #[test]
 fn every_value_of_a_header_must_pass_on_its_own() {
     let test = |test| Test::Header {
-        name: "x-env".into(),
+        name: HeaderName::parse("x-env").unwrap(),
         test,
     };
     let prod = || test(TextTest::Equals("prod".into()));
@@ -247,28 +247,14 @@ fn tests_that_always_or_never_hold_are_refused() {
         ),
         (
             Test::Header {
-                name: "X-Env".into(),
+                name: HeaderName::parse("x-forwarded-client-cert").unwrap(),
                 test: TextTest::Exists,
             },
-            TestError::HeaderName("X-Env".into()),
+            TestError::ForgedHeader(HeaderName::parse("x-forwarded-client-cert").unwrap()),
         ),
         (
             Test::Header {
-                name: ":path".into(),
-                test: TextTest::Exists,
-            },
-            TestError::HeaderName(":path".into()),
-        ),
-        (
-            Test::Header {
-                name: "x-forwarded-client-cert".into(),
-                test: TextTest::Exists,
-            },
-            TestError::ForgedHeader("x-forwarded-client-cert".into()),
-        ),
-        (
-            Test::Header {
-                name: "x".into(),
+                name: HeaderName::parse("x").unwrap(),
                 test: TextTest::Contains(String::new()),
             },
             TestError::EmptyText("contains"),
@@ -289,7 +275,7 @@ fn a_test_is_shown_as_the_config_has_it() {
         not(Test::Any(vec![
             claim("auth_time", ClaimTest::MaxAge(900)),
             Test::Header {
-                name: "x".into(),
+                name: HeaderName::parse("x").unwrap(),
                 test: TextTest::Prefix("p".into()),
             },
         ])),

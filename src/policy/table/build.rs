@@ -1,7 +1,7 @@
-//! Compiling routes, and finding what is wrong with them.
+//! Compiles routes and reports those that conflict.
 
+use super::error::{RouteRef, TableError};
 use super::names::{Choice, NamesBuilder};
-use super::problem::{RouteProblem, RouteRef};
 use super::trie::{Entry, NONE, Node, Slash, Trie};
 use crate::policy::hash::{ConfigMap, ConfigSet};
 use crate::policy::host::{HostName, HostPattern};
@@ -10,8 +10,8 @@ use crate::policy::pattern::Segment;
 use crate::policy::route::{Route, RouteId};
 
 /// Compiles routes.
-pub(super) fn compile(routes: &[Route], base: &PathRules) -> Result<Trie, Vec<RouteProblem>> {
-    let mut problems = duplicate_names(routes);
+pub(super) fn compile(routes: &[Route], base: &PathRules) -> Result<Trie, Vec<TableError>> {
+    let mut errors = duplicate_names(routes);
     let mut builder = Builder {
         routes,
         trie: Trie::default(),
@@ -20,34 +20,33 @@ pub(super) fn compile(routes: &[Route], base: &PathRules) -> Result<Trie, Vec<Ro
         ties: ConfigSet::default(),
         head_is_named: routes
             .iter()
-            .filter(|route| route.methods.iter().any(|method| method == "HEAD"))
+            .filter(|route| route.methods.iter().any(|method| method.as_str() == "HEAD"))
             .map(|route| route.path.shape())
             .collect(),
     };
     for (index, route) in routes.iter().enumerate() {
         let Ok(index) = u32::try_from(index) else {
-            problems.push(RouteProblem::TooMany);
+            errors.push(TableError::TooMany);
             break;
         };
-        check_alone(RouteId(index), route, &mut problems);
-        if builder.insert(index, route, base, &mut problems).is_none() {
-            problems.push(RouteProblem::TooMany);
+        if builder.insert(index, route, base, &mut errors).is_none() {
+            errors.push(TableError::TooMany);
             break;
         }
     }
-    if problems.is_empty() {
-        builder.finish().ok_or_else(|| vec![RouteProblem::TooMany])
+    if errors.is_empty() {
+        builder.finish().ok_or_else(|| vec![TableError::TooMany])
     } else {
-        Err(problems)
+        Err(errors)
     }
 }
 
-fn duplicate_names(routes: &[Route]) -> Vec<RouteProblem> {
+fn duplicate_names(routes: &[Route]) -> Vec<TableError> {
     let mut first_with: ConfigMap<&str, RouteId> = ConfigMap::default();
-    let mut problems = Vec::new();
+    let mut errors = Vec::new();
     for (second, route) in (0_u32..).map(RouteId).zip(routes) {
         match first_with.get(&*route.name) {
-            Some(first) => problems.push(RouteProblem::DuplicateName {
+            Some(first) => errors.push(TableError::DuplicateName {
                 name: route.name.clone(),
                 first: *first,
                 second,
@@ -57,65 +56,7 @@ fn duplicate_names(routes: &[Route]) -> Vec<RouteProblem> {
             }
         }
     }
-    problems
-}
-
-/// What is wrong with a route whatever the others are.
-fn check_alone(id: RouteId, route: &Route, problems: &mut Vec<RouteProblem>) {
-    let this = || RouteRef {
-        id,
-        name: route.name.clone(),
-    };
-    for host in duplicates(&route.hosts) {
-        problems.push(RouteProblem::DuplicateHost {
-            route: this(),
-            host: host.to_string(),
-        });
-    }
-    for method in duplicates(&route.methods) {
-        problems.push(RouteProblem::DuplicateMethod {
-            route: this(),
-            method: method.clone(),
-        });
-    }
-    for method in &route.methods {
-        if method == "CONNECT" {
-            problems.push(RouteProblem::Connect { route: this() });
-        } else if !is_method(method) {
-            problems.push(RouteProblem::Method {
-                route: this(),
-                method: method.clone(),
-            });
-        }
-    }
-    for variable in route.access.bound_variables() {
-        if !route.path.variables().any(|known| known == variable) {
-            problems.push(RouteProblem::UnknownVariable {
-                route: this(),
-                variable: variable.to_owned(),
-                path: route.path.to_string(),
-            });
-        }
-    }
-    if route.enforce_percent > 100 {
-        problems.push(RouteProblem::EnforcePercent {
-            route: this(),
-            percent: route.enforce_percent,
-        });
-    }
-}
-
-fn duplicates<T: std::hash::Hash + Eq>(items: &[T]) -> impl Iterator<Item = &T> {
-    let mut seen = ConfigSet::default();
-    items.iter().filter(move |item| !seen.insert(*item))
-}
-
-/// A token (RFC 9110 §5.6.2) without lower-case letters.
-fn is_method(method: &str) -> bool {
-    !method.is_empty()
-        && method.bytes().all(|byte| {
-            byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&byte)
-        })
+    errors
 }
 
 struct Builder<'r> {
@@ -123,20 +64,20 @@ struct Builder<'r> {
     trie: Trie,
     names: NamesBuilder,
     slots: Vec<Vec<Entry>>,
-    /// Pairs of routes already reported, so that each is once.
+    /// Pairs of routes already reported.
     ties: ConfigSet<(u32, u32)>,
-    /// Paths for which `GET` does not bring `HEAD` along, by `PathPattern::shape`.
+    /// Paths for which `GET` does not include `HEAD`, by `PathPattern::shape`.
     head_is_named: ConfigSet<String>,
 }
 
-/// `None` anywhere: there are more of something than numbers.
+/// `None` from any of these: there are more items than 32-bit indexes.
 impl Builder<'_> {
     fn insert(
         &mut self,
         index: u32,
         route: &Route,
         base: &PathRules,
-        problems: &mut Vec<RouteProblem>,
+        errors: &mut Vec<TableError>,
     ) -> Option<()> {
         let methods = self.methods(route)?;
         let slash = match route.rules.over(base).trailing_slash {
@@ -167,7 +108,7 @@ impl Builder<'_> {
                     && rival != index
                     && self.ties.insert((rival, index))
                 {
-                    problems.push(RouteProblem::Tie {
+                    errors.push(TableError::Tie {
                         first: self.named(rival)?,
                         second: self.named(index)?,
                         host: host.map_or_else(|| "every host".to_owned(), ToString::to_string),
@@ -187,10 +128,10 @@ impl Builder<'_> {
         }
         let mut methods = Vec::with_capacity(route.methods.len());
         for method in &route.methods {
-            methods.push((self.method(method)?, method.as_str()));
+            methods.push((self.method(method.as_str())?, method.as_str()));
         }
         // RFC 9110 §9.3.2: HEAD is GET without the content.
-        if route.methods.iter().any(|method| method == "GET")
+        if route.methods.iter().any(|method| method.as_str() == "GET")
             && (self.head_is_named.is_empty() || !self.head_is_named.contains(&route.path.shape()))
         {
             methods.push((self.method("HEAD")?, "HEAD"));
@@ -238,7 +179,7 @@ impl Builder<'_> {
         Some(root)
     }
 
-    /// The slot of a route's path, and the endings it is for: a tail takes both.
+    /// The slot of a route's path, and which trailing slashes it matches: a tail matches both.
     fn slot(&mut self, root: u32, route: &Route, slash: Slash) -> Option<(u32, Slash)> {
         let mut at = root;
         for segment in route.path.segments() {
@@ -320,16 +261,16 @@ fn open(slot: &mut u32, slots: &mut Vec<Vec<Entry>>) -> Option<u32> {
     Some(*slot)
 }
 
-/// Where methods are named, as if it were a node.
+/// The pseudo-node under which methods are indexed.
 const METHODS: u32 = NONE;
 
-/// Where hosts are named, as if it were a node.
+/// The pseudo-node under which hosts are indexed.
 const HOSTS: u32 = NONE.saturating_sub(1);
 
-/// Where suffixes of hosts are named, as if it were a node.
+/// The pseudo-node under which suffixes of hosts are indexed.
 const SUFFIXES: u32 = NONE.saturating_sub(2);
 
-/// A number below [`NONE`] and the places that are no nodes.
+/// An index below [`NONE`] and the pseudo-nodes.
 fn number(count: usize) -> Option<u32> {
     u32::try_from(count)
         .ok()

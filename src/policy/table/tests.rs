@@ -1,13 +1,14 @@
 mod backends;
+mod errors;
 mod hostile;
 mod precedence;
-mod problems;
 mod reference;
 mod scale;
 
 use super::*;
 use crate::policy::access::{Access, Alternative, Binding, Conditions};
 use crate::policy::host::HostPattern;
+use crate::policy::method::Method;
 use crate::policy::path::{PathRuleOverrides, Resolve, Retain, TrailingSlash};
 use crate::policy::pattern::PathPattern;
 
@@ -25,7 +26,10 @@ fn route(text: &str) -> Route {
             .collect()
     };
     Route {
-        methods: list("*", methods),
+        methods: list("*", methods)
+            .iter()
+            .map(|method| Method::parse(method).unwrap())
+            .collect(),
         hosts: list("*", hosts)
             .iter()
             .map(|host| HostPattern::parse(host).unwrap())

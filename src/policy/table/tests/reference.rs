@@ -42,11 +42,11 @@ fn rank(
     };
     let head_is_named = || {
         routes.iter().any(|other| {
-            other.methods.iter().any(|method| method == "HEAD")
+            other.methods.iter().any(|method| method.as_str() == "HEAD")
                 && same_path(&other.path, &route.path)
         })
     };
-    let named = |method: &str| route.methods.iter().any(|known| known == method);
+    let named = |method: &str| route.methods.iter().any(|known| known.as_str() == method);
     let method_named = match method {
         _ if route.methods.is_empty() => false,
         _ if named(method) => true,
@@ -168,7 +168,7 @@ fn check(texts: &[String]) -> Result<(), TestCaseError> {
         match RouteTable::build(routes.clone(), PathRules::default()) {
             Ok(table) => break table,
             Err(problems) => {
-                let RouteProblem::Tie { first, second, .. } = &problems[0] else {
+                let TableError::Tie { first, second, .. } = &problems[0] else {
                     panic!("{problems:?}");
                 };
                 prop_assert_ne!(first.id, second.id);

@@ -35,7 +35,7 @@ fn request_for(route: &Route) -> String {
         None => "anything.example.net".to_owned(),
         Some(pattern) => pattern.to_string().replace('*', "some.sub"),
     };
-    let method = route.methods.first().map_or("PATCH", String::as_str);
+    let method = route.methods.first().map_or("PATCH", Method::as_str);
     let path: String = route
         .path
         .segments()
