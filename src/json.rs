@@ -98,7 +98,7 @@ impl Json {
             Self::Integer(number) => Some(*number),
             Self::Float(number) if number.fract() == 0.0 && number.abs() <= EXACT =>
             {
-                #[allow(clippy::cast_possible_truncation)]
+                #[expect(clippy::cast_possible_truncation, reason = "within ±2^53, and whole")]
                 Some(*number as i64)
             }
             _ => None,
@@ -264,7 +264,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
-        #[allow(clippy::cast_precision_loss)]
+        #[expect(clippy::cast_precision_loss, reason = "above i64 numbers are doubles")]
         Ok(i64::try_from(value).map_or(Json::Float(value as f64), Json::Integer))
     }
 

@@ -186,6 +186,14 @@ impl ErrorKind {
     }
 }
 
+impl ConfigErrors {
+    /// An error of the config as a whole.
+    pub(super) fn of_whole(kind: ErrorKind) -> Self {
+        let path = ConfigPath::root();
+        Self(vec![ConfigError { path, kind }])
+    }
+}
+
 impl std::error::Error for ConfigErrors {}
 
 impl fmt::Display for ConfigErrors {

@@ -21,9 +21,8 @@ mod test_error;
 mod time;
 mod when;
 
-use self::error::{ConfigError, ConfigErrors, ErrorKind};
+use self::error::{ConfigErrors, ErrorKind};
 pub(crate) use self::issuers::Claims;
-use self::path::ConfigPath;
 use self::reader::{Collector, Node};
 pub(crate) use self::settings::Identity;
 use crate::json::Json;
@@ -64,22 +63,15 @@ pub enum Mode {
 /// # Errors
 /// [`ConfigErrors`] with every error that was found.
 pub fn load(bytes: &[u8]) -> Result<Config, ConfigErrors> {
-    let json = parse(bytes).map_err(|kind| {
-        let path = ConfigPath::root();
-        ConfigErrors(vec![ConfigError { path, kind }])
-    })?;
+    if bytes.trim_ascii().is_empty() {
+        return Err(ConfigErrors::of_whole(ErrorKind::Empty));
+    }
+    let json = Json::parse(bytes).map_err(|error| ConfigErrors::of_whole(error.into()))?;
     let collector = Collector::default();
     match config(&Node::root(&json, &collector), &collector) {
         Some(config) if collector.count() == 0 => Ok(config),
         _ => Err(ConfigErrors(collector.into_errors())),
     }
-}
-
-fn parse(bytes: &[u8]) -> Result<Json, ErrorKind> {
-    if bytes.trim_ascii().is_empty() {
-        return Err(ErrorKind::Empty);
-    }
-    Ok(Json::parse(bytes)?)
 }
 
 fn config(node: &Node<'_>, collector: &Collector) -> Option<Config> {

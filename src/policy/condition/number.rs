@@ -69,7 +69,10 @@ fn compare_mixed(integer: i64, float: f64) -> Ordering {
     if float < -ABOVE {
         return Ordering::Greater;
     }
-    #[allow(clippy::cast_possible_truncation)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "within the range of i64, and whole"
+    )]
     let whole = float.trunc() as i64;
     integer.cmp(&whole).then_with(|| order(0.0, float.fract()))
 }

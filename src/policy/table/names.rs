@@ -1,11 +1,11 @@
 //! Which of the names that are known at a place a request has, and where it leads.
 
-use std::hash::Hasher;
+use std::hash::{BuildHasher, Hasher};
 
 use hashbrown::HashTable;
 
 use crate::bytes;
-use crate::policy::hash::{ConfigHasher, ConfigMap};
+use crate::policy::hash::{ConfigMap, ConfigState};
 
 /// Names at many places, in a few flat tables.
 #[derive(Debug, Default)]
@@ -97,7 +97,7 @@ impl Name {
 }
 
 fn hash(place: u32, name: &[u8]) -> u64 {
-    let mut hasher = ConfigHasher::default();
+    let mut hasher = ConfigState::default().build_hasher();
     hasher.write_u32(place);
     hasher.write(name);
     hasher.finish()
