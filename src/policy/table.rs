@@ -5,8 +5,8 @@
 //! depends on the path, not on the number of routes.
 
 mod build;
+mod edges;
 mod error;
-mod names;
 mod trie;
 mod variables;
 
@@ -128,9 +128,9 @@ impl RouteTable {
         };
         let nearest = |id, host, method| Nearest { id, host, method };
         None.or_else(|| here(wanted).map(|id| nearest(id, true, true)))
-            .or_else(|| here(Wanted::Whatever).map(|id| nearest(id, true, false)))
+            .or_else(|| here(Wanted::AnyMethod).map(|id| nearest(id, true, false)))
             .or_else(|| elsewhere(wanted).map(|id| nearest(id, false, true)))
-            .or_else(|| elsewhere(Wanted::Whatever).map(|id| nearest(id, false, false)))
+            .or_else(|| elsewhere(Wanted::AnyMethod).map(|id| nearest(id, false, false)))
     }
 
     /// The route at a place.
