@@ -22,7 +22,7 @@ fn list(values: &[&str]) -> std::collections::HashSet<String> {
 }
 
 #[test]
-fn what_was_taken_back_is_refused() {
+fn revoked_keys_subjects_and_tokens_are_refused() {
     let token = token(Algorithm::EdDsa);
     for revoked in [
         Revoked {
@@ -68,7 +68,7 @@ fn what_was_taken_back_is_refused() {
 }
 
 #[test]
-fn a_revoked_key_costs_no_signature_and_can_not_hide() {
+fn a_revoked_key_is_refused_without_a_signature_verification() {
     let revoked = || Revoked {
         kids: list(&["ed25519"]),
         ..Revoked::default()
@@ -297,7 +297,7 @@ fn with_id(id: &str) -> String {
 }
 
 #[test]
-fn a_one_use_token_lets_one_request_pass() {
+fn a_one_use_token_is_accepted_once() {
     let mut verifier = verifier(one_use(10));
     let verified = verdict(&mut verifier, &with_id("a")).unwrap();
     assert_eq!(verifier.consume(&verified, NOW), Ok(()));
@@ -317,7 +317,7 @@ fn a_one_use_token_lets_one_request_pass() {
 }
 
 #[test]
-fn a_full_window_is_our_failure_and_no_license() {
+fn a_full_window_denies_with_503() {
     let mut verifier = verifier(one_use(1));
     let [a, b] = ["a", "b"].map(|id| verdict(&mut verifier, &with_id(id)).unwrap());
     assert_eq!(verifier.consume(&a, NOW), Ok(()));
@@ -399,7 +399,7 @@ fn a_one_use_token_needs_its_claim() {
 }
 
 #[test]
-fn issuers_do_not_share_ids() {
+fn one_id_of_two_issuers_is_two_tokens() {
     let second = Issuer {
         name: "https://other.example.com".into(),
         ..one_use(10)
@@ -426,7 +426,7 @@ fn issuers_without_one_use_consume_nothing() {
 }
 
 #[test]
-fn another_window_can_be_put_in_place() {
+fn the_replay_window_can_be_replaced() {
     struct Broken;
     impl ReplayWindow for Broken {
         fn consume(&mut self, _: TokenId, keep_until: u64, now: u64) -> Result<(), ReplayError> {
