@@ -240,7 +240,7 @@ impl Gate {
     }
 
     fn note_delay(&mut self, verified: &Verified<Rc<Derived>>, now: u64) {
-        if let (false, Some(issued_at)) = (verified.from_cache(), verified.issued_at()) {
+        if let (false, Some(issued_at)) = (verified.is_cached(), verified.issued_at()) {
             self.counters.delay(now.saturating_sub(issued_at));
         }
     }

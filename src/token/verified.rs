@@ -99,7 +99,7 @@ impl<D> Verified<D> {
     }
 
     /// Whether this request needed no signature verification.
-    pub(crate) fn from_cache(&self) -> bool {
+    pub(crate) fn is_cached(&self) -> bool {
         self.from_cache
     }
 

@@ -31,8 +31,8 @@ fn a_cached_token_needs_no_signature_verification() {
     let second = verifier
         .verify(token.as_bytes(), &LIVE, NOW * 1_000, &backend)
         .unwrap();
-    assert!(!first.from_cache());
-    assert!(second.from_cache());
+    assert!(!first.is_cached());
+    assert!(second.is_cached());
     assert_eq!(backend.calls.get(), 1);
     assert_eq!(first.claims(), second.claims());
     let stats = *verifier.stats();
@@ -79,12 +79,12 @@ fn an_expired_token_is_removed_from_the_cache() {
         Reason::Expired
     );
     assert_eq!(verifier.cached(), (0, 0));
-    assert!(!at(&mut verifier, &token, NOW).unwrap().from_cache());
+    assert!(!at(&mut verifier, &token, NOW).unwrap().is_cached());
     assert_eq!(
         at(&mut verifier, &token, NOW - 100).unwrap_err(),
         Reason::NotYetValid
     );
-    assert!(at(&mut verifier, &token, NOW).unwrap().from_cache());
+    assert!(at(&mut verifier, &token, NOW).unwrap().is_cached());
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_cached_token_is_still_bound_to_its_request() {
         verdict.unwrap_err(),
         VerifyError::Denied(Reason::BindingRequest)
     );
-    assert!(at(&mut verifier, &token, NOW).unwrap().from_cache());
+    assert!(at(&mut verifier, &token, NOW).unwrap().is_cached());
 }
 
 /// Never by signature or claims alone: a cached token lends nothing to one that differs in any byte.
@@ -169,7 +169,7 @@ fn a_token_used_twice_evicts_the_least_recently_used_one() {
     let mut cached = |index: usize| {
         let verified = at(&mut verifier, &tokens[index], NOW).unwrap();
         assert_eq!(verifier.cached().0, 3);
-        verified.from_cache()
+        verified.is_cached()
     };
     // The first one is used again, so the second is the oldest.
     assert!(cached(0));
@@ -186,10 +186,10 @@ fn tokens_used_once_evict_no_other() {
     let mut verifier = verifier_of(3);
     let tokens = numbered(200);
     for token in &tokens {
-        assert!(!at(&mut verifier, token, NOW).unwrap().from_cache());
+        assert!(!at(&mut verifier, token, NOW).unwrap().is_cached());
     }
     for token in &tokens[..3] {
-        assert!(at(&mut verifier, token, NOW).unwrap().from_cache());
+        assert!(at(&mut verifier, token, NOW).unwrap().is_cached());
     }
     assert_eq!(verifier.cached().0, 3);
 }
@@ -203,8 +203,8 @@ fn an_expired_token_is_evicted_at_once() {
     let later = NOW + 1_000;
     let claims = claims_with(&format!(r#""jti":"new","exp":{}"#, later + 60));
     let new = sign(Algorithm::EdDsa, &header(Algorithm::EdDsa), &claims);
-    assert!(!at(&mut verifier, &new, later).unwrap().from_cache());
-    assert!(at(&mut verifier, &new, later).unwrap().from_cache());
+    assert!(!at(&mut verifier, &new, later).unwrap().is_cached());
+    assert!(at(&mut verifier, &new, later).unwrap().is_cached());
     assert_eq!(verifier.cached().0, 3);
 }
 
@@ -225,11 +225,7 @@ fn the_cache_is_bounded_by_bytes() {
             assert!(at(&mut verifier, &token(id, 100), NOW).is_ok());
             assert!(verifier.cached().1 <= 20_000);
         }
-        assert!(
-            at(&mut verifier, &token(id, 100), NOW)
-                .unwrap()
-                .from_cache()
-        );
+        assert!(at(&mut verifier, &token(id, 100), NOW).unwrap().is_cached());
     }
     assert!(verifier.cached().0 > 1);
     // One that is larger than the whole cache drives no other out.
@@ -258,8 +254,8 @@ fn a_token_of_an_issuer_past_not_after_is_evicted_at_once() {
     let claims = claims_with(r#""iss":"https://other.example.com""#);
     let new = sign(Algorithm::EdDsa, &header(Algorithm::EdDsa), &claims);
     let later = NOW + 10;
-    assert!(!at(&mut verifier, &new, later).unwrap().from_cache());
-    assert!(at(&mut verifier, &new, later).unwrap().from_cache());
+    assert!(!at(&mut verifier, &new, later).unwrap().is_cached());
+    assert!(at(&mut verifier, &new, later).unwrap().is_cached());
 }
 
 /// The space of an expired token is free at once; to evict valid tokens, a new one must come twice.
@@ -298,12 +294,12 @@ fn a_large_token_used_once_evicts_no_valid_one() {
     assert!(at(&mut verifier, &large, later).is_ok());
     let mut kept = 0;
     for token in &goods[..good] {
-        kept += usize::from(at(&mut verifier, token, later).unwrap().from_cache());
+        kept += usize::from(at(&mut verifier, token, later).unwrap().is_cached());
     }
     assert_eq!(kept, good);
     // The second time it takes what it needs.
     assert!(at(&mut verifier, &large, later).is_ok());
-    assert!(at(&mut verifier, &large, later).unwrap().from_cache());
+    assert!(at(&mut verifier, &large, later).unwrap().is_cached());
     assert!(verifier.cached().1 <= 30_000);
 }
 
@@ -347,7 +343,7 @@ fn the_cache_can_be_turned_off() {
         let mut verifier = Verifier::new(vec![issuer()], limits, 7, &environment);
         for _ in 0..2 {
             let verified = at(&mut verifier, &token(Algorithm::EdDsa), NOW).unwrap();
-            assert!(!verified.from_cache());
+            assert!(!verified.is_cached());
         }
         assert_eq!(verifier.cached(), (0, 0));
     }
@@ -367,7 +363,7 @@ fn one_use_tokens_are_not_cached() {
         assert!(
             !at(&mut verifier, &token(Algorithm::EdDsa), NOW)
                 .unwrap()
-                .from_cache()
+                .is_cached()
         );
     }
     assert_eq!(verifier.cached().0, 0);
@@ -435,7 +431,7 @@ fn forged_tokens_evict_no_valid_one() {
         );
     }
     assert_eq!(verifier.cached().0, 1);
-    assert!(at(&mut verifier, &good, NOW).unwrap().from_cache());
+    assert!(at(&mut verifier, &good, NOW).unwrap().is_cached());
 }
 
 #[test]

@@ -205,9 +205,9 @@ fn a_cached_token_is_refused_once_its_key_is_fetched_under_a_revoked_kid() {
     for inline in [KeySet::default(), set_of(&[renamed("p256", Some("other"))])] {
         let mut verifier = verifier(revokes_p256(inline));
         let other = renamed("p256", Some("other"));
-        verifier.set_keys(IssuerId(0), set_of(&[other.clone()]), NOW);
+        verifier.set_keys(IssuerId(0), set_of(std::slice::from_ref(&other)), NOW);
         assert!(verdict(&mut verifier, &token).is_ok());
-        assert!(verdict(&mut verifier, &token).unwrap().from_cache());
+        assert!(verdict(&mut verifier, &token).unwrap().is_cached());
         let both = set_of(&[other, renamed("p256", Some("p256"))]);
         verifier.set_keys(IssuerId(0), both, NOW + 1);
         let error = verdict(&mut verifier, &token).unwrap_err();

@@ -80,12 +80,12 @@ fn an_overlapping_rotation_denies_nobody() {
     let mut verifier = verifier(remote_issuer());
     let [old, new] = [lasting(Algorithm::Es256), lasting(Algorithm::Es384)];
     verifier.set_keys(IssuerId(0), fetched(&["p256"]), NOW);
-    assert!(!at(&mut verifier, &old, NOW).unwrap().from_cache());
+    assert!(!at(&mut verifier, &old, NOW).unwrap().is_cached());
     assert!(verifier.set_keys(IssuerId(0), fetched(&["p384", "p256"]), NOW + 300));
-    assert!(at(&mut verifier, &old, NOW + 300).unwrap().from_cache());
-    assert!(!at(&mut verifier, &new, NOW + 300).unwrap().from_cache());
+    assert!(at(&mut verifier, &old, NOW + 300).unwrap().is_cached());
+    assert!(!at(&mut verifier, &new, NOW + 300).unwrap().is_cached());
     assert!(verifier.set_keys(IssuerId(0), fetched(&["p384"]), NOW + 600));
-    assert!(at(&mut verifier, &new, NOW + 600).unwrap().from_cache());
+    assert!(at(&mut verifier, &new, NOW + 600).unwrap().is_cached());
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn cached_tokens_of_a_withdrawn_key_are_refused() {
         at(&mut verifier, &gone, NOW + 1).unwrap_err(),
         unavailable(KeyAbsence::UnknownKid)
     );
-    assert!(at(&mut verifier, &stays, NOW + 1).unwrap().from_cache());
+    assert!(at(&mut verifier, &stays, NOW + 1).unwrap().is_cached());
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn the_same_set_again_changes_nothing_but_its_age() {
     assert!(
         at(&mut verifier, &token(Algorithm::Es256), NOW + 60)
             .unwrap()
-            .from_cache()
+            .is_cached()
     );
 }
 
@@ -171,7 +171,7 @@ fn stale_keys_verify_neither_fresh_nor_cached_tokens() {
     verifier.set_keys(IssuerId(0), fetched(&["p256"]), NOW);
     let token = lasting(Algorithm::Es256);
     assert!(at(&mut verifier, &token, NOW).is_ok());
-    assert!(at(&mut verifier, &token, NOW + 3_599).unwrap().from_cache());
+    assert!(at(&mut verifier, &token, NOW + 3_599).unwrap().is_cached());
     let refusal = at(&mut verifier, &token, NOW + 3_600).unwrap_err();
     assert_eq!(refusal, unavailable(KeyAbsence::Stale));
     assert_eq!(refusal.reason_after_fetch(), Reason::KeysUnavailable);
@@ -182,7 +182,7 @@ fn stale_keys_verify_neither_fresh_nor_cached_tokens() {
     );
     // The same set, fetched again, brings all of it back.
     verifier.set_keys(IssuerId(0), fetched(&["p256"]), NOW + 3_600);
-    assert!(at(&mut verifier, &token, NOW + 3_600).unwrap().from_cache());
+    assert!(at(&mut verifier, &token, NOW + 3_600).unwrap().is_cached());
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn static_keys_work_beside_remote_ones_and_without_them() {
     assert!(
         at(&mut verifier, &token(Algorithm::Es384), NOW)
             .unwrap()
-            .from_cache()
+            .is_cached()
     );
     assert!(at(&mut verifier, &token(Algorithm::Es256), NOW).is_ok());
     assert!(at(&mut verifier, &lasting(Algorithm::Es384), NOW + 9_999).is_ok());
