@@ -154,7 +154,7 @@ fn a_config_whose_tests_fail_is_refused_and_the_old_one_goes_on() {
         panic!("it was accepted");
     };
     for words in [
-        "2 problems",
+        "2 errors",
         "tests[1]",
         "readers are no admins",
         "expected deny role by route admin, came allow by route admin",

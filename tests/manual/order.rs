@@ -1,7 +1,8 @@
 //! The documented order of the checks against the pipeline: README.md and docs/decisions.md.
 
 use edge_claims::internals::{
-    AccessField, Action, Gate, Header, Headers, KeyWait, Portable, Reason, RequestContext, Step, load,
+    AccessField, Action, Gate, Header, Headers, KeyWait, Portable, Reason, RequestContext, Step,
+    load,
 };
 use jwt_simple::reexports::ct_codecs::{Base64UrlSafeNoPadding, Encoder};
 use serde_json::{Value, json};
