@@ -52,14 +52,8 @@ fn check(headers: &[Header<'_>]) {
     let Action::Forward(forward) = &decision.action else {
         return;
     };
-    let method = headers
-        .iter()
-        .filter(|(name, _)| *name == b":method")
-        .next_back();
-    let path = headers
-        .iter()
-        .filter(|(name, _)| *name == b":path")
-        .next_back();
+    let method = headers.iter().rfind(|(name, _)| *name == b":method");
+    let path = headers.iter().rfind(|(name, _)| *name == b":path");
     let preflight = method.is_some_and(|(_, value)| value == b"OPTIONS");
     let public = decoded_public(path.copied());
     assert!(preflight || public, "it went through: {headers:?}");
