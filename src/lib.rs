@@ -4,24 +4,26 @@
 //! with a short-lived signed token, the *edge claims*. This crate verifies that token, authorizes
 //! the request route by route, and carries one correlation ID from the edge's log to the mesh's.
 //!
-//! ## Where things are
+//! ## Modules
 //!
-//! Data flows one way: bytes of config → a checked, compiled policy; a request → correlation →
-//! verified claims → route → decision → header edits or a reply, and a record.
+//! Data flows one way: bytes of config → compiled policy; request → location → verified claims →
+//! access → header edits or a reply, and a record. A module uses only those above it in this table.
 //!
-//! | room | holds |
+//! | module | holds |
 //! |---|---|
-//! | `config` | what the operator writes, checked and compiled; every problem with its place |
-//! | [`token`] | compact JWS, keys, verification, claim checks, caches |
-//! | [`policy`] | path, routes, access tests, the decision |
-//! | `correlation`, `identity`, [`denial`], `record` | one idea each |
-//! | `gate` | the pipeline: request + policy + now → outcome; pure |
+//! | `headers`, `json`, `claims`, `correlation`, `identity`, `denial`, `record`, `reply` | one idea each |
+//! | `token` | compact JWS, keys, verification, claim checks, cache, replay window |
+//! | `policy` | host, path, routes, access tests; `locate` and `authorize` |
+//! | `config` | what the operator writes: read, checked with exact places, compiled |
+//! | `gate` | the pipeline for one request: headers, policy and time in, `Step` out |
+//! | `worker` | what outlives a request on one worker; knows the proxy only by the trait `Host` |
+//! | `proxy` | the Proxy-Wasm host; the only code that names `proxy_wasm` (feature `proxy`) |
 //! | `cli` | the operator's command (feature `cli`), never in the module |
-//! | `proxy` | the only code that names `proxy_wasm` (feature `proxy`) |
-//! | [`json`], [`claims`] | strict JSON values, and the claims made of them |
 //!
-//! A change to what a token must be belongs in `token`; to who may do what, in `policy`; to a key
-//! of the config, in `config`; to what Envoy is asked or told, in `proxy`.
+//! ## One request, from the first byte to the last
+//!
+//! `proxy::http` (the callback) → `worker::requests` → [`gate`](internals::Gate) (its module docs name
+//! the stages) → `worker::requests` again, which applies the decision.
 #![cfg_attr(not(feature = "proxy"), forbid(unsafe_code))]
 #![cfg_attr(feature = "proxy", deny(unsafe_code))]
 #![cfg_attr(
