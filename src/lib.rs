@@ -24,6 +24,8 @@
 //!
 //! `proxy::http` (the callback) → `worker::requests` → [`gate`](internals::Gate) (its module docs name
 //! the stages) → `worker::requests` again, which applies the decision.
+// The documentation is built with private items (`make doc`): the public ones are for tests only.
+#![allow(rustdoc::private_intra_doc_links)]
 #![cfg_attr(not(feature = "proxy"), forbid(unsafe_code))]
 #![cfg_attr(feature = "proxy", deny(unsafe_code))]
 #![cfg_attr(

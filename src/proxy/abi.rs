@@ -159,7 +159,7 @@ pub(super) fn set_header(map: u32, name: &[u8], value: &[u8]) -> Result<(), Host
 /// A property; the path's elements are separated by NUL.
 ///
 /// # Errors
-/// Any status but Ok, [`HostError::NOT_FOUND`] where there is no such property.
+/// Any status but Ok, [`NOT_FOUND`] where there is no such property.
 pub(super) fn property(path: &[u8]) -> Result<Vec<u8>, HostError> {
     let (mut data, mut size) = (null_mut(), 0);
     // SAFETY: the slice and both out-pointers are valid for the call.
@@ -234,7 +234,7 @@ pub(super) fn now_milliseconds() -> Option<u64> {
 /// Calls a function that the host offers beside the ABI.
 ///
 /// # Errors
-/// [`HostError::NOT_FOUND`] where the host has none of that name; any other status but Ok.
+/// [`NOT_FOUND`] where the host has none of that name; any other status but Ok.
 pub(super) fn foreign_function(name: &str, arguments: &[u8]) -> Result<Vec<u8>, HostError> {
     let (mut data, mut size) = (null_mut(), 0);
     // SAFETY: the slices and both out-pointers are valid for the call.
@@ -254,7 +254,7 @@ pub(super) fn foreign_function(name: &str, arguments: &[u8]) -> Result<Vec<u8>, 
 /// A value that all workers share, and the number of its version.
 ///
 /// # Errors
-/// [`HostError::NOT_FOUND`] where nobody has set it; any other status but Ok.
+/// [`NOT_FOUND`] where nobody has set it; any other status but Ok.
 pub(super) fn shared(key: &str) -> Result<(Vec<u8>, u32), HostError> {
     let (mut data, mut size, mut cas) = (null_mut(), 0, 0);
     // SAFETY: the slice and the out-pointers are valid for the call.
@@ -274,7 +274,7 @@ pub(super) fn shared(key: &str) -> Result<(Vec<u8>, u32), HostError> {
 /// nothing is there yet.
 ///
 /// # Errors
-/// [`HostError::CAS_MISMATCH`] where another worker was faster; any other status but Ok.
+/// [`CAS_MISMATCH`] where another worker was faster; any other status but Ok.
 pub(super) fn set_shared(key: &str, value: &[u8], cas: u32) -> Result<(), HostError> {
     let data = if value.is_empty() {
         null()
