@@ -174,7 +174,7 @@ impl Object {
         self.0.is_empty()
     }
 
-    /// The first name that stands more than once. O(n log n), so that a hostile token is no burden.
+    /// The first duplicate name. O(n log n), so that a hostile token costs little.
     pub fn duplicate_key(&self) -> Option<&str> {
         if self.0.len() <= FEW_MEMBERS {
             let mut rest = self.0.as_slice();
@@ -314,9 +314,9 @@ const MAX_MEMBERS: usize = 100_000;
 mod tests {
     use super::*;
 
-    /// A token is parsed before its signature is checked: what is cheap to write must not be dear to hold.
+    /// A token is parsed before its signature is checked: short text must not take much memory.
     #[test]
-    fn what_is_empty_takes_no_room_of_its_own() {
+    fn empty_values_allocate_nothing() {
         for text in ["{}", "[]", "\"\"", "0"] {
             assert_eq!(Json::parse(text.as_bytes()).unwrap().heap_bytes(), 0);
         }

@@ -214,6 +214,7 @@ impl Gate {
     }
 
     /// What the worker remembers of tokens and keys.
+    #[cfg_attr(not(feature = "proxy"), allow(dead_code))]
     pub(crate) fn verifier(&mut self) -> &mut Verifier<Rc<Derived>> {
         &mut self.verifier
     }

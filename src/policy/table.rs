@@ -5,8 +5,8 @@
 //! depends on the path, not on the number of routes.
 
 mod build;
+mod edges;
 mod error;
-mod names;
 mod trie;
 mod variables;
 

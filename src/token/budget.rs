@@ -1,7 +1,7 @@
 //! A bound on the CPU time that a worker spends on expensive signature verifications for tokens that it
 //! then refuses.
 //!
-//! A forged token costs its sender nothing and costs a worker up to 3.8 ms (PS512 with a 4096-bit key,
+//! A forged token costs its sender nothing and costs a worker up to 4 ms (PS512 with a 4096-bit key,
 //! verified in the module). This token bucket holds CPU time: each such verification takes what it cost,
 //! and time gives it back. While the bucket is empty, tokens that would need a fresh expensive
 //! verification get 503 `overloaded`. Cached tokens and cheap algorithms are not affected, and

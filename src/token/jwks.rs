@@ -30,13 +30,13 @@ pub enum KeySetError {
         bytes: usize,
     },
     /// Not JSON, or JSON with duplicate names.
-    #[error("no JSON: {problem}")]
+    #[error("not JSON: {problem}")]
     Syntax {
         /// What the parser says.
         problem: String,
     },
     /// Not an object with a list `keys` (RFC 7517 §5).
-    #[error("no JWKS: an object with a list named \"keys\" is wanted")]
+    #[error("not a JWKS: must be an object with a list named \"keys\"")]
     NoKeySet,
     /// No key, or none that can be used.
     #[error("keys: none that can verify a signature: at least one is needed")]
@@ -61,25 +61,25 @@ pub enum KeySetError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyProblem {
     /// A key is an object.
-    #[error("{found} where a key, an object, is wanted")]
+    #[error("{found}: a key must be an object")]
     NotAnObject {
         /// What it is.
         found: &'static str,
     },
-    /// A name stands twice.
-    #[error("duplicate name {name:?}: each may stand once")]
+    /// A duplicate member name.
+    #[error("duplicate name {name:?}: each may occur once")]
     DuplicateName {
         /// Which.
         name: String,
     },
     /// A member that must be there and be a string.
-    #[error("{name}: a string is wanted")]
+    #[error("{name}: must be a string")]
     WantsString {
         /// Which.
         name: &'static str,
     },
     /// A member that must be strict base64url, of one length where the curve fixes it.
-    #[error("{name}: base64url without padding is wanted{}", Bytes(*bytes))]
+    #[error("{name}: must be base64url without padding{}", Bytes(*bytes))]
     WantsBase64url {
         /// Which.
         name: &'static str,
@@ -88,21 +88,21 @@ pub enum KeyProblem {
     },
     /// `kty` is none that tokens are verified with.
     #[error(
-        "kty {kty:?}: EC, RSA or OKP is wanted; shared secrets belong in the environment, not in a key set"
+        "kty {kty:?}: must be EC, RSA or OKP; shared secrets belong in the environment, not in a key set"
     )]
     Type {
         /// What it is.
         kty: String,
     },
     /// `crv` is none that tokens are verified with.
-    #[error("crv {crv:?}: P-256, P-384 or P-521 is wanted with EC, Ed25519 with OKP")]
+    #[error("crv {crv:?}: must be P-256, P-384 or P-521 with EC, Ed25519 with OKP")]
     Curve {
         /// What it is.
         crv: String,
     },
     /// `alg` is not an algorithm of such a key.
     #[error(
-        "alg {alg:?}: not a signature algorithm of such a key; one of {}, or none, is wanted",
+        "alg {alg:?}: not a signature algorithm of this key; must be one of {}, or absent",
         Names(fits)
     )]
     Algorithm {
@@ -115,7 +115,7 @@ pub enum KeyProblem {
     #[error("use: only \"sig\" verifies signatures")]
     Use,
     /// `key_ops` has no `verify` (RFC 7517 §4.3).
-    #[error("key_ops: a list with \"verify\" is wanted")]
+    #[error("key_ops: must be a list with \"verify\"")]
     Operations,
     /// A private key (RFC 7518 §6.2.2, §6.3.2, §6.4) where only public ones belong.
     #[error(
@@ -129,16 +129,16 @@ pub enum KeyProblem {
     #[error("x, y: no point of the curve that could be a public key")]
     Point,
     /// The RSA modulus is too short or too long.
-    #[error("n: {bits} bits: {MIN_RSA_BITS} to {MAX_RSA_BITS} are wanted")]
+    #[error("n: {bits} bits: must be {MIN_RSA_BITS} to {MAX_RSA_BITS}")]
     RsaSize {
         /// Its length.
         bits: usize,
     },
     /// The RSA exponent is not 65537.
-    #[error("e: 65537 (\"AQAB\") is wanted")]
+    #[error("e: must be 65537 (\"AQAB\")")]
     RsaExponent,
     /// The RSA modulus is even.
-    #[error("n: an odd number is wanted")]
+    #[error("n: must be odd")]
     RsaModulus,
     /// The RSA modulus has the ROCA fingerprint.
     #[error(
@@ -172,7 +172,7 @@ impl std::fmt::Display for Bytes {
 }
 
 impl KeySet {
-    /// Reads a set that stands in the config: every key of it must be usable.
+    /// Reads a set of the config: every key in it must be usable.
     ///
     /// # Errors
     /// Everything that is wrong with it, in the order of its keys.

@@ -19,7 +19,7 @@ pub(crate) struct Jws<'a> {
     pub signing_input: &'a [u8],
     /// The decoded signature, not empty.
     pub signature: Vec<u8>,
-    /// `alg`, as it stands there.
+    /// `alg`, unchecked.
     pub algorithm: SmolStr,
     /// `kid`
     pub kid: Option<SmolStr>,
@@ -199,9 +199,9 @@ fn seconds(value: &Json, round: fn(f64) -> f64) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// What was remembered of one token's header changes nothing for another.
+    /// The cached header of one token has no influence on another token.
     #[test]
-    fn the_last_header_stands_for_nothing_but_itself() {
+    fn the_cached_header_is_used_for_an_equal_header_only() {
         let good = "eyJhbGciOiJFUzI1NiIsImtpZCI6ImEifQ";
         let other = "eyJhbGciOiJFUzM4NCIsImtpZCI6ImIifQ";
         let headers = [

@@ -1,4 +1,4 @@
-//! Edge claims as tokens: the compact JWS, the keys, the verification, the cache.
+//! Edge claims as tokens: the compact JWS, keys, verification, the cache.
 //!
 //! Bytes become a [`Jws`] (shape only), a JWKS becomes a [`KeySet`], and a [`Verifier`]
 //! joins both with what the config says of each [`Issuer`]: its result is a [`Verified`], which

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hmac_sha256::Hash;
 
-/// What a one-use token is remembered by: the first 16 bytes of SHA-256 over its issuer and its
+/// The ID of a one-use token: the first 16 bytes of SHA-256 over its issuer and its
 /// identifying claim. Of fixed size, so that a window can live in shared memory; independent of a
 /// config's order, so that it can outlive one.
 pub(crate) type TokenId = [u8; 16];
@@ -14,19 +14,19 @@ pub(crate) type TokenId = [u8; 16];
 pub(crate) enum ReplayError {
     /// It was used before.
     Replayed,
-    /// Nothing can be remembered now: the window is full of tokens that have not expired, or its
-    /// storage failed. Forgetting one early would let it be replayed.
+    /// The token cannot be recorded: the window is full of tokens that have not expired, or its
+    /// storage failed. Dropping an entry early would allow a replay.
     Full,
 }
 
 /// The used tokens of one issuer. The proxy backs it by storage that all workers share; the one
 /// shipped here, [`MemoryWindow`], knows one worker only.
 pub(crate) trait ReplayWindow {
-    /// Uses a token: remembers `id` while `now < keep_until` (Unix seconds), or says why not. Two
+    /// Uses a token: records `id` until `keep_until` (Unix seconds), or returns why it cannot. Two
     /// calls with one ID in that time never both succeed, whatever other calls lie between.
     ///
     /// # Errors
-    /// [`ReplayError::Replayed`] for a remembered ID, [`ReplayError::Full`] where there is no room.
+    /// [`ReplayError::Replayed`] for a recorded ID, [`ReplayError::Full`] if the window is full.
     fn consume(&mut self, id: TokenId, keep_until: u64, now: u64) -> Result<(), ReplayError>;
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct MemoryWindow {
 }
 
 impl MemoryWindow {
-    /// An empty window that remembers at most `entries` tokens at a time.
+    /// An empty window for at most `entries` tokens at a time.
     pub(crate) fn new(entries: usize) -> Self {
         Self {
             entries,

@@ -31,7 +31,7 @@ pub(super) struct VerifiedToken<D> {
     pub(super) names_its_key: bool,
     pub(super) algorithm: Algorithm,
     pub(super) times: Times,
-    /// Whether it would be accepted only as long as the fetched keys are believed.
+    /// Whether it is accepted only while the fetched keys are fresh.
     pub(super) needs_remote: bool,
     /// The public key that verified it; `None` for a secret.
     pub(super) key: Option<Rc<PublicKey>>,
@@ -99,7 +99,7 @@ impl<D> Verified<D> {
     }
 
     /// Whether this request needed no signature verification.
-    pub(crate) fn from_cache(&self) -> bool {
+    pub(crate) fn is_cached(&self) -> bool {
         self.from_cache
     }
 

@@ -22,7 +22,7 @@ pub struct Reasons {
 
 /// Reasons that no single request has: `internal` needs a failing host, `overloaded` a flood of forged
 /// tokens (tests/e2e/verify.rs).
-pub const OUT_OF_REACH: [&str; 2] = ["internal", "overloaded"];
+pub const OUT_OF_REACH: [&str; 2] = ["overloaded", "internal"];
 
 impl Reasons {
     pub fn start(config: impl FnOnce(&mut Value), envoy: impl FnOnce(Setup) -> Setup) -> Self {

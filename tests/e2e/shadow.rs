@@ -127,7 +127,7 @@ fn rollout(policy: &mut Value) {
         route("one", json!({"enforce_percent": 1})),
         route("all", json!({"enforce_percent": 100})),
         route("hidden", json!({"on_failure":
-            {"role": 404, "claims_missing": 404, "expired": 403, "route_unknown": 418}})),
+            {"role": 404, "claims_missing": 404, "expired": 403}})),
         {"name": "orders", "hosts": ["shop.example.com"], "methods": ["PUT"],
             "path": "/orders/{id}", "allow": {"any_role": ["editor"], "bind": {"id": "order"}}},
     ]);

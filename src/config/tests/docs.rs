@@ -41,11 +41,11 @@ fn every_example_loads_and_its_tests_hold() {
     let examples = examples();
     assert!(examples.len() >= 12, "{} examples", examples.len());
     for (line, example) in examples {
-        let problems = errors_of(&whole(&example).to_string());
+        let errors = errors_of(&whole(&example).to_string());
         assert!(
-            problems.is_empty(),
+            errors.is_empty(),
             "decisions.md, line {line}:\n{}",
-            problems.join("\n")
+            errors.join("\n")
         );
         let tests = example["tests"].as_array().map_or(&[][..], Vec::as_slice);
         let denied = tests
@@ -59,9 +59,9 @@ fn every_example_loads_and_its_tests_hold() {
     }
 }
 
-/// Or the test above would show nothing.
+/// Otherwise the test above would show nothing.
 #[test]
-fn an_example_that_expects_otherwise_is_refused() {
+fn an_example_that_expects_otherwise_is_rejected() {
     for (line, mut example) in examples() {
         for index in 0..example["tests"].as_array().unwrap().len() {
             let expect = &mut example["tests"][index]["expect"];
@@ -71,11 +71,11 @@ fn an_example_that_expects_otherwise_is_refused() {
             } else {
                 json!({"deny": "revoked"})
             };
-            let problems = errors_of(&whole(&example).to_string());
+            let errors = errors_of(&whole(&example).to_string());
             assert_eq!(
-                problems.len(),
+                errors.len(),
                 1,
-                "decisions.md, line {line}, test {index}: {problems:?}"
+                "decisions.md, line {line}, test {index}: {errors:?}"
             );
             example["tests"][index]["expect"] = before;
         }

@@ -1,10 +1,10 @@
-//! Every problem has its place, says what is wrong, and what would be right: `errors.txt`.
+//! Every error has its path and says what is wrong and what would be right: `errors.txt`.
 
 use serde_json::Value;
 
 use super::{errors_of, largest, smallest};
 
-/// One case: changes to the largest config, and what is said of it.
+/// One case: changes to the largest config, and the expected errors.
 #[derive(Default)]
 struct Case {
     changes: Vec<(String, Option<Value>)>,
@@ -41,12 +41,12 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// Sets what a pointer (RFC 6901) leads to, or takes it away.
+/// Sets or removes the value at a pointer (RFC 6901).
 fn change(config: &mut Value, pointer: &str, value: Option<Value>) {
     let (parent, name) = pointer.rsplit_once('/').unwrap();
     let parent = config
         .pointer_mut(parent)
-        .unwrap_or_else(|| panic!("{pointer}: there is no parent"));
+        .unwrap_or_else(|| panic!("{pointer}: it has no parent"));
     match (parent, value) {
         (Value::Object(members), Some(value)) => drop(members.insert(name.to_owned(), value)),
         (Value::Object(members), None) => drop(members.remove(name)),
@@ -59,7 +59,7 @@ fn change(config: &mut Value, pointer: &str, value: Option<Value>) {
 }
 
 #[test]
-fn each_problem_has_its_place_and_says_what_would_be_right() {
+fn each_error_has_its_path_and_says_what_would_be_right() {
     let cases = cases();
     assert!(cases.len() > 100, "{} cases", cases.len());
     let mut differences = String::new();
@@ -83,7 +83,7 @@ fn each_problem_has_its_place_and_says_what_would_be_right() {
 }
 
 #[test]
-fn all_problems_are_reported_at_once_and_in_order() {
+fn all_errors_are_reported_at_once_and_in_order() {
     let mut config = largest();
     for (pointer, value) in [
         ("/claims/issuers/0/leeway", "\"1h\""),
@@ -106,7 +106,7 @@ fn all_problems_are_reported_at_once_and_in_order() {
     }
     let places: Vec<String> = errors_of(&config.to_string())
         .iter()
-        .map(|problem| problem.split(": ").next().unwrap().to_owned())
+        .map(|error| error.split(": ").next().unwrap().to_owned())
         .collect();
     assert_eq!(
         places,
@@ -127,7 +127,7 @@ fn all_problems_are_reported_at_once_and_in_order() {
 }
 
 #[test]
-fn what_is_no_object_is_refused() {
+fn a_config_that_is_not_an_object_is_rejected() {
     for (text, expected) in [
         (
             "",
@@ -157,14 +157,14 @@ fn what_is_no_object_is_refused() {
         assert_eq!(errors_of(text), [expected], "{text:?}");
     }
     let deep = "[".repeat(100_000);
-    let [problem] = errors_of(&deep).try_into().unwrap();
-    assert!(problem.contains("recursion limit"), "{problem}");
+    let [error] = errors_of(&deep).try_into().unwrap();
+    assert!(error.contains("recursion limit"), "{error}");
     assert!(!super::load(b"\xff{}").unwrap_err().0.is_empty());
 }
 
-/// A key that stands twice is a problem wherever it stands, and whatever its values are.
+/// A duplicate key is an error wherever it is, and whatever its values are.
 #[test]
-fn a_key_stands_once() {
+fn duplicate_keys_are_errors() {
     let text = smallest().to_string();
     for (from, to, place) in [
         (
@@ -190,9 +190,9 @@ fn a_key_stands_once() {
     ] {
         let twice = text.replacen(from, to, 1);
         assert_ne!(twice, text, "{from}");
-        let problems = errors_of(&twice);
+        let errors = errors_of(&twice);
         let expected = format!("{place}: duplicate key; keep one");
-        assert!(problems.contains(&expected), "{expected}: {problems:?}");
+        assert!(errors.contains(&expected), "{expected}: {errors:?}");
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{largest, smallest};
 use crate::config::load;
 
-/// Values of every type, those among them that mean something somewhere.
+/// Values of every type, among them those that mean something somewhere.
 fn scalar() -> impl Strategy<Value = Value> {
     prop_oneof![
         Just(Value::Null),
@@ -90,7 +90,7 @@ fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     }
 }
 
-/// What may happen to a place.
+/// A change of a value.
 #[derive(Debug, Clone)]
 enum Change {
     Replace(Value),
@@ -145,18 +145,22 @@ fn apply(config: &mut Value, at: prop::sample::Index, change: Change) {
     }
 }
 
-/// What loading says: nothing where it accepts.
-fn said(bytes: &[u8]) -> String {
+/// The errors of a config as text; empty if it loads.
+fn errors_shown(bytes: &[u8]) -> String {
     load(bytes)
         .err()
-        .map(|refused| refused.to_string())
+        .map(|errors| errors.to_string())
         .unwrap_or_default()
 }
 
-/// Every line of a refusal but the first names a place.
+/// Every line but the first starts with a path.
 fn check(bytes: &[u8]) {
-    let first = said(bytes);
-    assert_eq!(first, said(bytes), "the result depends on the bytes alone");
+    let first = errors_shown(bytes);
+    assert_eq!(
+        first,
+        errors_shown(bytes),
+        "the result depends on the bytes alone"
+    );
     for line in first.lines().skip(1) {
         assert!(line.contains(": "), "{line}");
     }
@@ -185,7 +189,7 @@ proptest! {
     }
 
     #[test]
-    fn a_config_that_is_cut_short_is_refused(share in 0.0_f64..1.0) {
+    fn a_truncated_config_is_rejected(share in 0.0_f64..1.0) {
         let text = largest().to_string();
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
         let length = (text.len() as f64 * share) as usize;

@@ -1,8 +1,8 @@
-//! The ambiguity classes of a path, and what the operator wants done with each.
+//! The ambiguity classes of a path, and the rule for each.
 
 use std::fmt;
 
-/// A way in which two programs may read one path differently.
+/// A way in which two programs can interpret one path differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Ambiguity {
@@ -12,7 +12,7 @@ pub enum Ambiguity {
     EmptySegments,
     /// `%2F`: some backends take it for a separator.
     EncodedSlash,
-    /// A percent triplet that stands only after decoding: `%2541`. Some backends decode twice.
+    /// A percent triplet that appears only after decoding: `%2541`. Some backends decode twice.
     DoubleEncoding,
     /// `;` or `%3B`: some backends cut path parameters there.
     Semicolon,
@@ -40,11 +40,11 @@ pub enum Retain {
     /// Answer 400 `path_ambiguous`.
     #[default]
     Reject,
-    /// Data inside its segment, never a separator; the path stays as sent.
+    /// Treat it as data inside its segment, never as a separator; the path stays as sent.
     Keep,
 }
 
-/// Whether `/a` and `/a/` are one path to the matcher.
+/// Whether `/a` and `/a/` are the same path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TrailingSlash {
     /// One path.

@@ -1,7 +1,7 @@
 //! Compiles routes and reports those that conflict.
 
+use super::edges::{EdgesBuilder, NodeEdges};
 use super::error::{RouteRef, TableError};
-use super::names::{Choice, NamesBuilder};
 use super::trie::{Entry, NONE, Node, Slash, Trie};
 use crate::policy::hash::{ConfigMap, ConfigSet};
 use crate::policy::host::{HostName, HostPattern};
@@ -15,7 +15,7 @@ pub(super) fn compile(routes: &[Route], base: &PathRules) -> Result<Trie, Vec<Ta
     let mut builder = Builder {
         routes,
         trie: Trie::default(),
-        names: NamesBuilder::default(),
+        edges: EdgesBuilder::default(),
         slots: Vec::new(),
         ties: ConfigSet::default(),
         head_is_named: routes
@@ -62,7 +62,7 @@ fn duplicate_names(routes: &[Route]) -> Vec<TableError> {
 struct Builder<'r> {
     routes: &'r [Route],
     trie: Trie,
-    names: NamesBuilder,
+    edges: EdgesBuilder,
     slots: Vec<Vec<Entry>>,
     /// Pairs of routes already reported.
     ties: ConfigSet<(u32, u32)>,
@@ -140,8 +140,8 @@ impl Builder<'_> {
     }
 
     fn method(&mut self, name: &str) -> Option<u32> {
-        let symbol = self.names.symbol(name)?;
-        self.names.lead(METHODS, symbol, symbol);
+        let symbol = self.edges.symbol(name)?;
+        self.edges.insert(METHODS, symbol, symbol);
         Some(symbol)
     }
 
@@ -156,16 +156,16 @@ impl Builder<'_> {
                 let symbol = match pattern.port {
                     Some(port) => {
                         self.trie.has_ports = true;
-                        self.names.symbol(&format!("{name}:{port}"))?
+                        self.edges.symbol(&format!("{name}:{port}"))?
                     }
-                    None => self.names.symbol(name)?,
+                    None => self.edges.symbol(name)?,
                 };
                 Some((place, symbol))
             }
         };
         let known = match named {
             None => self.trie.any,
-            Some((place, symbol)) => self.names.target(place, symbol),
+            Some((parent, symbol)) => self.edges.target(parent, symbol),
         };
         if known.is_some() {
             return known;
@@ -174,7 +174,7 @@ impl Builder<'_> {
         self.trie.roots.push(root);
         match named {
             None => self.trie.any = Some(root),
-            Some((place, symbol)) => self.names.lead(place, symbol, root),
+            Some((parent, symbol)) => self.edges.insert(parent, symbol, root),
         }
         Some(root)
     }
@@ -185,12 +185,12 @@ impl Builder<'_> {
         for segment in route.path.segments() {
             at = match segment {
                 Segment::Literal(text) => {
-                    let symbol = self.names.symbol(text)?;
-                    match self.names.target(at, symbol) {
+                    let symbol = self.edges.symbol(text)?;
+                    match self.edges.target(at, symbol) {
                         Some(below) => below,
                         None => {
                             let below = self.node()?;
-                            self.names.lead(at, symbol, below);
+                            self.edges.insert(at, symbol, below);
                             below
                         }
                     }
@@ -217,7 +217,7 @@ impl Builder<'_> {
     fn node(&mut self) -> Option<u32> {
         let node = number(self.trie.nodes.len())?;
         self.trie.nodes.push(Node {
-            literals: Choice::default(),
+            literals: NodeEdges::default(),
             variable: NONE,
             end: NONE,
             tail: NONE,
@@ -238,15 +238,15 @@ impl Builder<'_> {
             self.trie.entries.extend_from_slice(slot);
             self.trie.slots.push(number(self.trie.entries.len())?);
         }
-        let (names, choices) = self.names.finish()?;
-        let at = |place: u32| choices.get(&place).copied().unwrap_or_default();
-        for (place, node) in (0..).zip(&mut self.trie.nodes) {
-            node.literals = at(place);
+        let (edges, by_node) = self.edges.finish()?;
+        let at = |node: u32| by_node.get(&node).copied().unwrap_or_default();
+        for (index, node) in (0..).zip(&mut self.trie.nodes) {
+            node.literals = at(index);
         }
         self.trie.methods = at(METHODS);
         self.trie.hosts = at(HOSTS);
         self.trie.suffixes = at(SUFFIXES);
-        self.trie.names = names;
+        self.trie.edges = edges;
         self.trie.nodes.shrink_to_fit();
         self.trie.entries.shrink_to_fit();
         Some(self.trie)

@@ -1,20 +1,20 @@
 //! A trie of path segments for each host, all in a few flat tables.
 
-use super::names::{Choice, Names};
+use super::edges::{Edges, NodeEdges};
 use crate::policy::host::{Authority, host_and_port};
 use crate::policy::path::SegmentText;
 use crate::policy::route::RouteId;
 
-/// The compiled routes. Nodes, slots and symbols are numbers; [`NONE`] is no such thing.
+/// The compiled routes. Nodes, slots and symbols are indexes; [`NONE`] is none of them.
 #[derive(Debug, Default)]
 pub(super) struct Trie {
-    pub(super) names: Names,
-    /// Every method that a route names; what a name leads to is its symbol.
-    pub(super) methods: Choice,
-    /// Every host that a route names in full; what a name leads to is its root.
-    pub(super) hosts: Choice,
-    /// Every suffix of hosts, without `*.`; what a name leads to is its root.
-    pub(super) suffixes: Choice,
+    pub(super) edges: Edges,
+    /// From every method that a route names to its symbol.
+    pub(super) methods: NodeEdges,
+    /// From every host that a route names in full to its root.
+    pub(super) hosts: NodeEdges,
+    /// From every suffix of hosts, without `*.`, to its root.
+    pub(super) suffixes: NodeEdges,
     pub(super) nodes: Vec<Node>,
     /// By slot: where its entries end. They start where those of the slot before it end.
     pub(super) slots: Vec<u32>,
@@ -27,11 +27,11 @@ pub(super) struct Trie {
     pub(super) roots: Vec<u32>,
 }
 
-/// A place in a pattern.
+/// A node of the trie: a prefix of patterns.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Node {
-    /// The literal segments here; what a name leads to is the node below.
-    pub(super) literals: Choice,
+    /// From every literal segment to the node below.
+    pub(super) literals: NodeEdges,
     /// The node below a variable.
     pub(super) variable: u32,
     /// The slot of routes whose pattern ends here.
@@ -83,7 +83,7 @@ pub(super) enum Wanted {
 /// Neither a node nor a slot nor a symbol.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// What stays the same on the way down.
+/// What does not change during the descent.
 struct Lookup<'q> {
     path: &'q SegmentText<'q>,
     wanted: Wanted,
@@ -92,7 +92,7 @@ struct Lookup<'q> {
 impl Trie {
     /// The method, as [`Self::find`] wants it.
     pub(super) fn wanted(&self, method: &[u8]) -> Wanted {
-        let symbol = self.names.find(self.methods, method);
+        let symbol = self.edges.find(self.methods, method);
         symbol.map_or(Wanted::Unnamed, Wanted::Named)
     }
 
@@ -113,12 +113,12 @@ impl Trie {
                 port_matched,
             })
         };
-        let named = |names: Choice, start: usize| {
+        let named = |names: NodeEdges, start: usize| {
             let by_port = || {
                 let name = with_port.as_ref()?.get(start..)?;
-                below(self.names.find(names, name), true)
+                below(self.edges.find(names, name), true)
             };
-            by_port().or_else(|| below(self.names.find(names, host.get(start..)?), false))
+            by_port().or_else(|| below(self.edges.find(names, host.get(start..)?), false))
         };
         let wildcard = || {
             if self.suffixes.is_empty() {
@@ -161,7 +161,7 @@ impl Trie {
         };
         let (segment, after) = lookup.path.next(rest);
         let literal = || {
-            let below = self.names.find(node.literals, segment)?;
+            let below = self.edges.find(node.literals, segment)?;
             self.descend(below, after, lookup)
         };
         literal()

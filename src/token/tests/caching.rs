@@ -1,4 +1,4 @@
-//! What is remembered, and what that never changes.
+//! The cache of verified tokens.
 
 use std::cell::Cell;
 
@@ -21,7 +21,7 @@ fn at(verifier: &mut Verifier<()>, token: &str, now: u64) -> Result<Verified<()>
 }
 
 #[test]
-fn the_second_request_needs_no_signature() {
+fn a_cached_token_needs_no_signature_verification() {
     let backend = Counting::default();
     let mut verifier = verifier(issuer());
     let token = token(Algorithm::Es256);
@@ -31,8 +31,8 @@ fn the_second_request_needs_no_signature() {
     let second = verifier
         .verify(token.as_bytes(), &LIVE, NOW * 1_000, &backend)
         .unwrap();
-    assert!(!first.from_cache());
-    assert!(second.from_cache());
+    assert!(!first.is_cached());
+    assert!(second.is_cached());
     assert_eq!(backend.calls.get(), 1);
     assert_eq!(first.claims(), second.claims());
     let stats = *verifier.stats();
@@ -42,7 +42,7 @@ fn the_second_request_needs_no_signature() {
 }
 
 #[test]
-fn a_cached_token_ends_in_the_same_second_as_a_fresh_one() {
+fn a_cached_token_expires_in_the_same_second_as_a_fresh_one() {
     let issuer = || Issuer {
         max_age: Some(50),
         ..issuer()
@@ -70,7 +70,7 @@ fn a_cached_token_ends_in_the_same_second_as_a_fresh_one() {
 }
 
 #[test]
-fn an_expired_token_leaves_the_cache_and_a_clock_set_back_changes_nothing() {
+fn an_expired_token_is_removed_from_the_cache() {
     let mut verifier = verifier(issuer());
     let token = token(Algorithm::Es256);
     assert!(at(&mut verifier, &token, NOW).is_ok());
@@ -79,16 +79,16 @@ fn an_expired_token_leaves_the_cache_and_a_clock_set_back_changes_nothing() {
         Reason::Expired
     );
     assert_eq!(verifier.cached(), (0, 0));
-    assert!(!at(&mut verifier, &token, NOW).unwrap().from_cache());
+    assert!(!at(&mut verifier, &token, NOW).unwrap().is_cached());
     assert_eq!(
         at(&mut verifier, &token, NOW - 100).unwrap_err(),
         Reason::NotYetValid
     );
-    assert!(at(&mut verifier, &token, NOW).unwrap().from_cache());
+    assert!(at(&mut verifier, &token, NOW).unwrap().is_cached());
 }
 
 #[test]
-fn an_issuer_that_ends_takes_its_cached_tokens_with_it() {
+fn cached_tokens_are_refused_after_the_issuers_not_after() {
     let mut verifier = verifier(Issuer {
         not_after: Some(NOW + 5),
         ..issuer()
@@ -120,7 +120,7 @@ fn a_cached_token_is_still_bound_to_its_request() {
         verdict.unwrap_err(),
         VerifyError::Denied(Reason::BindingRequest)
     );
-    assert!(at(&mut verifier, &token, NOW).unwrap().from_cache());
+    assert!(at(&mut verifier, &token, NOW).unwrap().is_cached());
 }
 
 /// Never by signature or claims alone: a cached token lends nothing to one that differs in any byte.
@@ -160,7 +160,7 @@ fn verifier_of(entries: usize) -> Verifier<()> {
 }
 
 #[test]
-fn a_token_that_comes_again_takes_the_place_of_the_least_recently_used_one() {
+fn a_token_used_twice_evicts_the_least_recently_used_one() {
     let mut verifier = verifier_of(3);
     let tokens = numbered(4);
     for token in &tokens[..3] {
@@ -169,7 +169,7 @@ fn a_token_that_comes_again_takes_the_place_of_the_least_recently_used_one() {
     let mut cached = |index: usize| {
         let verified = at(&mut verifier, &tokens[index], NOW).unwrap();
         assert_eq!(verifier.cached().0, 3);
-        verified.from_cache()
+        verified.is_cached()
     };
     // The first one is used again, so the second is the oldest.
     assert!(cached(0));
@@ -182,20 +182,20 @@ fn a_token_that_comes_again_takes_the_place_of_the_least_recently_used_one() {
 }
 
 #[test]
-fn tokens_that_come_once_drive_no_other_out() {
+fn tokens_used_once_evict_no_other() {
     let mut verifier = verifier_of(3);
     let tokens = numbered(200);
     for token in &tokens {
-        assert!(!at(&mut verifier, token, NOW).unwrap().from_cache());
+        assert!(!at(&mut verifier, token, NOW).unwrap().is_cached());
     }
     for token in &tokens[..3] {
-        assert!(at(&mut verifier, token, NOW).unwrap().from_cache());
+        assert!(at(&mut verifier, token, NOW).unwrap().is_cached());
     }
     assert_eq!(verifier.cached().0, 3);
 }
 
 #[test]
-fn a_token_takes_the_place_of_an_expired_one_at_once() {
+fn an_expired_token_is_evicted_at_once() {
     let mut verifier = verifier_of(3);
     for token in numbered(3) {
         assert!(at(&mut verifier, &token, NOW).is_ok());
@@ -203,8 +203,8 @@ fn a_token_takes_the_place_of_an_expired_one_at_once() {
     let later = NOW + 1_000;
     let claims = claims_with(&format!(r#""jti":"new","exp":{}"#, later + 60));
     let new = sign(Algorithm::EdDsa, &header(Algorithm::EdDsa), &claims);
-    assert!(!at(&mut verifier, &new, later).unwrap().from_cache());
-    assert!(at(&mut verifier, &new, later).unwrap().from_cache());
+    assert!(!at(&mut verifier, &new, later).unwrap().is_cached());
+    assert!(at(&mut verifier, &new, later).unwrap().is_cached());
     assert_eq!(verifier.cached().0, 3);
 }
 
@@ -220,16 +220,12 @@ fn the_cache_is_bounded_by_bytes() {
     };
     let mut verifier = Verifier::new(vec![issuer()], limits, 7, &environment);
     for id in 0..50 {
-        // Twice, as a full cache makes no room for what comes once.
+        // Twice, as a full cache admits a token on its second use only.
         for _ in 0..2 {
             assert!(at(&mut verifier, &token(id, 100), NOW).is_ok());
             assert!(verifier.cached().1 <= 20_000);
         }
-        assert!(
-            at(&mut verifier, &token(id, 100), NOW)
-                .unwrap()
-                .from_cache()
-        );
+        assert!(at(&mut verifier, &token(id, 100), NOW).unwrap().is_cached());
     }
     assert!(verifier.cached().0 > 1);
     // One that is larger than the whole cache drives no other out.
@@ -239,7 +235,7 @@ fn the_cache_is_bounded_by_bytes() {
 }
 
 #[test]
-fn a_token_takes_the_place_of_one_whose_issuer_has_ended_at_once() {
+fn a_token_of_an_issuer_past_not_after_is_evicted_at_once() {
     let ending = Issuer {
         not_after: Some(NOW + 5),
         ..issuer()
@@ -258,13 +254,13 @@ fn a_token_takes_the_place_of_one_whose_issuer_has_ended_at_once() {
     let claims = claims_with(r#""iss":"https://other.example.com""#);
     let new = sign(Algorithm::EdDsa, &header(Algorithm::EdDsa), &claims);
     let later = NOW + 10;
-    assert!(!at(&mut verifier, &new, later).unwrap().from_cache());
-    assert!(at(&mut verifier, &new, later).unwrap().from_cache());
+    assert!(!at(&mut verifier, &new, later).unwrap().is_cached());
+    assert!(at(&mut verifier, &new, later).unwrap().is_cached());
 }
 
-/// An expired token makes room for itself only: for more room, a newcomer must come twice.
+/// The space of an expired token is free at once; to evict valid tokens, a new one must come twice.
 #[test]
-fn a_large_token_that_comes_once_drives_no_good_one_out() {
+fn a_large_token_used_once_evicts_no_valid_one() {
     let limits = CacheLimits {
         entries: 1_000,
         bytes: 30_000,
@@ -298,18 +294,18 @@ fn a_large_token_that_comes_once_drives_no_good_one_out() {
     assert!(at(&mut verifier, &large, later).is_ok());
     let mut kept = 0;
     for token in &goods[..good] {
-        kept += usize::from(at(&mut verifier, token, later).unwrap().from_cache());
+        kept += usize::from(at(&mut verifier, token, later).unwrap().is_cached());
     }
     assert_eq!(kept, good);
     // The second time it takes what it needs.
     assert!(at(&mut verifier, &large, later).is_ok());
-    assert!(at(&mut verifier, &large, later).unwrap().from_cache());
+    assert!(at(&mut verifier, &large, later).unwrap().is_cached());
     assert!(verifier.cached().1 <= 30_000);
 }
 
-/// Claims can take far more room as a tree than as a text.
+/// Claims can take far more memory when parsed than as text.
 #[test]
-fn what_claims_take_as_a_tree_counts() {
+fn the_memory_of_parsed_claims_counts() {
     let mut verifier = verifier(issuer());
     let value = size_of::<Json>();
     let member = size_of::<(smol_str::SmolStr, Json)>();
@@ -333,7 +329,7 @@ fn what_claims_take_as_a_tree_counts() {
 }
 
 #[test]
-fn the_cache_can_be_off() {
+fn the_cache_can_be_turned_off() {
     for limits in [
         CacheLimits {
             entries: 0,
@@ -347,7 +343,7 @@ fn the_cache_can_be_off() {
         let mut verifier = Verifier::new(vec![issuer()], limits, 7, &environment);
         for _ in 0..2 {
             let verified = at(&mut verifier, &token(Algorithm::EdDsa), NOW).unwrap();
-            assert!(!verified.from_cache());
+            assert!(!verified.is_cached());
         }
         assert_eq!(verifier.cached(), (0, 0));
     }
@@ -367,7 +363,7 @@ fn one_use_tokens_are_not_cached() {
         assert!(
             !at(&mut verifier, &token(Algorithm::EdDsa), NOW)
                 .unwrap()
-                .from_cache()
+                .is_cached()
         );
     }
     assert_eq!(verifier.cached().0, 0);
@@ -396,7 +392,7 @@ fn a_forged_token_is_verified_each_time() {
 }
 
 #[test]
-fn a_token_that_is_refused_today_may_be_good_tomorrow() {
+fn a_token_refused_as_too_early_is_accepted_later() {
     let early = sign(
         Algorithm::Es256,
         &header(Algorithm::Es256),
@@ -411,7 +407,7 @@ fn a_token_that_is_refused_today_may_be_good_tomorrow() {
 }
 
 #[test]
-fn a_flood_of_forged_tokens_drives_no_good_one_out() {
+fn forged_tokens_evict_no_valid_one() {
     let backend = Counting {
         answer: Some(Some(false)),
         ..Counting::default()
@@ -435,7 +431,7 @@ fn a_flood_of_forged_tokens_drives_no_good_one_out() {
         );
     }
     assert_eq!(verifier.cached().0, 1);
-    assert!(at(&mut verifier, &good, NOW).unwrap().from_cache());
+    assert!(at(&mut verifier, &good, NOW).unwrap().is_cached());
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn path(names: &[&str]) -> ClaimPath {
 }
 
 #[test]
-fn a_token_ends_at_exp_plus_leeway() {
+fn a_token_expires_at_exp_plus_leeway() {
     let expiring = with(&format!(r#""exp":{NOW}"#));
     assert_eq!(reason_at(issuer(), &expiring, NOW + 9), None);
     assert_eq!(
@@ -59,7 +59,7 @@ fn exp_is_required() {
 }
 
 #[test]
-fn a_token_begins_at_nbf_and_iat_minus_leeway() {
+fn a_token_is_valid_from_nbf_and_iat_minus_leeway() {
     for name in ["nbf", "iat"] {
         let at = |time: u64| with(&format!(r#""{name}":{time}"#));
         assert_eq!(reason(issuer(), &at(NOW + 10)), None, "{name}");
@@ -206,7 +206,7 @@ fn the_type_is_exact() {
 }
 
 #[test]
-fn required_claims_are_there_and_not_null() {
+fn required_claims_must_be_present_and_not_null() {
     let demanding = || Issuer {
         require: vec![path(&["sub"]), path(&["org", "id"])],
         ..issuer()
@@ -231,7 +231,7 @@ fn required_claims_are_there_and_not_null() {
 }
 
 #[test]
-fn an_issuer_past_its_end_is_unknown() {
+fn an_issuer_past_not_after_is_unknown() {
     let ending = |at| Issuer {
         not_after: Some(at),
         ..issuer()

@@ -44,7 +44,7 @@ fn lasting(algorithm: Algorithm) -> String {
 }
 
 #[test]
-fn before_the_first_fetch_keys_are_absent() {
+fn keys_are_unavailable_before_the_first_fetch() {
     let mut verifier = verifier(remote_issuer());
     assert_eq!(verifier.keys_fetched_at(IssuerId(0)), None);
     let refusal = at(&mut verifier, &token(Algorithm::Es256), NOW).unwrap_err();
@@ -57,7 +57,7 @@ fn before_the_first_fetch_keys_are_absent() {
 }
 
 #[test]
-fn an_unknown_kid_may_be_a_new_key() {
+fn an_unknown_kid_asks_for_a_fetch() {
     let mut verifier = verifier(remote_issuer());
     verifier.set_keys(IssuerId(0), fetched(&["p384"]), NOW);
     let refusal = at(&mut verifier, &token(Algorithm::Es256), NOW).unwrap_err();
@@ -80,16 +80,16 @@ fn an_overlapping_rotation_denies_nobody() {
     let mut verifier = verifier(remote_issuer());
     let [old, new] = [lasting(Algorithm::Es256), lasting(Algorithm::Es384)];
     verifier.set_keys(IssuerId(0), fetched(&["p256"]), NOW);
-    assert!(!at(&mut verifier, &old, NOW).unwrap().from_cache());
+    assert!(!at(&mut verifier, &old, NOW).unwrap().is_cached());
     assert!(verifier.set_keys(IssuerId(0), fetched(&["p384", "p256"]), NOW + 300));
-    assert!(at(&mut verifier, &old, NOW + 300).unwrap().from_cache());
-    assert!(!at(&mut verifier, &new, NOW + 300).unwrap().from_cache());
+    assert!(at(&mut verifier, &old, NOW + 300).unwrap().is_cached());
+    assert!(!at(&mut verifier, &new, NOW + 300).unwrap().is_cached());
     assert!(verifier.set_keys(IssuerId(0), fetched(&["p384"]), NOW + 600));
-    assert!(at(&mut verifier, &new, NOW + 600).unwrap().from_cache());
+    assert!(at(&mut verifier, &new, NOW + 600).unwrap().is_cached());
 }
 
 #[test]
-fn a_withdrawn_key_takes_its_cached_tokens_with_it() {
+fn cached_tokens_of_a_withdrawn_key_are_refused() {
     let mut verifier = verifier(remote_issuer());
     verifier.set_keys(IssuerId(0), fetched(&["p256", "p384"]), NOW);
     let [gone, stays] = [lasting(Algorithm::Es256), lasting(Algorithm::Es384)];
@@ -100,7 +100,7 @@ fn a_withdrawn_key_takes_its_cached_tokens_with_it() {
         at(&mut verifier, &gone, NOW + 1).unwrap_err(),
         unavailable(KeyAbsence::UnknownKid)
     );
-    assert!(at(&mut verifier, &stays, NOW + 1).unwrap().from_cache());
+    assert!(at(&mut verifier, &stays, NOW + 1).unwrap().is_cached());
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn the_same_set_again_changes_nothing_but_its_age() {
     assert!(
         at(&mut verifier, &token(Algorithm::Es256), NOW + 60)
             .unwrap()
-            .from_cache()
+            .is_cached()
     );
 }
 
@@ -166,12 +166,12 @@ fn an_empty_set_or_an_issuer_without_remote_keys_changes_nothing() {
 }
 
 #[test]
-fn stale_keys_verify_nothing_fresh_or_cached() {
+fn stale_keys_verify_neither_fresh_nor_cached_tokens() {
     let mut verifier = verifier(remote_issuer());
     verifier.set_keys(IssuerId(0), fetched(&["p256"]), NOW);
     let token = lasting(Algorithm::Es256);
     assert!(at(&mut verifier, &token, NOW).is_ok());
-    assert!(at(&mut verifier, &token, NOW + 3_599).unwrap().from_cache());
+    assert!(at(&mut verifier, &token, NOW + 3_599).unwrap().is_cached());
     let refusal = at(&mut verifier, &token, NOW + 3_600).unwrap_err();
     assert_eq!(refusal, unavailable(KeyAbsence::Stale));
     assert_eq!(refusal.reason_after_fetch(), Reason::KeysUnavailable);
@@ -182,7 +182,7 @@ fn stale_keys_verify_nothing_fresh_or_cached() {
     );
     // The same set, fetched again, brings all of it back.
     verifier.set_keys(IssuerId(0), fetched(&["p256"]), NOW + 3_600);
-    assert!(at(&mut verifier, &token, NOW + 3_600).unwrap().from_cache());
+    assert!(at(&mut verifier, &token, NOW + 3_600).unwrap().is_cached());
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn static_keys_work_beside_remote_ones_and_without_them() {
     assert!(
         at(&mut verifier, &token(Algorithm::Es384), NOW)
             .unwrap()
-            .from_cache()
+            .is_cached()
     );
     assert!(at(&mut verifier, &token(Algorithm::Es256), NOW).is_ok());
     assert!(at(&mut verifier, &lasting(Algorithm::Es384), NOW + 9_999).is_ok());
@@ -204,7 +204,7 @@ fn static_keys_work_beside_remote_ones_and_without_them() {
 }
 
 #[test]
-fn the_config_wins_over_a_fetched_key_of_the_same_name() {
+fn an_inline_key_takes_precedence_over_a_fetched_one_of_its_kid() {
     let mut impostor = super::support::jwk("other-p256");
     impostor["kid"] = "p256".into();
     let set = serde_json::json!({ "keys": [impostor] }).to_string();
@@ -269,7 +269,7 @@ fn without_kid_a_second_fitting_key_ends_cached_tokens_too() {
 }
 
 #[test]
-fn without_kid_an_inline_key_rests_on_the_fetched_ones_too() {
+fn without_kid_an_inline_key_needs_the_fetched_ones_too() {
     let bare = sign(Algorithm::Es256, r#"{"alg":"ES256"}"#, CLAIMS);
     let claims = super::support::claims_with(r#""exp":1800036000"#);
     let lasting = sign(Algorithm::Es256, r#"{"alg":"ES256"}"#, &claims);
@@ -290,7 +290,7 @@ fn without_kid_an_inline_key_rests_on_the_fetched_ones_too() {
 }
 
 #[test]
-fn a_forged_token_is_tried_again_with_new_keys() {
+fn an_invalid_signature_is_verified_again_with_new_keys() {
     // Signed with a key that the issuer publishes later under the kid that the token names.
     let early = super::support::sign_with(
         "other-p256",

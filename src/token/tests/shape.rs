@@ -266,7 +266,7 @@ fn fractions_of_a_second_are_rounded_against_the_token() {
 }
 
 #[test]
-fn a_token_beyond_all_bounds_is_not_read() {
+fn a_token_that_is_too_long_is_refused() {
     let long = sign(
         Algorithm::Es256,
         &header(Algorithm::Es256),
