@@ -128,7 +128,11 @@ fn the_formats_print_the_path_that_was_judged_and_the_configs_offer_it() {
         assert_eq!(printed_fields(&text), every, "{name}");
         assert!(!text.to_lowercase().contains("original-path"), "{name}");
     }
-    for name in ["gateway/per-request", "gateway/per-session", "sidecar/orders"] {
+    for name in [
+        "gateway/per-request",
+        "gateway/per-session",
+        "sidecar/orders",
+    ] {
         let name = format!("examples/{name}.yaml");
         let offered = access_fields(&yaml(&name, &read(&name)));
         assert!(offered.contains("path"), "{name}: {offered:?}");

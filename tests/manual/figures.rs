@@ -111,14 +111,14 @@ const FIGURES: [(&str, &str, &str); 35] = [
         "At most 256 samples",
         "MAX_DELAYS: usize = 256;",
     ),
-    (
-        "SECURITY.md",
-        "512 requests",
-        "MAX_REQUESTS: usize = 512;",
-    ),
+    ("SECURITY.md", "512 requests", "MAX_REQUESTS: usize = 512;"),
     ("SECURITY.md", "64 KiB", "MAX_BODY: u64 = 64 << 10;"),
     ("SECURITY.md", "8 MiB", "MAX_BODIES: u64 = 8 << 20;"),
-    ("docs/keys.md", "more than 64 KiB", "MAX_BODY: u64 = 64 << 10;"),
+    (
+        "docs/keys.md",
+        "more than 64 KiB",
+        "MAX_BODY: u64 = 64 << 10;",
+    ),
     (
         "docs/keys.md",
         "more than 8 MiB",

@@ -1,7 +1,8 @@
 //! The documented order of the checks against the pipeline: README.md and docs/decisions.md.
 
 use edge_claims::internals::{
-    AccessField, Action, Gate, Header, Headers, KeyWait, Portable, Reason, RequestContext, Step, load,
+    AccessField, Action, Gate, Header, Headers, KeyWait, Portable, Reason, RequestContext, Step,
+    load,
 };
 use jwt_simple::reexports::ct_codecs::{Base64UrlSafeNoPadding, Encoder};
 use serde_json::{Value, json};
@@ -124,7 +125,13 @@ struct Seen {
 
 fn decide(policy: &Value, attempt: &Attempt) -> Seen {
     let config = load(policy.to_string().as_bytes()).unwrap_or_else(|errors| panic!("{errors}"));
-    let env = |name: &str| Some(if name == "STOLEN" { b"x".repeat(32) } else { SECRET.to_vec() });
+    let env = |name: &str| {
+        Some(if name == "STOLEN" {
+            b"x".repeat(32)
+        } else {
+            SECRET.to_vec()
+        })
+    };
     let (mut gate, _) = Gate::new(config, &env, 7);
     let mut decide = |attempt: &Attempt| {
         let headers = attempt.headers();

@@ -195,7 +195,11 @@ fn the_defaults_are_what_the_page_says() {
             config.rbac.default_authenticated,
             config.rbac.peer_validation,
             config.rbac.authority_port,
-            (&config.identity.headers, config.identity.on_spoof, sorted(&config.identity.strip)),
+            (
+                &config.identity.headers,
+                config.identity.on_spoof,
+                sorted(&config.identity.strip)
+            ),
             config.correlation,
             config.responses,
             config.log,
@@ -483,16 +487,41 @@ fn values_have_the_forms_that_the_page_names() {
         ("rbac.routes[]", "methods", json!(["CONNECT"]), false),
         ("rbac.routes[]", "hosts", json!(["*.example.com"]), true),
         ("rbac.routes[]", "hosts", json!(["example.com:8443"]), true),
-        ("rbac.routes[]", "hosts", json!(["example.com:65536"]), false),
+        (
+            "rbac.routes[]",
+            "hosts",
+            json!(["example.com:65536"]),
+            false,
+        ),
         ("rbac.routes[]", "methods", json!(["M-SEARCH"]), true),
         ("rbac.routes[]", "methods", json!(["delete"]), false),
         ("rbac.routes[]", "hosts", json!([]), false),
         ("rbac.routes[]", "on_failure", json!({"role": 404}), true),
         ("rbac.routes[]", "on_failure", json!({"role": 200}), false),
-        ("rbac.routes[]", "on_failure", json!({"spoofed_header": 404}), false),
-        ("rbac.routes[]", "on_failure", json!({"claims_repeated": 404}), false),
-        ("rbac.routes[]", "on_failure", json!({"request_malformed": 404}), false),
-        ("rbac.routes[]", "on_failure", json!({"route_unknown": 404}), false),
+        (
+            "rbac.routes[]",
+            "on_failure",
+            json!({"spoofed_header": 404}),
+            false,
+        ),
+        (
+            "rbac.routes[]",
+            "on_failure",
+            json!({"claims_repeated": 404}),
+            false,
+        ),
+        (
+            "rbac.routes[]",
+            "on_failure",
+            json!({"request_malformed": 404}),
+            false,
+        ),
+        (
+            "rbac.routes[]",
+            "on_failure",
+            json!({"route_unknown": 404}),
+            false,
+        ),
     ] {
         let config = with(place, key, value.clone()).expect(place);
         let problem = problem(&config);

@@ -228,3 +228,35 @@ fn anchors_lead_to_headings() {
     }
     assert!(count >= 8, "{count} anchors");
 }
+
+/// The line that the filter logs when it has loaded a config, on the pages and in the code.
+#[test]
+fn the_pages_show_the_line_that_is_logged_at_the_start() {
+    let code = read("src/worker/mod.rs").replace("\\\n", "");
+    let code: Vec<&str> = code.split_whitespace().collect();
+    let code = code.join(" ");
+    let format = code
+        .split('"')
+        .find(|text| text.contains("config sha256 {digest}"))
+        .expect("the format");
+    let fixed: Vec<&str> = format
+        .split('{')
+        .map(|part| part.split_once('}').map_or(part, |(_, text)| text))
+        .collect();
+    assert!(fixed.len() >= 6, "{fixed:?}");
+    for page in ["README.md", "docs/keys.md"] {
+        let text = read(page);
+        let line = text
+            .lines()
+            .find(|line| line.contains("config sha256"))
+            .unwrap_or_else(|| panic!("{page} does not show the line"));
+        let mut rest = line;
+        for part in &fixed {
+            let (_, after) = rest
+                .split_once(part)
+                .unwrap_or_else(|| panic!("{page}: {part:?} is not in {line}"));
+            rest = after;
+        }
+        assert_eq!(rest, "", "{page}");
+    }
+}
