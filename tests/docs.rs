@@ -231,6 +231,7 @@ fn dashboard_and_alerts_use_only_metrics_and_labels_that_exist() {
         "key_set_age",
         "config_refused",
         "spoofed",
+        "reserved_trailers",
         "edge_delay",
         "key_unknown",
     ] {
