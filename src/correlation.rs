@@ -63,7 +63,9 @@ impl CorrelationId {
 
     /// The first well-formed ID in the accepted headers, in their order. A header that stands more than
     /// once is not believed: which one would the edge have meant?
-    pub(crate) fn from_headers<'a>(accepted: impl IntoIterator<Item = SingleHeader<'a>>) -> Option<Self> {
+    pub(crate) fn from_headers<'a>(
+        accepted: impl IntoIterator<Item = SingleHeader<'a>>,
+    ) -> Option<Self> {
         let text = accepted
             .into_iter()
             .find_map(|sent| well_formed(sent.one()?))?;
@@ -136,7 +138,11 @@ mod tests {
         let id = CorrelationId::from_headers(sent).unwrap();
         assert_eq!((id.as_str(), id.source()), ("second", Source::Header));
         assert!(id.is_sent_as(SingleHeader::One(b"second")));
-        for other in [SingleHeader::One(b"third"), SingleHeader::Multiple, SingleHeader::Missing] {
+        for other in [
+            SingleHeader::One(b"third"),
+            SingleHeader::Multiple,
+            SingleHeader::Missing,
+        ] {
             assert!(!id.is_sent_as(other), "{other:?}");
         }
     }
@@ -166,7 +172,11 @@ mod tests {
         for sent in [SingleHeader::Missing, SingleHeader::One(b"good")] {
             assert!(!CorrelationId::is_malformed(sent), "{sent:?}");
         }
-        for sent in [SingleHeader::One(b"not good"), SingleHeader::One(b""), SingleHeader::Multiple] {
+        for sent in [
+            SingleHeader::One(b"not good"),
+            SingleHeader::One(b""),
+            SingleHeader::Multiple,
+        ] {
             assert!(CorrelationId::is_malformed(sent), "{sent:?}");
             assert_eq!(CorrelationId::from_headers([sent]), None, "{sent:?}");
         }

@@ -59,7 +59,6 @@ pub mod proxy;
 mod record;
 mod reply;
 // Without a host, nothing refreshes keys, shares replay windows or reads counters.
-#[cfg_attr(not(feature = "proxy"), allow(dead_code, unused_imports))]
 mod token;
 mod worker;
 
@@ -79,5 +78,10 @@ pub mod internals {
     pub use crate::policy::locate::{LocateError, Location, Target};
     pub use crate::policy::path::CanonicalPath;
     pub use crate::record::{AccessField, Record, Verdict};
-    pub use crate::token::{Algorithm, KeySet, Portable, PublicKey};
+    pub use crate::token::{Algorithm, KeySet, Portable, PublicKey, SignatureBackend};
+    pub use crate::worker::host::{
+        CallError, CallId, HeaderMap, Host, HostError, HttpGet, MetricId, MetricKind,
+        PeerCertificate, StreamId, Version,
+    };
+    pub use crate::worker::{RequestStatus, TrailersStatus, Worker};
 }

@@ -37,6 +37,16 @@ pub enum Conflict {
         /// The variables of the path.
         known: String,
     },
+    /// A kept separator where no other interpretation of a path can be safe.
+    #[error(
+        "keeps a character that some backends split segments at, but the path {path} neither starts with a \
+         literal segment nor ends with {{*rest}}: every such request would be refused; remove the rule, or \
+         change the path"
+    )]
+    KeepNeverHolds {
+        /// The route's path.
+        path: String,
+    },
     /// A test that has not exactly one kind.
     #[error("a test needs exactly one of {allowed}; this one has {found}")]
     TestKind {

@@ -220,7 +220,6 @@ fn binding(node: &Node<'_>) -> Option<RequestBinding> {
         path: claim("path"),
         path_and_query: claim("path_and_query"),
         host: claim("host"),
-        ..RequestBinding::default()
     };
     if section.finish() && bind == RequestBinding::default() {
         section.report::<()>(

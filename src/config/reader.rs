@@ -93,10 +93,14 @@ impl<'a> Node<'a> {
         })
     }
 
-    /// Reports that the value has the wrong type.
+    /// Reports that the value has the wrong type. A string is shown only if it reads like a number or a
+    /// boolean: any other may be a secret in the wrong place.
     pub(super) fn report_type<T>(&self, expected: impl Into<String>) -> Option<T> {
         let found = match (self.json, scalar(self.json)) {
-            (Json::String(_), Some(text)) => format!("the string {text}"),
+            (Json::String(text), Some(shown)) if reads_like_a_scalar(text) => {
+                format!("the string {shown}")
+            }
+            (Json::String(_), _) => "a string".to_owned(),
             (Json::Integer(_) | Json::Float(_), Some(number)) => format!("the number {number}"),
             (Json::Bool(_), Some(flag)) => format!("the boolean {flag}"),
             (other, _) => other.type_name().to_owned(),
@@ -335,6 +339,12 @@ pub(super) fn check_settable(node: &Node<'_>, name: HeaderName) -> Option<Header
         return node.report(Conflict::HttpHeader(name.to_string()));
     }
     Some(name)
+}
+
+/// `true`, `false`, or a short number.
+fn reads_like_a_scalar(text: &str) -> bool {
+    let is_number = text.len() <= 10 && text.parse::<f64>().is_ok();
+    is_number || matches!(text, "true" | "false")
 }
 
 /// A scalar as JSON; long strings are cut.

@@ -8,7 +8,8 @@ use super::reader::Node;
 use crate::denial::Reason;
 use crate::policy::host::HostPattern;
 use crate::policy::method::Method;
-use crate::policy::pattern::PathPattern;
+use crate::policy::path::{PathRuleOverrides, Retain};
+use crate::policy::pattern::{PathPattern, Segment};
 use crate::policy::percent::Percent;
 use crate::policy::roles::RoleModelBuilder;
 use crate::policy::route::Route;
@@ -71,6 +72,9 @@ fn route(
     if let (Some(path), Some(access)) = (&path, &access) {
         check_variables(node, path, access);
     }
+    if let Some(path) = &path {
+        check_kept_separators(node, path, &rules);
+    }
     Some(Route {
         name: name?,
         hosts: hosts?.unwrap_or_default(),
@@ -82,6 +86,27 @@ fn route(
         enforce_percent: enforce_percent?.unwrap_or(Percent::ALL),
         on_failure: on_failure?.unwrap_or_default(),
     })
+}
+
+/// A kept `%2F` or `\` must not make a backend see another path than the one that was judged, so the path
+/// with one segment more must lie below a literal of this route, or be this route's as well.
+fn check_kept_separators(node: &Node<'_>, path: &PathPattern, rules: &PathRuleOverrides) {
+    let has_prefix = matches!(path.segments().first(), Some(Segment::Literal(_)));
+    let has_tail = matches!(path.segments().last(), Some(Segment::Tail(_)));
+    if has_prefix || has_tail {
+        return;
+    }
+    for (key, rule) in [
+        ("encoded_slash", rules.encoded_slash),
+        ("backslash", rules.backslash),
+    ] {
+        if rule == Some(Retain::Keep) {
+            let path = path.to_string();
+            let place = node.path.key("path_rules").key(key);
+            node.collector
+                .add(&place, Conflict::KeepNeverHolds { path });
+        }
+    }
 }
 
 /// The name is written to access logs and metrics as it is.

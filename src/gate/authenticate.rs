@@ -51,13 +51,11 @@ impl Gate {
             path: scan.path,
             host: location.authority.host(),
         };
-        let verified = self
-            .verifier
-            .verify(token, &live, ctx.now_ms, ctx.backend);
+        let verified = self.verifier.verify(token, &live, ctx.now_ms, ctx.backend);
         match verified {
             Ok(verified) => {
                 self.counters.kid(verified.kid());
-                if let (false, Some(issued_at)) = (verified.from_cache(), verified.issued_at()) {
+                if let (false, Some(issued_at)) = (verified.is_cached(), verified.issued_at()) {
                     self.counters.delay(ctx.seconds().saturating_sub(issued_at));
                 }
                 let subject_key = self.subject_key.as_deref();

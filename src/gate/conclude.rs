@@ -82,7 +82,13 @@ impl Gate {
             reply: Box::new(reply),
             edits,
         };
-        self.report(action, Verdict::Deny(denial.reason), Some(denial), request, ctx)
+        self.report(
+            action,
+            Verdict::Deny(denial.reason),
+            Some(denial),
+            request,
+            ctx,
+        )
     }
 
     /// The request waits for an issuer's keys. Should it end meanwhile, logs show it as denied.

@@ -25,9 +25,9 @@ use smallvec::SmallVec;
 
 use self::conclude::Examined;
 use self::counters::Counters;
-use self::edits::HeaderNames;
 pub use self::edits::Edit;
 pub use self::edits::Forward;
+use self::edits::HeaderNames;
 use self::permit::Permit;
 pub(crate) use self::principal::Derived;
 use self::principal::VerifiedPrincipal;
@@ -186,7 +186,7 @@ impl Gate {
             let key = env(name).filter(|key| !key.is_empty());
             if key.is_none() {
                 warnings.push(format!(
-                    "log.hash_key_env: the VM's environment has no {name}; subjects are not logged"
+                    "log.hash_key_env: no {name} in the VM's environment; subjects are not logged"
                 ));
             }
             key
@@ -214,7 +214,6 @@ impl Gate {
     }
 
     /// What the worker remembers of tokens and keys.
-    #[cfg_attr(not(feature = "proxy"), allow(dead_code))]
     pub(crate) fn verifier(&mut self) -> &mut Verifier<Rc<Derived>> {
         &mut self.verifier
     }

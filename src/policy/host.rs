@@ -324,7 +324,11 @@ mod tests {
     #[test]
     fn a_port_is_kept_as_a_number() {
         for (text, port, canonical) in [
-            ("Shop.example.com.:08443", Some(8443), "shop.example.com:8443"),
+            (
+                "Shop.example.com.:08443",
+                Some(8443),
+                "shop.example.com:8443",
+            ),
             ("[2001:db8:0::1]:443", Some(443), "[2001:db8::1]:443"),
             ("shop.example.com", None, "shop.example.com"),
         ] {

@@ -152,13 +152,7 @@ pub(super) fn remove_header(map: u32, name: &[u8]) -> Result<(), HostError> {
 pub(super) fn set_header(map: u32, name: &[u8], value: &[u8]) -> Result<(), HostError> {
     // SAFETY: the slices outlive the call.
     check(unsafe {
-        proxy_replace_header_map_value(
-            map,
-            name.as_ptr(),
-            name.len(),
-            value.as_ptr(),
-            value.len(),
-        )
+        proxy_replace_header_map_value(map, name.as_ptr(), name.len(), value.as_ptr(), value.len())
     })
 }
 

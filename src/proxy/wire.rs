@@ -53,12 +53,16 @@ mod tests {
         let headers = [("ab".to_owned(), "c".to_owned()), ("d".into(), "".into())];
         assert_eq!(serialize(&headers), TWO);
         let parsed = parse(TWO).unwrap();
-        assert_eq!(parsed.as_slice(), [(b"ab".as_slice(), b"c".as_slice()), (b"d", b"")]);
+        assert_eq!(
+            parsed.as_slice(),
+            [(b"ab".as_slice(), b"c".as_slice()), (b"d", b"")]
+        );
     }
 
     #[test]
     fn repeated_empty_and_non_utf8_values_survive() {
-        let bytes = b"\x03\0\0\0\x01\0\0\0\x02\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0a\0\xff\0\0a\0\0\0\0";
+        let bytes =
+            b"\x03\0\0\0\x01\0\0\0\x02\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0a\0\xff\0\0a\0\0\0\0";
         let parsed = parse(bytes).unwrap();
         let expected: [Header<'_>; 3] = [(b"a", b"\xff\0"), (b"a", b""), (b"", b"")];
         assert_eq!(parsed.as_slice(), expected);

@@ -27,7 +27,7 @@ mod verify;
 pub use algorithm::Algorithm;
 pub(crate) use algorithm::Family;
 pub use backend::Portable;
-pub(crate) use backend::SignatureBackend;
+pub use backend::SignatureBackend;
 pub(crate) use error::{KeyAbsence, VerifyError};
 pub(crate) use issuer::{
     Issuer, IssuerId, MAX_LEEWAY, OneUse, RemoteKeys, RequestBinding, Revoked,

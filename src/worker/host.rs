@@ -12,7 +12,7 @@ use crate::token::SignatureBackend;
 /// Calls about a request are about the current stream: the one whose callback is running, or the one that
 /// [`Host::select_stream`] named. As a [`SignatureBackend`] the host verifies signatures with its own
 /// crypto; the worker puts it to a test before it relies on it.
-pub(crate) trait Host: SignatureBackend + Clone + 'static {
+pub trait Host: SignatureBackend + Clone + 'static {
     /// The wall clock in milliseconds since 1970; `None` if it cannot be read.
     fn now_ms(&self) -> Option<u64>;
 
@@ -88,11 +88,11 @@ pub(crate) trait Host: SignatureBackend + Clone + 'static {
 
 /// A host call failed, with this status of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct HostError(pub(crate) u32);
+pub struct HostError(pub(crate) u32);
 
 /// Why a call was not made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum CallError {
+pub enum CallError {
     /// The host has no cluster of that name.
     UnknownCluster,
     /// Any other failure.
@@ -101,28 +101,28 @@ pub(crate) enum CallError {
 
 /// A request, as the host numbers them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct StreamId(pub(crate) u32);
+pub struct StreamId(pub(crate) u32);
 
 /// A call under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct CallId(pub(crate) u32);
+pub struct CallId(pub(crate) u32);
 
 /// A metric, as the host numbers them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct MetricId(pub(crate) u32);
+pub struct MetricId(pub(crate) u32);
 
 /// The version of a shared value: it changes whenever the value is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Version(pub(crate) u32);
+pub struct Version(pub(crate) u32);
 
 impl Version {
     /// The version of a value that nobody has set yet.
-    pub(crate) const ABSENT: Self = Self(u32::MAX);
+    pub const ABSENT: Self = Self(u32::MAX);
 }
 
 /// One of the header maps of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum HeaderMap {
+pub enum HeaderMap {
     /// The request's headers.
     Request,
     /// The request's trailers.
@@ -133,7 +133,7 @@ pub(crate) enum HeaderMap {
 
 /// The client certificate of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum PeerCertificate {
+pub enum PeerCertificate {
     /// There is none.
     Absent,
     /// There is one, but nothing says that it was validated.
@@ -144,24 +144,24 @@ pub(crate) enum PeerCertificate {
 
 /// An HTTP `GET` to a cluster that the host knows.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct HttpGet<'a> {
+pub struct HttpGet<'a> {
     /// The name of the cluster.
-    pub(crate) cluster: &'a str,
+    pub cluster: &'a str,
     /// `:scheme`
-    pub(crate) scheme: &'a str,
+    pub scheme: &'a str,
     /// `:authority`
-    pub(crate) authority: &'a str,
+    pub authority: &'a str,
     /// `:path`
-    pub(crate) path: &'a str,
+    pub path: &'a str,
     /// `accept`
-    pub(crate) accept: &'a str,
+    pub accept: &'a str,
     /// The time limit in milliseconds.
-    pub(crate) timeout_ms: u64,
+    pub timeout_ms: u64,
 }
 
 /// The kinds of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum MetricKind {
+pub enum MetricKind {
     /// Only grows.
     Counter,
     /// Holds the last value.

@@ -99,7 +99,8 @@ impl KeySources {
 
     /// Whether a fetch could still bring that issuer's keys, as of the last tick.
     pub(super) fn fetch_possible(&self, issuer: IssuerId) -> bool {
-        self.find(issuer).is_some_and(|source| source.fetch_possible)
+        self.find(issuer)
+            .is_some_and(|source| source.fetch_possible)
     }
 
     /// When the fetch of the installed set began, in milliseconds since 1970.
@@ -262,10 +263,10 @@ impl KeySource {
         match self.dispatch(host) {
             Ok(call) => self.call = Some((call, now)),
             Err(CallError::UnknownCluster) => {
-                let why = format!("the proxy has no cluster {:?}", self.remote.cluster);
+                let why = format!("Envoy knows no cluster {:?}", self.remote.cluster);
                 self.failed(&why, resources);
             }
-            Err(CallError::Failed) => self.failed("the proxy did not make the call", resources),
+            Err(CallError::Failed) => self.failed("Envoy did not make the call", resources),
         }
         true
     }

@@ -146,7 +146,9 @@ impl Metrics {
     }
 
     fn requests(&mut self, host: &impl Host, counters: &Counters) {
-        self.count(host, &Series("edge_claims_requests_total", &ALLOWED),
+        self.count(
+            host,
+            &Series("edge_claims_requests_total", &ALLOWED),
             counters.allowed,
         );
         for reason in Reason::ALL {
@@ -160,13 +162,20 @@ impl Metrics {
         for (route, row) in routes.iter().zip(&counters.routes) {
             for (decision, count) in ["allow", "deny", "shadow"].into_iter().zip(row) {
                 let tags = [("route", route.as_str()), ("decision", decision)];
-                self.count(host, &Series("edge_claims_route_requests_total", &tags), *count);
+                self.count(
+                    host,
+                    &Series("edge_claims_route_requests_total", &tags),
+                    *count,
+                );
             }
         }
         self.routes = routes;
         for (name, count) in [
             ("edge_claims_spoofed_headers_total", counters.spoofed),
-            ("edge_claims_reserved_trailers_total", counters.reserved_trailers),
+            (
+                "edge_claims_reserved_trailers_total",
+                counters.reserved_trailers,
+            ),
             ("edge_claims_tokens_dropped_total", counters.dropped_tokens),
             (
                 "edge_claims_correlation_overwritten_total",
@@ -198,7 +207,11 @@ impl Metrics {
             self.kids.insert(kid.to_owned());
         }
         let kid = if known || room { kid } else { OTHER };
-        self.count(host, &Series("edge_claims_tokens_total", &[("kid", kid)]), count);
+        self.count(
+            host,
+            &Series("edge_claims_tokens_total", &[("kid", kid)]),
+            count,
+        );
     }
 
     fn verifications(&mut self, host: &impl Host, stats: &Stats) {
@@ -208,7 +221,9 @@ impl Metrics {
             ("miss", stats.cache_misses, reported.cache_misses),
         ] {
             let tags = [("result", result)];
-            self.count(host, &Series("edge_claims_cache_total", &tags),
+            self.count(
+                host,
+                &Series("edge_claims_cache_total", &tags),
                 count.saturating_sub(before),
             );
         }
@@ -223,7 +238,9 @@ impl Metrics {
                     .zip(before.get(at))
                     .map(|(now, then)| now.saturating_sub(*then));
                 let tags = [("algorithm", algorithm.name()), ("backend", backend)];
-                self.count(host, &Series("edge_claims_verifications_total", &tags),
+                self.count(
+                    host,
+                    &Series("edge_claims_verifications_total", &tags),
                     count.unwrap_or_default(),
                 );
             }
@@ -287,12 +304,7 @@ impl Metrics {
         }
     }
 
-    fn id(
-        &mut self,
-        host: &impl Host,
-        kind: MetricKind,
-        series: &Series<'_>,
-    ) -> Option<MetricId> {
+    fn id(&mut self, host: &impl Host, kind: MetricKind, series: &Series<'_>) -> Option<MetricId> {
         let name = series.packed();
         *self
             .ids

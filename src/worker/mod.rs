@@ -19,7 +19,7 @@ use self::host::{CallId, Host};
 use self::key_sources::{FetchCounts, KeySources};
 use self::metrics::Metrics;
 use self::random::RandomPool;
-pub(crate) use self::requests::{RequestStatus, TrailersStatus};
+pub use self::requests::{RequestStatus, TrailersStatus};
 use self::signatures::TestedBackend;
 use self::waiting::WaitingRequests;
 use crate::config::{self, Config, Mode};
@@ -27,7 +27,7 @@ use crate::gate::Gate;
 use crate::token::Algorithm;
 
 /// One worker. Until a config is accepted, it denies every request.
-pub(crate) struct Worker<H: Host> {
+pub struct Worker<H: Host> {
     host: H,
     random: RandomPool,
     /// The period of the tick in milliseconds; 0 until the host has accepted one.
@@ -68,7 +68,7 @@ const SHORT_TICK: u32 = 25;
 
 impl<H: Host> Worker<H> {
     /// A worker without a config.
-    pub(crate) fn new(host: H) -> Self {
+    pub fn new(host: H) -> Self {
         Self {
             host,
             random: RandomPool::default(),
@@ -80,7 +80,7 @@ impl<H: Host> Worker<H> {
 
     /// Loads a plugin config. Whether it is accepted depends on its bytes alone: if one worker refused what
     /// the others accept, Envoy would let the requests of that worker pass without the filter.
-    pub(crate) fn configure(&mut self, bytes: &[u8]) -> bool {
+    pub fn configure(&mut self, bytes: &[u8]) -> bool {
         match config::load(bytes) {
             Ok(config) => {
                 self.activate(config, bytes);
@@ -105,7 +105,7 @@ impl<H: Host> Worker<H> {
         }
         let config = gate.config();
         if config.mode == Mode::Shadow {
-            log::warn!("edge-claims: mode is shadow: only malformed requests are denied");
+            log::warn!("edge-claims: mode is shadow: nothing is denied but malformed requests");
         }
         let backend = if config.claims.portable {
             TestedBackend::unused(host.clone())
@@ -139,7 +139,7 @@ impl<H: Host> Worker<H> {
     }
 
     /// What a worker does besides requests: keys, requests that wait for them, metrics.
-    pub(crate) fn on_tick(&mut self) {
+    pub fn on_tick(&mut self) {
         let Some(now) = self.host.now_ms() else {
             return;
         };
@@ -158,7 +158,7 @@ impl<H: Host> Worker<H> {
     }
 
     /// A call is done.
-    pub(crate) fn on_call_done(&mut self, call: CallId) {
+    pub fn on_call_done(&mut self, call: CallId) {
         let Some(now) = self.host.now_ms() else {
             return;
         };
@@ -167,7 +167,7 @@ impl<H: Host> Worker<H> {
     }
 
     /// The config goes out of force: what was counted since the last tick is passed to the host.
-    pub(crate) fn retire(&mut self) {
+    pub fn retire(&mut self) {
         let now = self.host.now_ms();
         if let Some(mut active) = self.active.take() {
             active.key_sources.abandon(&self.host);
@@ -235,13 +235,15 @@ fn start_line<H: Host>(config: &Config, bytes: &[u8], backend: &TestedBackend<H>
         .map(Algorithm::name)
         .collect();
     let verified = if verified.is_empty() {
-        "nothing".to_owned()
+        "the filter verifies all algorithms itself".to_owned()
     } else {
-        verified.join(", ")
+        format!(
+            "the host verifies {}, the filter itself all other algorithms",
+            verified.join(", ")
+        )
     };
     format!(
-        "edge-claims {}: config sha256 {digest}, mode {mode}, {} routes, issuers {}; the host verifies \
-         {verified}, the filter itself all other algorithms",
+        "edge-claims {}: config sha256 {digest}, mode {mode}, {} routes, issuers {}; {verified}",
         env!("CARGO_PKG_VERSION"),
         config.rbac.routes.routes().len(),
         issuers.join(", "),

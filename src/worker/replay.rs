@@ -63,7 +63,13 @@ impl<H: Host> SharedWindow<H> {
     }
 
     /// Adds the entry to a copy of the shard, without the entries that have expired.
-    fn add(&self, shard: &[u8], id: &TokenId, until: u64, now: u64) -> Result<Vec<u8>, ReplayError> {
+    fn add(
+        &self,
+        shard: &[u8],
+        id: &TokenId,
+        until: u64,
+        now: u64,
+    ) -> Result<Vec<u8>, ReplayError> {
         let mut after = Vec::with_capacity(shard.len().saturating_add(ENTRY));
         for entry in shard.chunks_exact(ENTRY) {
             let Some((known, kept_until)) = entry.split_first_chunk::<16>() else {

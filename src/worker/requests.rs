@@ -13,7 +13,7 @@ use crate::token::IssuerId;
 
 /// What becomes of a request after its headers were read.
 #[derive(Debug)]
-pub(crate) enum RequestStatus {
+pub enum RequestStatus {
     /// It goes on; its response must have this header.
     Continues(Option<ResponseHeader>),
     /// It was answered; the answer must have this header.
@@ -24,7 +24,7 @@ pub(crate) enum RequestStatus {
 
 /// What becomes of a request after its trailers were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TrailersStatus {
+pub enum TrailersStatus {
     /// It goes on.
     Continues,
     /// It was answered.
@@ -33,7 +33,7 @@ pub(crate) enum TrailersStatus {
 
 impl<H: Host> Worker<H> {
     /// The headers of a request are here. `has_body` is whether body or trailers follow.
-    pub(crate) fn on_request_headers(&mut self, stream: StreamId, has_body: bool) -> RequestStatus {
+    pub fn on_request_headers(&mut self, stream: StreamId, has_body: bool) -> RequestStatus {
         match self.decide(has_body, KeyWait::Allowed, None) {
             Some(Step::Done(decision)) => self.carry_out(decision),
             Some(Step::Wait(wait)) => self.wait(stream, has_body, wait),
@@ -42,15 +42,17 @@ impl<H: Host> Worker<H> {
     }
 
     /// The trailers of a request are here: those that no backend may see are removed.
-    pub(crate) fn on_request_trailers(&mut self) -> TrailersStatus {
+    pub fn on_request_trailers(&mut self) -> TrailersStatus {
         let Some(active) = &mut self.active else {
             return self.reject_trailers();
         };
-        let reserved = self.host.with_headers(HeaderMap::RequestTrailers, |trailers| {
-            let (names, rejects) = active.gate.reserved_trailers(trailers);
-            let names: Vec<Vec<u8>> = names.into_iter().map(<[u8]>::to_vec).collect();
-            (names, rejects)
-        });
+        let reserved = self
+            .host
+            .with_headers(HeaderMap::RequestTrailers, |trailers| {
+                let (names, rejects) = active.gate.reserved_trailers(trailers);
+                let names: Vec<Vec<u8>> = names.into_iter().map(<[u8]>::to_vec).collect();
+                (names, rejects)
+            });
         let Ok((names, rejects)) = reserved else {
             return self.reject_trailers();
         };
@@ -67,19 +69,19 @@ impl<H: Host> Worker<H> {
     }
 
     /// Whether a request that waited may go on; `None` while it waits.
-    pub(crate) fn waited(&self, stream: StreamId) -> Option<bool> {
+    pub fn waited(&self, stream: StreamId) -> Option<bool> {
         let waited = self.active.as_ref()?.waiting.decision(stream)?;
         Some(waited.continues)
     }
 
     /// The header that the response to a request that waited must have.
-    pub(crate) fn late_response_header(&self, stream: StreamId) -> Option<ResponseHeader> {
+    pub fn late_response_header(&self, stream: StreamId) -> Option<ResponseHeader> {
         let waited = self.active.as_ref()?.waiting.decision(stream)?;
         waited.response_header.clone()
     }
 
     /// A stream whose request waited is done.
-    pub(crate) fn on_stream_done(&mut self, stream: StreamId) {
+    pub fn on_stream_done(&mut self, stream: StreamId) {
         if let Some(active) = &mut self.active {
             active.waiting.remove(stream);
         }
@@ -149,8 +151,8 @@ impl<H: Host> Worker<H> {
         });
         if warned.get() && !std::mem::replace(&mut self.warned_unvalidated_peer, true) {
             log::warn!(
-                "edge-claims: a client certificate does not count as a peer, because Envoy does not report \
-                 it as validated: the listener accepts untrusted ones, the TLS session was resumed, or \
+                "edge-claims: a client certificate is no peer here, because Envoy does not report it as \
+                 validated: the listener accepts untrusted ones, the TLS session was resumed, or \
                  Envoy is older than 1.39; see rbac.peer_validation (logged once)"
             );
         }
@@ -205,9 +207,9 @@ impl<H: Host> Worker<H> {
         for (field, value) in &wait.log_fields {
             let _ = self.host.set_log_field(*field, value);
         }
-        let size = self.host.with_headers(HeaderMap::Request, |headers| {
-            body_size(headers, has_body)
-        });
+        let size = self
+            .host
+            .with_headers(HeaderMap::Request, |headers| body_size(headers, has_body));
         let sources = &active.key_sources;
         active.waiting.add(WaitingRequest {
             stream,
@@ -349,7 +351,9 @@ fn answer_settings(gate: Option<&Gate>) -> (Option<String>, Settings) {
     match gate.map(Gate::config) {
         Some(config) => {
             let correlation = &config.correlation;
-            let header = correlation.response_header.then(|| correlation.header.to_string());
+            let header = correlation
+                .response_header
+                .then(|| correlation.header.to_string());
             (header, config.responses.clone())
         }
         None => (

@@ -96,7 +96,10 @@ fn aliases_of_identity_headers_can_be_refused() {
     ] {
         let request = world.envoy.get("/public/x").header(name, "root");
         world.denied(request.clone(), 400, "spoofed_header");
-        world.denied(request.http2(), 400, "spoofed_header");
+        // HTTP/2 has no upper-case names (RFC 9113 §8.2.1).
+        if name == name.to_ascii_lowercase() {
+            world.denied(request.http2(), 400, "spoofed_header");
+        }
     }
 }
 
@@ -259,7 +262,10 @@ fn a_cgi_program_is_given_the_verified_subject_alone() {
         let public = world.envoy.get("/environment.cgi").header(name, "root");
         let verified = public.clone().header(CLAIMS, &token);
         for (request, expected) in [(public, None), (verified, Some("alice"))] {
-            for request in [request.clone(), request.http2()] {
+            // HTTP/2 has no upper-case names (RFC 9113 §8.2.1).
+            let is_lower_case = name == name.to_ascii_lowercase();
+            let over_http2 = is_lower_case.then(|| request.clone().http2());
+            for request in [Some(request), over_http2].into_iter().flatten() {
                 let subjects = variables(request, "HTTP_X_AUTH_SUBJECT");
                 assert_eq!(subjects, Vec::from_iter(expected), "{name}");
             }

@@ -183,7 +183,7 @@ fn a_bad_answer_leaves_the_old_keys_and_is_counted() {
     for (bad, why) in [
         (Bad::Empty, "none that can verify"),
         (Bad::Oversized, "more than 65536 bytes"),
-        (Bad::Malformed, "no JSON"),
+        (Bad::Malformed, "not JSON"),
         (Bad::Slow, "status 504"),
         (Bad::Error, "status 500"),
         (Bad::Redirect, "status 302"),

@@ -71,7 +71,7 @@ fn a_condition_on_envoys_own_headers_is_refused_at_load() {
         .try_start()
         .unwrap_err();
     for number in 0..routes.len() {
-        let place = format!("rbac.routes[{number}].allow: ");
+        let place = format!("rbac.routes[{number}].allow.when.");
         assert!(problem.contains(&place), "{place} is not in {problem}");
     }
 }

@@ -62,7 +62,12 @@ fn a_fresh_key_is_used_at_once() {
         server.publish(&keys.iter().collect::<Vec<_>>()[..if http2 { 3 } else { 2 }]);
         let before = server.fetches();
         let request = post(key);
-        let request = if http2 { request.http2() } else { request };
+        // Without a content-length the request would not wait.
+        let request = if http2 {
+            request.http2().header("content-length", "20000")
+        } else {
+            request
+        };
         let response = request.send();
         assert_eq!(response.status, 200, "HTTP/2 {http2}: {response:?}");
         assert!(response.header("x-correlation-id").is_some());

@@ -154,13 +154,13 @@ fn a_config_whose_tests_fail_is_refused_and_the_old_one_goes_on() {
         panic!("it was accepted");
     };
     for words in [
-        "2 problems",
+        "2 errors",
         "tests[1]",
         "readers are no admins",
-        "expected deny role by route admin, came allow by route admin",
+        "expected deny role by route admin, got allow by route admin",
         "tests[2]",
         "tenants are apart",
-        "expected allow, came deny binding_route by route orders-write",
+        "expected allow, got deny binding_route by route orders-write",
         "claim tenant_id differs",
     ] {
         assert!(log.contains(words), "{words:?} is not in {log}");

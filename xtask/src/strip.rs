@@ -12,7 +12,7 @@ use walrus::Module;
 /// runs the constructors; the host finds memory through the rest.
 ///
 /// A callback that the filter implements must be here, or Envoy never calls it.
-pub const KEEP: [&str; 13] = [
+pub const KEEP: [&str; 15] = [
     "memory",
     "_initialize",
     "proxy_abi_version_0_2_1",
@@ -23,6 +23,8 @@ pub const KEEP: [&str; 13] = [
     "proxy_on_configure",
     "proxy_on_tick",
     "proxy_on_request_headers",
+    "proxy_on_request_body",
+    "proxy_on_request_trailers",
     "proxy_on_response_headers",
     "proxy_on_http_call_response",
     "proxy_on_delete",

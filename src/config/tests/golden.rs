@@ -139,7 +139,7 @@ fn a_config_that_is_not_an_object_is_rejected() {
         ),
         ("[]", "config: is a list, must be an object"),
         ("null", "config: is null, must be an object"),
-        ("\"{}\"", "config: is the string \"{}\", must be an object"),
+        ("\"{}\"", "config: is a string, must be an object"),
         ("1", "config: is the number 1, must be an object"),
         (
             "{",

@@ -104,7 +104,11 @@ fn check_conditions<'a>(
     let holds = any_role.iter().any(has_role);
     test(!any_role.is_empty(), holds, FailedTest::AnyRole(any_role))?;
     let holds = all_roles.iter().all(has_role);
-    test(!all_roles.is_empty(), holds, FailedTest::AllRoles(all_roles))?;
+    test(
+        !all_roles.is_empty(),
+        holds,
+        FailedTest::AllRoles(all_roles),
+    )?;
     if let Some(scopes) = scopes {
         let has = scopes_in(claims, &scopes.claim);
         let holds = scopes.all.iter().all(|scope| has.contains(&scope.as_str()));

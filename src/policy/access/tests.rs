@@ -4,8 +4,8 @@ mod step_up;
 
 use super::*;
 use crate::denial::Reason;
-use crate::policy::condition::{ClaimTest, Scalar, TextTest};
 use crate::denial::{Denial, StepUp};
+use crate::policy::condition::{ClaimTest, Scalar, TextTest};
 use crate::policy::path::CanonicalPath;
 use crate::policy::pattern::PathPattern;
 use crate::policy::roles::{RoleFormat, RoleModelBuilder, RoleSource};

@@ -3,8 +3,8 @@
 use super::evaluate::{TestResult, evaluate};
 use super::{ClaimTest, Scalar, Test};
 use crate::claims::ClaimPath;
-use crate::policy::access::AccessRequest;
 use crate::denial::StepUp;
+use crate::policy::access::AccessRequest;
 
 /// What to ask of the user, if that could make the condition hold. The condition must not hold now.
 ///
@@ -20,8 +20,12 @@ pub(crate) fn step_up(test: &Test, request: &AccessRequest<'_>) -> Option<StepUp
 
 fn fixable_by_reauthentication(test: &Test, request: &AccessRequest<'_>) -> bool {
     match test {
-        Test::All(tests) => tests.iter().all(|test| fixable_by_reauthentication(test, request)),
-        Test::Any(tests) => tests.iter().any(|test| fixable_by_reauthentication(test, request)),
+        Test::All(tests) => tests
+            .iter()
+            .all(|test| fixable_by_reauthentication(test, request)),
+        Test::Any(tests) => tests
+            .iter()
+            .any(|test| fixable_by_reauthentication(test, request)),
         Test::Claim { path, .. } if is_about_authentication(path) => true,
         _ => evaluate(test, request) == TestResult::Holds,
     }
@@ -38,7 +42,10 @@ fn collect(test: &Test, request: &AccessRequest<'_>, step_up: &mut StepUp) {
             }
         }
         Test::Any(tests) => {
-            if let Some(test) = tests.iter().find(|test| fixable_by_reauthentication(test, request)) {
+            if let Some(test) = tests
+                .iter()
+                .find(|test| fixable_by_reauthentication(test, request))
+            {
                 collect(test, request, step_up);
             }
         }

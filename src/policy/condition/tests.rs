@@ -1,8 +1,8 @@
 use super::evaluate::TestResult::{self, Fails, Holds, Missing};
 use super::*;
 use crate::claims::Claims;
-use crate::json::Json;
 use crate::headers::{Header, Headers};
+use crate::json::Json;
 use crate::policy::access::AccessRequest;
 use crate::policy::roles::RoleModelBuilder;
 use crate::policy::table::Variables;

@@ -123,13 +123,25 @@ fn unreserved_characters_go_on_decoded_and_no_others() {
 
 #[test]
 fn paths_are_decoded_until_nothing_changes_to_find_hidden_dots() {
-    for raw in ["/%252e%252e", "/%25252e%25252e/x", "/a%25252f..", "/%2525252e%2525252e"] {
+    for raw in [
+        "/%252e%252e",
+        "/%25252e%25252e/x",
+        "/a%25252f..",
+        "/%2525252e%2525252e",
+    ] {
         let path = parse(raw);
-        assert_eq!(path.refused_by(&LENIENT), Some(Ambiguity::DotSegments), "{raw}");
+        assert_eq!(
+            path.refused_by(&LENIENT),
+            Some(Ambiguity::DotSegments),
+            "{raw}"
+        );
     }
     // Deeper than any backend decodes: refused, whatever it hides.
     let deep = format!("/a%{}41", "25".repeat(9));
-    assert_eq!(parse(&deep).refused_by(&LENIENT), Some(Ambiguity::DoubleEncoding));
+    assert_eq!(
+        parse(&deep).refused_by(&LENIENT),
+        Some(Ambiguity::DoubleEncoding)
+    );
 }
 
 #[test]

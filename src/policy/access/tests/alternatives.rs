@@ -16,10 +16,7 @@ fn one_alternative_suffices() {
             }),
         ]
     };
-    let held = |claims: &str| {
-        check_with(alternatives(), roles(), claims, &[])
-            .is_ok()
-    };
+    let held = |claims: &str| check_with(alternatives(), roles(), claims, &[]).is_ok();
     assert!(held(r#"{"aud":"a","tenant_id":"a"}"#));
     assert!(held(r#"{"tenant_id":"a"}"#));
     assert!(!held("{}"));

@@ -201,8 +201,7 @@ fn peers_alone_need_no_claims_and_beside_others_they_do() {
     assert_eq!(denial.reason, Reason::ClaimsMissing);
     let claims = r#"{"aud":"orders"}"#;
     assert_eq!(
-        check_with(vec![both()], roles(), claims, &[edge])
-            .unwrap(),
+        check_with(vec![both()], roles(), claims, &[edge]).unwrap(),
         Basis::Claims(())
     );
     let denial = check_with(vec![both()], roles(), claims, &[]).unwrap_err();

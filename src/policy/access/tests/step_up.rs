@@ -6,10 +6,7 @@ use super::*;
 fn only_what_a_new_login_would_fix_is_a_step_up() {
     let step_up = |test: Test, claims: &str| {
         let denial = check_with(vec![conditions(when(test))], roles(), claims, &[]).unwrap_err();
-        assert_eq!(
-            denial.reason == Reason::StepUp,
-            denial.step_up.is_some()
-        );
+        assert_eq!(denial.reason == Reason::StepUp, denial.step_up.is_some());
         denial.step_up.clone()
     };
     let asks = |acr_values: &[&str], max_age: Option<u64>| {
