@@ -235,28 +235,36 @@ fn the_pages_show_the_line_that_is_logged_at_the_start() {
     let code = read("src/worker/mod.rs").replace("\\\n", "");
     let code: Vec<&str> = code.split_whitespace().collect();
     let code = code.join(" ");
-    let format = code
-        .split('"')
-        .find(|text| text.contains("config sha256 {digest}"))
-        .expect("the format");
-    let fixed: Vec<&str> = format
-        .split('{')
-        .map(|part| part.split_once('}').map_or(part, |(_, text)| text))
-        .collect();
-    assert!(fixed.len() >= 6, "{fixed:?}");
+    // The fixed parts of a format string of the code.
+    let fixed = |wanted: &str| -> Vec<String> {
+        let mut texts = code.split('"');
+        let format = texts.find(|text| text.contains(wanted)).expect(wanted);
+        let parts = format.split('{');
+        parts
+            .map(|part| part.split_once('}').map_or(part, |(_, text)| text))
+            .map(str::to_owned)
+            .collect()
+    };
+    let line = [
+        fixed("config sha256 {digest}"),
+        fixed("the host verifies {}"),
+    ]
+    .concat();
+    assert!(line.len() >= 7, "{line:?}");
     for page in ["README.md", "docs/keys.md"] {
         let text = read(page);
-        let line = text
+        let shown = text
             .lines()
             .find(|line| line.contains("config sha256"))
             .unwrap_or_else(|| panic!("{page} does not show the line"));
-        let mut rest = line;
-        for part in &fixed {
+        let mut rest = shown;
+        for part in &line {
             let (_, after) = rest
-                .split_once(part)
-                .unwrap_or_else(|| panic!("{page}: {part:?} is not in {line}"));
+                .split_once(part.as_str())
+                .unwrap_or_else(|| panic!("{page}: {part:?} is not in {shown}"));
             rest = after;
         }
         assert_eq!(rest, "", "{page}");
     }
+    assert!(code.contains("the filter verifies all algorithms itself"));
 }
