@@ -13,8 +13,9 @@ setup: ## what the build and the demo need: the Rust toolchain and Envoy
 	@scripts/setup rust envoy
 
 .PHONY: setup-tests
-setup-tests: ## what the tests need: the same, token libraries, Prometheus, an OpenID provider
+setup-tests: ## what the tests need: the same, token libraries, Prometheus, an OpenID provider, web frameworks
 	@scripts/setup rust envoy tokens prometheus oidc
+	@tests/frameworks/setup
 
 .PHONY: wasm
 wasm: ## build the filter: target/edge_claims.wasm

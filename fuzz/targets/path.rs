@@ -2,9 +2,7 @@
 //! path gets the same verdict.
 #![no_main]
 
-use edge_claims::internals::Config;
-use edge_claims::internals::CanonicalHost;
-use edge_claims::internals::CanonicalPath;
+use edge_claims::internals::{CanonicalPath, Config, Target, load as load_config};
 use libfuzzer_sys::fuzz_target;
 
 const RULES: [&str; 3] = [
@@ -25,7 +23,7 @@ fn load(rules: &str) -> Config {
             {{"name":"get","methods":["GET"],"path":"/a/b","allow":"public"}},
             {{"name":"all","path":"/{{*rest}}","allow":"public"}}]}}}}"#
     );
-    edge_claims::internals::load(text.as_bytes()).expect("the config is good")
+    load_config(text.as_bytes()).expect("the config is good")
 }
 
 thread_local! {
@@ -54,6 +52,7 @@ fn check(configs: &[Config], first: u8, raw: &[u8]) {
             assert!(again.segments().eq(path.segments()), "{normalized:?}");
         }
         let other = respelled(raw, first);
+        assert_eq!(forwarded(raw), forwarded(&other));
         assert_eq!(
             self::verdict(config, &other),
             verdict,
@@ -63,15 +62,23 @@ fn check(configs: &[Config], first: u8, raw: &[u8]) {
     }
 }
 
+/// The path as it goes upstream.
+fn forwarded(raw: &[u8]) -> Option<Vec<u8>> {
+    let path = CanonicalPath::parse(raw).ok()?;
+    Some(path.normalized().unwrap_or(raw).to_vec())
+}
+
 /// The route, or why there is none.
 fn verdict(config: &Config, raw: &[u8]) -> String {
-    let host = CanonicalHost::parse(b"shop.example.com").expect("it is one");
-    match CanonicalPath::parse(raw) {
-        Err(error) => format!("{error:?}"),
-        Ok(path) => match config.rbac.routes.find(&host, b"GET", &path) {
-            Ok(found) => format!("{:?}", found.id),
-            Err(unmatched) => format!("{unmatched:?}"),
-        },
+    let target = Target {
+        method: b"GET",
+        authority: b"shop.example.com",
+        path: raw,
+        ..Target::default()
+    };
+    match config.rbac.locate(&target) {
+        Ok(location) => format!("{:?}", location.route),
+        Err(error) => format!("{:?} {:?}", error.denial, error.route),
     }
 }
 

@@ -74,7 +74,8 @@ impl Gate {
         policy.authorize(location, principal, &circumstances)
     }
 
-    /// Whether the request waits for the issuer's keys. One that shadow mode lets pass anyway does not.
+    /// Whether the request waits for the issuer's keys. One that shadow mode lets pass anyway does not, but
+    /// its key is requested all the same.
     fn waits(
         &self,
         issuer: IssuerId,
@@ -82,8 +83,8 @@ impl Gate {
         ctx: &mut RequestContext<'_>,
     ) -> bool {
         ctx.key_wait == KeyWait::Allowed
-            && !self.is_shadowed(location.route, None)
             && (ctx.may_wait)(issuer)
+            && !self.is_shadowed(location.route, None)
     }
 
     /// Whether shadow mode, or a roll-out that has not reached the principal, lets the request pass all

@@ -72,8 +72,8 @@ pub struct RequestContext<'s> {
     pub peers: &'s dyn Fn() -> Vec<String>,
     /// Whether the request can wait for keys.
     pub key_wait: KeyWait,
-    /// Asked right before the request would wait for an issuer's keys; if it returns `false`, the
-    /// request is denied instead.
+    /// Called if the request lacks a key of an issuer that a fetch may bring. Returns whether the request
+    /// may wait for it.
     pub may_wait: &'s mut dyn FnMut(IssuerId) -> bool,
     /// The correlation ID that the request was given before it waited.
     pub assigned: Option<&'s CorrelationId>,

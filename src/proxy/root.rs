@@ -72,7 +72,9 @@ impl RootContext for Root {
             );
             return true;
         };
-        with_worker(&self.worker, |worker| worker.configure(&bytes)).unwrap_or(true)
+        let accepted = with_worker(&self.worker, |worker| worker.configure(&bytes));
+        self.restore_context();
+        accepted.unwrap_or(true)
     }
 
     fn on_tick(&mut self) {

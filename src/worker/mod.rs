@@ -13,14 +13,17 @@ mod refresh;
 mod replay;
 mod requests;
 mod signatures;
+mod trailers;
+mod wait;
 mod waiting;
 
 use self::host::{CallId, Host};
 use self::key_sources::{FetchCounts, KeySources};
 use self::metrics::Metrics;
 use self::random::RandomPool;
-pub use self::requests::{RequestStatus, TrailersStatus};
+pub use self::requests::RequestStatus;
 use self::signatures::TestedBackend;
+pub use self::trailers::TrailersStatus;
 use self::waiting::WaitingRequests;
 use crate::config::{self, Config, Mode};
 use crate::gate::Gate;
@@ -34,6 +37,8 @@ pub struct Worker<H: Host> {
     tick_period: u32,
     /// Whether a client certificate came that Envoy does not report as validated.
     warned_unvalidated_peer: bool,
+    /// They outlive a config: the next one decides about them.
+    waiting: WaitingRequests,
     active: Option<Active<H>>,
 }
 
@@ -42,7 +47,6 @@ struct Active<H: Host> {
     gate: Gate,
     backend: TestedBackend<H>,
     key_sources: KeySources,
-    waiting: WaitingRequests,
     metrics: Metrics,
     fetches: FetchCounts,
     /// When the metrics were last passed to the host.
@@ -74,6 +78,7 @@ impl<H: Host> Worker<H> {
             random: RandomPool::default(),
             tick_period: 0,
             warned_unvalidated_peer: false,
+            waiting: WaitingRequests::default(),
             active: None,
         }
     }
@@ -123,7 +128,6 @@ impl<H: Host> Worker<H> {
             metrics: Metrics::define(&host, config, &backend),
             key_sources: KeySources::new(&config.claims.issuers),
             backend,
-            waiting: WaitingRequests::default(),
             fetches: FetchCounts::default(),
             flushed_at: 0,
             gate,
@@ -136,6 +140,7 @@ impl<H: Host> Worker<H> {
                  metrics stay at 0"
             );
         }
+        self.decide_waiting_anew();
     }
 
     /// What a worker does besides requests: keys, requests that wait for them, metrics.
@@ -263,3 +268,6 @@ fn fingerprint(parts: &[&str]) -> String {
         .map(|byte| format!("{byte:02x}"))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::host::StreamId;
 use crate::correlation::CorrelationId;
 use crate::gate::ResponseHeader;
+use crate::headers::Headers;
 use crate::token::IssuerId;
 
 /// The most requests of one worker that wait for one issuer's keys, so that a flood that names one
@@ -24,6 +25,24 @@ pub(super) enum BodySize {
     Bytes(u64),
     /// The request does not say.
     Unknown,
+}
+
+impl BodySize {
+    /// The size of a request's body, as its headers announce it (RFC 9110 §8.6).
+    pub(super) fn of(headers: &Headers<'_>, has_body: bool) -> Self {
+        if !has_body {
+            return Self::Bytes(0);
+        }
+        let mut lengths = headers.all("content-length");
+        match (lengths.next(), lengths.next()) {
+            (Some(length), None) if length.iter().all(u8::is_ascii_digit) => {
+                let length = std::str::from_utf8(length).ok();
+                let length = length.and_then(|length| length.parse().ok());
+                length.map_or(Self::Unknown, Self::Bytes)
+            }
+            _ => Self::Unknown,
+        }
+    }
 }
 
 /// A request that waits.

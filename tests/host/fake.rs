@@ -94,6 +94,7 @@ impl Reply {
 pub struct Stream {
     /// There during the request phase only.
     pub request: Option<Pairs>,
+    pub trailers: Option<Pairs>,
     /// There during the response phase only.
     pub response: Option<Pairs>,
     pub replies: Vec<Reply>,
@@ -131,7 +132,7 @@ pub struct Host {
     pub call_headers: Option<Pairs>,
     pub call_body: Option<Vec<u8>>,
     pub metrics: Vec<(String, i128)>,
-    /// What `verify_signature` says to everything; `None`: the host has no such function.
+    /// What `verify_signature` returns for every signature; `None`: the host has no such function.
     pub signatures: Option<Vec<u8>>,
     pub fault: Option<Fault>,
     pub made: BTreeMap<Call, usize>,
@@ -167,6 +168,7 @@ impl Host {
     pub fn map(&mut self, map: u32) -> Option<&mut Pairs> {
         match map {
             0 => self.stream()?.request.as_mut(),
+            1 => self.stream()?.trailers.as_mut(),
             2 => self.stream()?.response.as_mut(),
             6 => self.call_headers.as_mut(),
             _ => None,
@@ -209,11 +211,11 @@ pub fn values(pairs: &Pairs, name: &str) -> Vec<Vec<u8>> {
     named.map(|(_, value)| value.clone()).collect()
 }
 
-/// The one value of a header that stands at most once.
+/// The value of a header that must not be repeated.
 #[track_caller]
 pub fn value(pairs: &Pairs, name: &str) -> Option<String> {
     let mut all = values(pairs, name);
-    assert!(all.len() <= 1, "{name} stands {} times", all.len());
+    assert!(all.len() <= 1, "{name} is repeated: {all:?}");
     all.pop()
         .map(|value| String::from_utf8_lossy(&value).into_owned())
 }

@@ -48,7 +48,7 @@ fn give(value: &[u8], data: *mut *mut u8, size: *mut usize) -> u32 {
     OK
 }
 
-/// One call: fails where it was told to, or does what it is there for.
+/// One call: fails if a fault is set for it, else acts.
 fn call(which: Call, act: impl FnOnce(&mut Host) -> u32) -> u32 {
     host(|host| match host.fails(which) {
         Some(status) => status,
@@ -270,7 +270,7 @@ extern "C" fn proxy_set_shared_data(
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_set_effective_context(context: u32) -> u32 {
-    // Below 100 they are root contexts, see `world`: one that a callback runs in can't be gone. The
+    // Below 100 they are root contexts, see `world`. One whose callback runs exists. The
     // SDK's dispatcher relies on it.
     if context < 100 {
         host(|host| host.effective = context);
@@ -362,7 +362,7 @@ extern "C" fn proxy_http_call(
     })
 }
 
-/// What the SDK imports and the filter has no use for. They are here so that it links.
+/// Functions that the SDK imports and the filter does not call, so that it links.
 macro_rules! unused {
     ($($name:ident)*) => {
         $(

@@ -1,6 +1,6 @@
-//! The real filter and the SDK's real dispatcher, natively, over a fake host: headers in, reply or
-//! headers out. What a real Envoy never or rarely does to a filter is easy here: a host call that
-//! fails, a callback out of order, a clock that stands still.
+//! The Proxy-Wasm implementation of the host, natively: the SDK's real dispatcher over a fake ABI. What
+//! the filter decides is tested in `src/worker/tests` and `src/gate/tests`; these tests show that callbacks
+//! and calls reach the worker, and that no status of a call ends the VM.
 //!
 //! A panic inside a callback aborts the whole test process, as it would end a worker's VM: these
 //! tests cannot pass over one.
@@ -8,7 +8,5 @@
 mod fake;
 mod faults;
 mod imports;
-mod keys;
-mod lifecycle;
 mod requests;
 mod world;

@@ -1,7 +1,6 @@
 //! One VM: contexts, requests, tokens. The callbacks are the SDK's own.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jwt_simple::algorithms::{ECDSAP256KeyPairLike, ES256KeyPair};
 use jwt_simple::claims::JWTClaims;
@@ -15,6 +14,8 @@ unsafe extern "C" {
     safe fn proxy_on_configure(context: u32, size: usize) -> bool;
     safe fn proxy_on_tick(context: u32);
     safe fn proxy_on_request_headers(context: u32, headers: usize, end: bool) -> u32;
+    safe fn proxy_on_request_body(context: u32, size: usize, end: bool) -> u32;
+    safe fn proxy_on_request_trailers(context: u32, trailers: usize) -> u32;
     safe fn proxy_on_response_headers(context: u32, headers: usize, end: bool) -> u32;
     safe fn proxy_on_http_call_response(
         context: u32,
@@ -28,7 +29,7 @@ unsafe extern "C" {
     safe fn proxy_on_delete(context: u32);
 }
 
-/// What the clock says when a VM starts: 2026-01-01T00:00:00Z.
+/// The time at which a VM starts: 2026-01-01T00:00:00Z.
 pub const NOW: u64 = 1_767_225_600;
 
 pub const CLAIMS: &str = "x-edge-claims";
@@ -142,17 +143,38 @@ impl Vm {
         id
     }
 
-    /// Request headers reach a stream; `fate` tells what came of it.
+    /// The headers of a request without a body reach a stream.
     pub fn send(&mut self, id: u32, headers: &[(&str, &[u8])]) -> Fate {
-        let pair = |(name, value): &(&str, &[u8])| (name.as_bytes().to_vec(), value.to_vec());
-        let pairs: Pairs = headers.iter().map(pair).collect();
+        self.send_headers(id, headers, true)
+    }
+
+    /// The headers of a request reach a stream; `end` if neither body nor trailers follow.
+    pub fn send_headers(&mut self, id: u32, headers: &[(&str, &[u8])], end: bool) -> Fate {
+        let pairs = pairs(headers);
         let count = pairs.len();
         host(|host| host.streams.entry(id).or_default().request = Some(pairs));
         self.enter(id);
-        if proxy_on_request_headers(id, count, true) == 0 {
+        if proxy_on_request_headers(id, count, end) == 0 {
             host(|host| host.streams.entry(id).or_default().continued = true);
         }
         self.fate(id)
+    }
+
+    /// A chunk of a body reaches a stream; whether it goes on.
+    pub fn send_body(&mut self, id: u32, size: usize) -> bool {
+        self.enter(id);
+        proxy_on_request_body(id, size, false) == 0
+    }
+
+    /// The trailers of a request reach a stream; what goes on of them, if they do.
+    pub fn send_trailers(&mut self, id: u32, trailers: &[(&str, &[u8])]) -> Option<Pairs> {
+        let pairs = pairs(trailers);
+        let count = pairs.len();
+        host(|host| host.streams.entry(id).or_default().trailers = Some(pairs));
+        self.enter(id);
+        let goes_on = proxy_on_request_trailers(id, count) == 0;
+        let left = host(|host| host.streams.get(&id)?.trailers.clone());
+        left.filter(|_| goes_on)
     }
 
     /// What has become of a stream's request by now.
@@ -228,6 +250,11 @@ impl Vm {
     fn enter(&self, context: u32) {
         host(|host| host.effective = context);
     }
+}
+
+fn pairs(headers: &[(&str, &[u8])]) -> Pairs {
+    let pair = |(name, value): &(&str, &[u8])| (name.as_bytes().to_vec(), value.to_vec());
+    headers.iter().map(pair).collect()
 }
 
 /// A header of a request.
@@ -330,7 +357,7 @@ pub fn remote_config() -> Value {
     config
 }
 
-/// A host that knows the cluster of [`remote_config`].
+/// A host that has the cluster of [`remote_config`].
 pub fn host_with_keys() -> Host {
     Host {
         clusters: vec!["keys".to_owned()],
@@ -354,6 +381,3 @@ pub fn instances(pairs: &Pairs, name: &str) -> usize {
         values(pairs, &dashed).len() + values(pairs, &under).len()
     }
 }
-
-/// Long enough for everything that has a time limit to reach it.
-pub const LONG: Duration = Duration::from_secs(30);

@@ -1,0 +1,203 @@
+//! Every host call fails: always, or one time only. The worker does not panic, and no request passes that
+//! would not pass on a sound host.
+
+use serde_json::{Value, json};
+
+use super::edge::{Edge, key_set, policy};
+use super::fake_host::{Call, FakeHost, Fault, Pairs, Signatures};
+use super::support::{CLAIMS, Fate, Field, ORDERS, Rig, get, values};
+use crate::worker::host::PeerCertificate;
+
+/// A policy with everything that makes host calls.
+fn policy_with_all(edge: &Edge) -> Value {
+    let mut config = policy(edge);
+    config["log"] = json!({"allow": 1.0, "access_fields": ["correlation_id", "verdict", "route",
+        "reason", "issuer", "kid", "correlation_source"]});
+    let issuers = config["claims"]["issuers"].as_array_mut().unwrap();
+    issuers[0]["one_use"] = json!({"claim": "jti", "entries": 100});
+    let mut remote = issuers[0].clone();
+    remote["issuer"] = json!("https://other.example.com");
+    remote["keys"] = json!({"remote": {"url": "https://keys.example.com", "cluster": "keys"}});
+    remote.as_object_mut().unwrap().remove("one_use");
+    issuers.push(remote);
+    config
+}
+
+/// The requests that pass on a sound host.
+const PASS: [&str; 7] = [
+    "good",
+    "public",
+    "public with a forged token",
+    "peer",
+    "used once",
+    "waiting",
+    "with trailers",
+];
+
+type Fates = Vec<(&'static str, Fate)>;
+
+/// What a worker goes through, and what became of each request.
+fn life(rig: &mut Rig, edge: &Edge) -> Fates {
+    rig.configure(&policy_with_all(edge));
+    rig.tick();
+    let token = |id: &str, roles: &[&str]| edge.token(&json!({"jti": id, "roles": roles}));
+    let (good, used, weak) = (
+        token("1", &["reader"]),
+        token("2", &["reader"]),
+        token("3", &[]),
+    );
+    let forged = Edge::new(9).token(&json!({"jti": "4"}));
+    let ask = |token: &str, path: &str, rig: &mut Rig| {
+        let mut headers: Vec<Field<'_>> = vec![
+            ("x-auth-subject", b"root"),
+            ("x-auth-subject", b"admin"),
+            ("X_Auth_Roles", b"admin"),
+            ("x-original-url", b"/admin"),
+            ("x-correlation-id", b"\xff"),
+        ];
+        if !token.is_empty() {
+            headers.push((CLAIMS, token.as_bytes()));
+        }
+        rig.request(&get(path, &headers))
+    };
+    let mut fates = Fates::new();
+    for (name, token, path) in [
+        ("good", &good, ORDERS),
+        ("public", &String::new(), "/public/x"),
+        ("public with a forged token", &forged, "/public/x"),
+        ("no token", &String::new(), ORDERS),
+        ("forged", &forged, ORDERS),
+        ("weak", &weak, ORDERS),
+        ("no peer", &String::new(), "/inside"),
+        ("ambiguous", &good, "/public/..%2fadmin"),
+        ("used once", &used, ORDERS),
+        ("used again", &used, ORDERS),
+    ] {
+        fates.push((name, ask(token, path, rig)));
+    }
+    for (name, peer) in [
+        ("unvalidated peer", PeerCertificate::Unvalidated),
+        (
+            "peer",
+            PeerCertificate::Validated(vec!["spiffe://mesh/ns/a/sa/x".to_owned()]),
+        ),
+    ] {
+        let stream = rig.send_from(peer, &get("/inside", &[]), false);
+        fates.push((name, rig.fate(stream)));
+    }
+    let stream = rig.send(&get("/public/x", &[]), true);
+    // Trailers of a request that was answered do not come.
+    let mut fate = rig.fate(stream);
+    if matches!(fate, Fate::Passed(_)) {
+        let sent = [("x-auth-subject", b"root".as_slice()), ("x-other", b"1")];
+        match rig.send_trailers(stream, &sent) {
+            Some(left) => assert_eq!(values(&left, "x-auth-subject"), [""; 0]),
+            None => fate = Fate::Held,
+        }
+    }
+    fates.push(("with trailers", fate));
+    // One that waits until its keys are here.
+    let other = edge.token(&json!({"iss": "https://other.example.com"}));
+    let waiting = rig.send_token(&other);
+    rig.elapse(2_000);
+    rig.tick();
+    if !rig.calls().is_empty() {
+        rig.respond(Some(("200", &key_set(&[edge]))));
+    }
+    rig.tick();
+    fates.push(("waiting", rig.fate(waiting)));
+    rig.end(waiting);
+    rig.elapse(20_000);
+    rig.tick();
+    rig.worker.retire();
+    fates
+}
+
+fn run(fault: Option<Fault>, edge: &Edge) -> (Fates, FakeHost) {
+    let host = FakeHost::new();
+    host.process().clusters.push("keys".to_owned());
+    // Its self-test is slow, so it runs only where it matters.
+    if fault.is_none_or(|fault| fault.call == Call::Verify) {
+        host.state().signatures = Signatures::Correct;
+    }
+    host.state().fault = fault;
+    let mut rig = Rig::new(host);
+    let fates = life(&mut rig, edge);
+    (fates, rig.host)
+}
+
+/// The headers that an upstream believes.
+fn believed(pairs: &Pairs) -> Vec<Vec<String>> {
+    [
+        CLAIMS,
+        "x-auth-subject",
+        "X_Auth_Roles",
+        "x-auth-roles",
+        "x-original-url",
+    ]
+    .map(|name| values(pairs, name))
+    .to_vec()
+}
+
+#[track_caller]
+fn lets_nothing_more_through(fault: Fault, fates: &Fates, sound: &Fates) {
+    let passed = |wanted: &str| {
+        let mut named = fates.iter().filter(|(name, _)| *name == wanted);
+        named.any(|(_, fate)| matches!(fate, Fate::Passed(_)))
+    };
+    for ((name, fate), (_, expected)) in fates.iter().zip(sound) {
+        let Fate::Passed(headers) = fate else {
+            continue;
+        };
+        // If the fault denied its first use, the second one is the first.
+        if *name == "used again" && !passed("used once") {
+            continue;
+        }
+        let Fate::Passed(expected) = expected else {
+            panic!("{fault:?}: {name} passed");
+        };
+        assert_eq!(believed(headers), believed(expected), "{fault:?}: {name}");
+    }
+}
+
+#[test]
+fn on_a_sound_host_what_may_pass_passes() {
+    let (fates, host) = run(None, &Edge::new(1));
+    for (name, fate) in fates {
+        let passed = matches!(fate, Fate::Passed(_));
+        assert_eq!(passed, PASS.contains(&name), "{name}: {fate:?}");
+    }
+    for call in Call::ALL {
+        assert!(
+            host.state().made.contains_key(&call),
+            "{call:?} is never made"
+        );
+    }
+}
+
+#[test]
+fn a_call_that_always_fails_lets_nothing_more_through() {
+    let edge = Edge::new(1);
+    let (sound, _) = run(None, &edge);
+    for call in Call::ALL {
+        let fault = Fault { call, only: None };
+        lets_nothing_more_through(fault, &run(Some(fault), &edge).0, &sound);
+    }
+}
+
+#[test]
+fn a_call_that_fails_one_time_lets_nothing_more_through() {
+    let edge = Edge::new(1);
+    let (sound, host) = run(None, &edge);
+    for call in Call::ALL {
+        let made = host.state().made[&call];
+        // Of very frequent calls a sample: metrics are defined hundreds of times.
+        for only in (0..made).step_by(made.div_ceil(60)) {
+            let fault = Fault {
+                call,
+                only: Some(only),
+            };
+            lets_nothing_more_through(fault, &run(Some(fault), &edge).0, &sound);
+        }
+    }
+}

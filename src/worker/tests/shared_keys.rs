@@ -1,0 +1,176 @@
+//! Keys from a server, as the workers of one process share them.
+
+use super::edge::{Edge, key_set, remote_policy};
+use super::fake_host::{Call, FakeHost};
+use super::support::{Fate, ORDERS, Rig};
+
+#[test]
+fn one_fetch_serves_all_workers() {
+    let edge = Edge::new(1);
+    let mut first = Rig::fetching();
+    let (mut second, mut third) = (first.sibling(), first.sibling());
+    let waiting: Vec<_> = [&mut first, &mut second, &mut third]
+        .map(|rig| rig.send_token(&edge.good_token()))
+        .into();
+    for rig in [&second, &third] {
+        assert!(rig.calls().is_empty());
+    }
+    first.respond_with_key(&edge);
+    for (rig, stream) in [&mut first, &mut second, &mut third]
+        .into_iter()
+        .zip(waiting)
+    {
+        rig.tick();
+        rig.fate(stream).passed();
+        assert!(rig.calls().is_empty());
+    }
+    let mut late = Rig::on(first.host.another_worker(), &remote_policy());
+    late.get(ORDERS, &edge.good_token()).passed();
+}
+
+#[test]
+fn a_worker_that_is_retired_gives_its_fetch_to_the_others() {
+    let edge = Edge::new(1);
+    let mut first = Rig::fetching();
+    let mut second = first.sibling();
+    assert!(second.calls().is_empty());
+    first.worker.retire();
+    second.tick();
+    second.respond_with_key(&edge);
+    second.get(ORDERS, &edge.good_token()).passed();
+}
+
+#[test]
+fn a_worker_that_does_not_finish_its_fetch_loses_it_to_another() {
+    let edge = Edge::new(1);
+    let mut first = Rig::fetching();
+    let mut second = first.sibling();
+    second.elapse(2_999);
+    second.tick();
+    assert!(second.calls().is_empty());
+    second.elapse(1);
+    second.tick();
+    second.respond_with_key(&edge);
+    second.get(ORDERS, &edge.good_token()).passed();
+    // What the first one gets in the end is older.
+    first.elapse(3_001);
+    first.respond_with_key(&Edge::new(2));
+    first.tick();
+    first.get(ORDERS, &edge.good_token()).passed();
+    let mut late = first.sibling();
+    late.get(ORDERS, &edge.good_token()).passed();
+}
+
+#[test]
+fn a_fetch_for_a_new_key_id_serves_the_workers_that_did_not_ask() {
+    let (old, new) = (Edge::with_kid(1, "old"), Edge::with_kid(2, "new"));
+    let mut first = Rig::fetching();
+    first.respond_with_key(&old);
+    let mut second = first.sibling();
+    first.elapse(1_000);
+    second.elapse(1_000);
+    let waiting = second.send_token(&new.good_token());
+    second.tick();
+    second.respond(Some(("200", &key_set(&[&new]))));
+    second.fate(waiting).passed();
+    first.tick();
+    first.get(ORDERS, &new.good_token()).passed();
+}
+
+#[test]
+fn a_worker_that_is_slower_than_another_tries_again() {
+    let edge = Edge::new(1);
+    let host = FakeHost::new();
+    host.process().clusters.push("keys".to_owned());
+    let mut rig = Rig::on(host, &remote_policy());
+    rig.host.state().lost_races = 7;
+    rig.tick();
+    rig.host.state().lost_races = 7;
+    rig.respond_with_key(&edge);
+    rig.get(ORDERS, &edge.good_token()).passed();
+    rig.sibling().get(ORDERS, &edge.good_token()).passed();
+}
+
+/// Other plugins of the same process can write there.
+#[test]
+fn damaged_shared_data_is_not_a_key_set() {
+    let edge = Edge::new(1);
+    let damages: [fn(&mut Vec<u8>); 5] = [
+        Vec::clear,
+        |value| value.truncate(3),
+        |value| value.truncate(20),
+        |value| value.fill(0xff),
+        |value| value.reverse(),
+    ];
+    for damage in damages {
+        let mut first = Rig::fetching();
+        first.respond_with_key(&edge);
+        {
+            let mut process = first.host.process();
+            process.clusters.clear();
+            process
+                .shared
+                .values_mut()
+                .for_each(|(value, _)| damage(value));
+        }
+        let mut second = first.sibling();
+        let stream = second.send_token(&edge.good_token());
+        let fate = second.fate(stream);
+        assert!(!matches!(fate, Fate::Passed(_)), "{fate:?}");
+        second.elapse(10_000);
+        second.tick();
+        second.fate(stream).denied(503, "keys_unavailable");
+        // It fetches for itself.
+        second.host.process().clusters.push("keys".to_owned());
+        second.elapse(60_000);
+        second.tick();
+        second.respond_with_key(&edge);
+        second.elapse(0);
+        let now = second.host.state().now_ms / 1_000;
+        let token = edge.token(&serde_json::json!({"iat": now, "exp": now + 60}));
+        second.get(ORDERS, &token).passed();
+    }
+}
+
+#[test]
+fn a_shared_set_of_the_future_is_fetched_again() {
+    let edge = Edge::new(1);
+    let mut first = Rig::fetching();
+    first.elapse(120_000);
+    first.respond_with_key(&edge);
+    // The clock was set back by two minutes.
+    first.host.state().now_ms -= 120_000;
+    let mut second = first.sibling();
+    let waiting = second.send_token(&edge.good_token());
+    second.fate(waiting).held();
+    second.respond_with_key(&edge);
+    second.fate(waiting).passed();
+}
+
+#[test]
+fn a_worker_that_cannot_read_shared_data_fetches_for_itself() {
+    let edge = Edge::new(1);
+    let host = FakeHost::new();
+    host.process().clusters.push("keys".to_owned());
+    host.break_call(Call::GetShared);
+    let mut rig = Rig::on(host, &remote_policy());
+    rig.tick();
+    rig.respond_with_key(&edge);
+    rig.get(ORDERS, &edge.good_token()).passed();
+}
+
+/// Without a plan that all workers see, nothing would limit the fetches.
+#[test]
+fn a_worker_that_cannot_write_shared_data_fetches_nothing() {
+    let host = FakeHost::new();
+    host.process().clusters.push("keys".to_owned());
+    host.break_call(Call::SetShared);
+    let mut rig = Rig::on(host, &remote_policy());
+    rig.tick();
+    rig.tick();
+    assert!(rig.calls().is_empty());
+    let waiting = rig.send_token(&Edge::new(1).good_token());
+    rig.elapse(10_000);
+    rig.tick();
+    rig.fate(waiting).denied(503, "keys_unavailable");
+}
