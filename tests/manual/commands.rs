@@ -117,10 +117,18 @@ fn the_readme_says_what_each_setup_installs() {
         "sign tokens",
         "Prometheus",
         "OpenID provider",
-        "`tests/frameworks/setup`",
+        "web frameworks",
+        "lighttpd",
     ] {
         assert!(tests.contains(word), "{word}");
     }
+    let recipe = makefile.split("\nsetup-tests:").nth(1);
+    let recipe = recipe.and_then(|rest| rest.split("\n\n").next());
+    assert!(
+        recipe
+            .expect("the recipe")
+            .contains("@tests/frameworks/setup")
+    );
 }
 
 #[test]
