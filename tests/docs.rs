@@ -163,7 +163,7 @@ fn metric_names(code: &str) -> BTreeSet<String> {
 #[test]
 fn the_metrics_page_lists_what_the_code_defines() {
     let documented: BTreeSet<String> = metrics().into_iter().map(|(name, _)| name).collect();
-    assert_eq!(metric_names(&read("src/proxy/metrics.rs")), documented);
+    assert_eq!(metric_names(&read("src/worker/metrics.rs")), documented);
 }
 
 #[test]
@@ -231,6 +231,7 @@ fn dashboard_and_alerts_use_only_metrics_and_labels_that_exist() {
         "key_set_age",
         "config_refused",
         "spoofed",
+        "reserved_trailers",
         "edge_delay",
         "key_unknown",
     ] {

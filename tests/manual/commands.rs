@@ -70,6 +70,65 @@ fn the_readme_says_what_make_test_runs() {
     assert_eq!(named, dependencies("test"));
     assert!(text.contains("does not run `make test-edge`"));
     assert!(!dependencies("test").contains("test-edge"));
+    // What it leaves out is what it prints at its end.
+    let makefile = read("Makefile");
+    let left_out = makefile
+        .split("make test does not run")
+        .nth(1)
+        .and_then(|rest| rest.split("\n\n").next())
+        .expect("the list");
+    let named: Vec<&str> = left_out
+        .split('\'')
+        .filter(|text| text.starts_with("make "))
+        .collect();
+    assert!(named.len() >= 3, "{named:?}");
+    for target in named {
+        assert!(text.contains(&format!("`{target}`")), "{target}");
+    }
+}
+
+/// Each component of `scripts/setup` is in the text, and `make demo` needs no component of the tests.
+#[test]
+fn the_readme_says_what_each_setup_installs() {
+    let makefile = read("Makefile");
+    let components = |target: &str| -> Vec<String> {
+        let recipe = makefile
+            .split(&format!("\n{target}:"))
+            .nth(1)
+            .and_then(|rest| rest.lines().nth(1))
+            .unwrap_or_else(|| panic!("no target {target}"));
+        let words = recipe.split("scripts/setup ").nth(1).expect("the script");
+        words.split_whitespace().map(str::to_owned).collect()
+    };
+    assert_eq!(components("setup"), ["rust", "envoy"]);
+    assert_eq!(
+        components("setup-tests"),
+        ["rust", "envoy", "tokens", "prometheus", "oidc"]
+    );
+    let text = section("Prerequisites");
+    let (demo, tests) = text
+        .split_once("`make test` first runs")
+        .expect("the sentence");
+    for word in ["`make setup`", "wasm32-wasip1", "Envoy from PyPI"] {
+        assert!(demo.contains(word), "{word}");
+    }
+    for word in [
+        "`make setup-tests`",
+        "sign tokens",
+        "Prometheus",
+        "OpenID provider",
+        "web frameworks",
+        "lighttpd",
+    ] {
+        assert!(tests.contains(word), "{word}");
+    }
+    let recipe = makefile.split("\nsetup-tests:").nth(1);
+    let recipe = recipe.and_then(|rest| rest.split("\n\n").next());
+    assert!(
+        recipe
+            .expect("the recipe")
+            .contains("@tests/frameworks/setup")
+    );
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The example configs.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::{loads, path, read, yaml};
@@ -88,4 +90,51 @@ fn compose_runs_the_standalone_envoy() {
     let compose = yaml("docker-compose.yaml", &compose);
     assert!(compose["services"]["upstream"].is_object());
     assert!(compose["services"]["envoy"]["environment"]["EDGE_CLAIMS_SECRET"].is_string());
+}
+
+/// The filter's fields that a text prints.
+fn printed_fields(text: &str) -> BTreeSet<String> {
+    text.split("%FILTER_STATE(wasm.edge_claims.")
+        .skip(1)
+        .map(|rest| {
+            let field = rest.split_once(":PLAIN)%");
+            field.expect("as plain text").0.to_owned()
+        })
+        .collect()
+}
+
+fn access_fields(config: &Value) -> BTreeSet<String> {
+    let fields = config["log"]["access_fields"].as_array();
+    let fields = fields.expect("log.access_fields").iter();
+    fields
+        .map(|field| field.as_str().expect("a name").to_owned())
+        .collect()
+}
+
+/// A client can choose `x-envoy-original-path`: the formats print the path that was judged.
+#[test]
+fn the_formats_print_the_path_that_was_judged_and_the_configs_offer_it() {
+    for name in [
+        "examples/envoy/standalone.yaml",
+        "examples/docker-compose/envoy.yaml",
+    ] {
+        let text = read(name);
+        let offered = access_fields(&plugin_config(&yaml(name, &text)));
+        assert_eq!(printed_fields(&text), offered, "{name}");
+    }
+    let every = access_fields(&yaml("full.yaml", &read("examples/config/full.yaml")));
+    for name in ["envoy.yaml", "istio-mesh-config.yaml"] {
+        let text = read(&format!("docs/access-logs/{name}"));
+        assert_eq!(printed_fields(&text), every, "{name}");
+        assert!(!text.to_lowercase().contains("original-path"), "{name}");
+    }
+    for name in [
+        "gateway/per-request",
+        "gateway/per-session",
+        "sidecar/orders",
+    ] {
+        let name = format!("examples/{name}.yaml");
+        let offered = access_fields(&yaml(&name, &read(&name)));
+        assert!(offered.contains("path"), "{name}: {offered:?}");
+    }
 }

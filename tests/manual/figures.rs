@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::{path, read};
 
 /// Page, what it says, and the constant.
-const FIGURES: [(&str, &str, &str); 27] = [
+const FIGURES: [(&str, &str, &str); 35] = [
     (
         "docs/config.md",
         "using at most 64 MiB",
@@ -72,12 +72,12 @@ const FIGURES: [(&str, &str, &str); 27] = [
     (
         "docs/keys.md",
         "`timeout` plus 1.5 s",
-        "PATIENCE: u64 = 1_500;",
+        "EXTRA_WAIT: u64 = 1_500;",
     ),
     (
         "docs/keys.md",
-        "At most 512 requests",
-        "MAX_WAITING: usize = 512;",
+        "beyond 512 per issuer and worker",
+        "MAX_REQUESTS: usize = 512;",
     ),
     ("docs/keys.md", "three fetches in a row", "BURST: u32 = 3;"),
     (
@@ -111,15 +111,43 @@ const FIGURES: [(&str, &str, &str); 27] = [
         "At most 256 samples",
         "MAX_DELAYS: usize = 256;",
     ),
+    ("SECURITY.md", "512 requests", "MAX_REQUESTS: usize = 512;"),
+    ("SECURITY.md", "64 KiB", "MAX_BODY: u64 = 64 << 10;"),
+    ("SECURITY.md", "8 MiB", "MAX_BODIES: u64 = 8 << 20;"),
     (
-        "docs/record.md",
-        "cut to 512 bytes",
-        "MAX_TEXT: usize = 512;",
+        "docs/keys.md",
+        "more than 64 KiB",
+        "MAX_BODY: u64 = 64 << 10;",
     ),
     (
-        "SECURITY.md",
-        "at most 512 requests",
-        "MAX_WAITING: usize = 512;",
+        "docs/keys.md",
+        "more than 8 MiB",
+        "MAX_BODIES: u64 = 8 << 20;",
+    ),
+    (
+        "docs/keys.md",
+        "more than 0.25 ms",
+        "EXPENSIVE_MICROS: u64 = 250;",
+    ),
+    (
+        "docs/keys.md",
+        "a quarter of a worker's CPU time",
+        "REFILL_MICROS_PER_MILLI: u64 = 250;",
+    ),
+    (
+        "docs/keys.md",
+        "a burst of 0.25 s",
+        "CAPACITY_MICROS: u64 = 250_000;",
+    ),
+    (
+        "docs/keys.md",
+        "until 5 minutes after `exp`",
+        "MAX_LEEWAY: u64 = 300;",
+    ),
+    (
+        "docs/troubleshooting.md",
+        "more than 0.25 ms",
+        "EXPENSIVE_MICROS: u64 = 250;",
     ),
 ];
 

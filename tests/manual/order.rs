@@ -22,7 +22,8 @@ fn policy() -> Value {
             "prefix": "Bearer ",
             "issuers": [{
                 "issuer": "edge", "audiences": ["mesh"], "algorithms": ["HS256", "HS512"], "type": "edge-claims+jwt",
-                "keys": {"secrets": [{"env": "SECRET", "kid": "k1"}]},
+                "keys": {"secrets": [{"env": "SECRET", "kid": "k1"}, {"env": "STOLEN", "kid": "k2"},
+                    {"env": "STOLEN", "kid": "stolen"}]},
                 "max_age": "10m", "max_lifetime": "1h", "require": ["tenant"],
                 "bind": {"method": "htm"}, "one_use": {},
                 "revoked": {"kids": ["stolen"], "subjects": ["mallory"]},
@@ -124,7 +125,14 @@ struct Seen {
 
 fn decide(policy: &Value, attempt: &Attempt) -> Seen {
     let config = load(policy.to_string().as_bytes()).unwrap_or_else(|errors| panic!("{errors}"));
-    let (mut gate, _) = Gate::new(config, &|_| Some(SECRET.to_vec()), 7);
+    let env = |name: &str| {
+        Some(if name == "STOLEN" {
+            b"x".repeat(32)
+        } else {
+            SECRET.to_vec()
+        })
+    };
+    let (mut gate, _) = Gate::new(config, &env, 7);
     let mut decide = |attempt: &Attempt| {
         let headers = attempt.headers();
         let headers: Vec<Header<'_>> = headers
@@ -172,7 +180,7 @@ fn decide(policy: &Value, attempt: &Attempt) -> Seen {
 type Change = fn(&mut Attempt);
 
 /// The checks in their order, each with a change that makes a request fail it.
-const CHECKS: [(&str, Change); 31] = [
+const CHECKS: [(&str, Change); 32] = [
     ("spoofed_header", |it| it.spoofed = true),
     ("claims_repeated", |it| it.tokens = 2),
     ("request_malformed", |it| it.host = "a..b"),
@@ -187,6 +195,7 @@ const CHECKS: [(&str, Change); 31] = [
     ("revoked", |it| it.header["kid"] = json!("stolen")),
     ("key_unknown", |it| it.header["kid"] = json!("k9")),
     ("algorithm_refused", |it| it.header["alg"] = json!("HS512")),
+    ("revoked", |it| it.header["kid"] = json!("k2")),
     ("signature_invalid", |it| it.forged = true),
     ("type", |it| it.header["typ"] = json!("JWT")),
     ("expired", |it| {
@@ -339,12 +348,12 @@ fn a_preflight_passes_after_the_shape_of_the_request_and_before_the_token() {
 
 /// docs/config.md, `claims.forward`; docs/decisions.md, "Rolling out"; SECURITY.md.
 #[test]
-fn a_bad_token_goes_on_only_where_shadow_mode_and_forward_meet() {
-    for (mode, forward, path, goes_on) in [
-        ("shadow", true, "/tenants/a", true),
-        ("shadow", false, "/tenants/a", false),
-        ("shadow", true, "/public", false),
-        ("enforce", true, "/public", false),
+fn a_bad_token_is_always_removed() {
+    for (mode, forward, path) in [
+        ("shadow", true, "/tenants/a"),
+        ("shadow", false, "/tenants/a"),
+        ("shadow", true, "/public"),
+        ("enforce", true, "/public"),
     ] {
         let mut policy = policy();
         policy["mode"] = json!(mode);
@@ -359,25 +368,34 @@ fn a_bad_token_goes_on_only_where_shadow_mode_and_forward_meet() {
         };
         assert_eq!(seen.verdict, expected);
         let removed = seen.removed.iter().any(|name| name == "x-edge-claims");
-        assert_eq!(removed, !goes_on, "{mode} {forward} {path}");
+        assert!(removed, "{mode} {forward} {path}");
     }
+    let mut policy = policy();
+    policy["claims"]["forward"] = json!(true);
+    let seen = decide(&policy, &Attempt::good());
+    assert_eq!(seen.verdict, "allow/tenant");
+    assert_eq!(seen.removed, [""; 0], "a good token goes on");
 }
 
-/// docs/config.md, `bind.path`.
+/// docs/config.md, `bind.path` and `bind.path_and_query`.
 #[test]
-fn a_bound_path_covers_the_query_only_where_the_claim_has_one() {
-    let mut policy = policy();
-    policy["claims"]["issuers"][0]["bind"] = json!({"path": "htp"});
-    for (claim, path, holds) in [
-        ("/tenants/a", "/tenants/a", true),
-        ("/tenants/a", "/tenants/a?x=1", true),
-        ("/tenants/a", "/tenants/a?x=2", true),
-        ("/tenants/a?x=1", "/tenants/a?x=1", true),
-        ("/tenants/a?x=1", "/tenants/a?x=2", false),
-        ("/tenants/a?x=1", "/tenants/a", false),
-        ("/tenants/a?", "/tenants/a", false),
-        ("/tenants/%61", "/tenants/a", false),
+fn a_bound_path_leaves_the_query_free_and_path_and_query_do_not() {
+    for (key, claim, path, holds) in [
+        ("path", "/tenants/a", "/tenants/a", true),
+        ("path", "/tenants/a", "/tenants/a?x=1", true),
+        ("path", "/tenants/a", "/tenants/a?x=2", true),
+        ("path", "/tenants/a?x=1", "/tenants/a?x=1", false),
+        ("path", "/tenants/a?", "/tenants/a", false),
+        ("path", "/tenants/%61", "/tenants/a", false),
+        ("path", "/tenants/a", "/tenants/a/", false),
+        ("path_and_query", "/tenants/a", "/tenants/a", true),
+        ("path_and_query", "/tenants/a", "/tenants/a?x=1", false),
+        ("path_and_query", "/tenants/a?x=1", "/tenants/a?x=1", true),
+        ("path_and_query", "/tenants/a?x=1", "/tenants/a?x=2", false),
+        ("path_and_query", "/tenants/a?x=1", "/tenants/a", false),
     ] {
+        let mut policy = policy();
+        policy["claims"]["issuers"][0]["bind"] = json!({key: "htp"});
         let mut attempt = Attempt::good();
         attempt.path = path;
         attempt.claims["htp"] = json!(claim);
@@ -386,7 +404,7 @@ fn a_bound_path_covers_the_query_only_where_the_claim_has_one() {
         let denied = verdict
             .strip_prefix("deny/")
             .map_or("", |_| reason(&verdict));
-        assert_eq!(denied, expected, "{claim} {path}");
+        assert_eq!(denied, expected, "{key} {claim} {path}");
     }
 }
 

@@ -175,10 +175,7 @@ fn the_defaults_are_what_the_page_says() {
             "authority_port": "strip",
             "routes": [{"name": "a", "path": "/a", "allow": "public", "mode": "enforce",
                 "enforce_percent": 100}]},
-        "identity": {"on_spoof": "strip", "strip": ["x-http-method-override", "x-method-override",
-            "x-http-method", "x-original-url", "x-rewrite-url", "x-override-url", "x-original-method",
-            "x-original-uri", "x-forwarded-method", "x-forwarded-uri", "x-forwarded-path",
-            "x-middleware-subrequest"]},
+        "identity": {"on_spoof": "strip", "strip": stripped_by_default()},
         "correlation": {"header": "x-correlation-id", "claim": "cid",
             "accept": ["x-correlation-id"], "response_header": true},
         "responses": {"detail": "code", "realm": "mesh"},
@@ -198,13 +195,35 @@ fn the_defaults_are_what_the_page_says() {
             config.rbac.default_authenticated,
             config.rbac.peer_validation,
             config.rbac.authority_port,
-            config.identity,
+            (
+                &config.identity.headers,
+                config.identity.on_spoof,
+                sorted(&config.identity.strip)
+            ),
             config.correlation,
             config.responses,
             config.log,
         )
     };
     assert_eq!(shown(&small), shown(&spelled));
+}
+
+fn sorted<T: std::ops::Deref<Target = str>>(names: &[T]) -> Vec<String> {
+    let mut names: Vec<String> = names.iter().map(|name| (**name).to_owned()).collect();
+    names.sort();
+    names
+}
+
+/// The page's list of headers that are stripped by default.
+fn stripped_by_default() -> Vec<String> {
+    let page = read("docs/config.md");
+    let section = page
+        .split("\n### Headers that are stripped by default\n")
+        .nth(1)
+        .and_then(|rest| rest.split("\n## ").next())
+        .expect("the section");
+    let items = section.lines().filter(|line| line.starts_with("- "));
+    items.flat_map(quoted).map(str::to_owned).collect()
 }
 
 /// A row of the page: a key, what it takes, its default, and where it is.
@@ -462,13 +481,47 @@ fn values_have_the_forms_that_the_page_names() {
         ("correlation", "accept", json!([]), true),
         ("correlation", "accept", json!(["cookie"]), false),
         ("correlation", "accept", json!(["x-edge-claims"]), false),
+        ("claims", "header", json!("x.correlation_id"), false),
+        ("identity", "strip", json!(["x_edge_claims"]), false),
         ("identity", "strip", json!([]), true),
         ("rbac.routes[]", "methods", json!(["CONNECT"]), false),
         ("rbac.routes[]", "hosts", json!(["*.example.com"]), true),
-        ("rbac.routes[]", "hosts", json!(["example.com:8443"]), false),
+        ("rbac.routes[]", "hosts", json!(["example.com:8443"]), true),
+        (
+            "rbac.routes[]",
+            "hosts",
+            json!(["example.com:65536"]),
+            false,
+        ),
+        ("rbac.routes[]", "methods", json!(["M-SEARCH"]), true),
+        ("rbac.routes[]", "methods", json!(["delete"]), false),
         ("rbac.routes[]", "hosts", json!([]), false),
         ("rbac.routes[]", "on_failure", json!({"role": 404}), true),
         ("rbac.routes[]", "on_failure", json!({"role": 200}), false),
+        (
+            "rbac.routes[]",
+            "on_failure",
+            json!({"spoofed_header": 404}),
+            false,
+        ),
+        (
+            "rbac.routes[]",
+            "on_failure",
+            json!({"claims_repeated": 404}),
+            false,
+        ),
+        (
+            "rbac.routes[]",
+            "on_failure",
+            json!({"request_malformed": 404}),
+            false,
+        ),
+        (
+            "rbac.routes[]",
+            "on_failure",
+            json!({"route_unknown": 404}),
+            false,
+        ),
     ] {
         let config = with(place, key, value.clone()).expect(place);
         let problem = problem(&config);

@@ -228,3 +228,43 @@ fn anchors_lead_to_headings() {
     }
     assert!(count >= 8, "{count} anchors");
 }
+
+/// The line that the filter logs when it has loaded a config, on the pages and in the code.
+#[test]
+fn the_pages_show_the_line_that_is_logged_at_the_start() {
+    let code = read("src/worker/mod.rs").replace("\\\n", "");
+    let code: Vec<&str> = code.split_whitespace().collect();
+    let code = code.join(" ");
+    // The fixed parts of a format string of the code.
+    let fixed = |wanted: &str| -> Vec<String> {
+        let mut texts = code.split('"');
+        let format = texts.find(|text| text.contains(wanted)).expect(wanted);
+        let parts = format.split('{');
+        parts
+            .map(|part| part.split_once('}').map_or(part, |(_, text)| text))
+            .map(str::to_owned)
+            .collect()
+    };
+    let line = [
+        fixed("config sha256 {digest}"),
+        fixed("the host verifies {}"),
+    ]
+    .concat();
+    assert!(line.len() >= 7, "{line:?}");
+    for page in ["README.md", "docs/keys.md"] {
+        let text = read(page);
+        let shown = text
+            .lines()
+            .find(|line| line.contains("config sha256"))
+            .unwrap_or_else(|| panic!("{page} does not show the line"));
+        let mut rest = shown;
+        for part in &line {
+            let (_, after) = rest
+                .split_once(part.as_str())
+                .unwrap_or_else(|| panic!("{page}: {part:?} is not in {shown}"));
+            rest = after;
+        }
+        assert_eq!(rest, "", "{page}");
+    }
+    assert!(code.contains("the filter verifies all algorithms itself"));
+}
