@@ -82,12 +82,14 @@ impl HttpContext for Stream {
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
-        if self.action() == Action::Pause {
+        if self.state == State::Held {
             return Action::Pause;
         }
+        // Also while the request waits: Envoy does not call back again before it forwards the trailers.
         match with_worker(&self.worker, |worker| worker.on_request_trailers()) {
-            Some(TrailersStatus::Continues) => Action::Continue,
+            Some(TrailersStatus::Continues) => self.action(),
             Some(TrailersStatus::Answered) | None => {
+                with_worker(&self.worker, |worker| worker.on_stream_done(self.id));
                 self.state = State::Held;
                 Action::Pause
             }

@@ -100,8 +100,8 @@ fn it_exports_no_callback_that_only_costs() {
         }
     }
     for unused in [
-        "body",
-        "trailers",
+        "response_body",
+        "response_trailers",
         "downstream",
         "upstream",
         "foreign",
@@ -115,6 +115,8 @@ fn it_exports_no_callback_that_only_costs() {
     }
     for needed in [
         "proxy_on_request_headers",
+        "proxy_on_request_body",
+        "proxy_on_request_trailers",
         "proxy_on_response_headers",
         "proxy_on_delete",
     ] {

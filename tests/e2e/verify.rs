@@ -557,11 +557,11 @@ fn cached_and_cheap_tokens_pass_during_a_flood_of_forged_ones() {
     bytes[17] ^= 1;
     let forged = format!("{signed}.{}", base64url(&bytes));
     let stop = std::sync::atomic::AtomicBool::new(false);
+    let overloaded = std::sync::atomic::AtomicU64::new(0);
     std::thread::scope(|scope| {
         let floods: Vec<_> = (0..4)
             .map(|_| {
                 scope.spawn(|| {
-                    let mut overloaded = 0;
                     while !stop.load(std::sync::atomic::Ordering::Relaxed) {
                         let response = with(&forged).send();
                         match response.status {
@@ -570,18 +570,22 @@ fn cached_and_cheap_tokens_pass_during_a_flood_of_forged_ones() {
                                 assert_eq!(response.status, 503, "{response:?}");
                                 assert_eq!(response.json()["code"], "overloaded");
                                 assert!(response.header("retry-after").is_some(), "{response:?}");
-                                overloaded += 1;
+                                overloaded.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                             }
                         }
                     }
-                    overloaded
                 })
             })
             .collect();
         let start = std::time::Instant::now();
         let mut refused_a_good_one = false;
         let mut number = 0;
-        while start.elapsed().as_secs() < 5 {
+        // A busy machine takes longer to use the budget up.
+        let seen =
+            |refused: bool| refused && overloaded.load(std::sync::atomic::Ordering::Relaxed) > 0;
+        while start.elapsed().as_secs() < 5
+            || !seen(refused_a_good_one) && start.elapsed().as_secs() < 60
+        {
             number += 1;
             assert_eq!(with(&cached).send().status, 200);
             let fresh = of(&cheap, &format!("cheap-{number}"));
@@ -592,9 +596,9 @@ fn cached_and_cheap_tokens_pass_during_a_flood_of_forged_ones() {
         }
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
         for flood in floods {
-            assert!(flood.join().unwrap() > 0);
+            flood.join().unwrap();
         }
-        assert!(refused_a_good_one, "the budget was never used up");
+        assert!(seen(refused_a_good_one), "the budget was never used up");
     });
     // It is over within a second.
     std::thread::sleep(std::time::Duration::from_millis(1_200));

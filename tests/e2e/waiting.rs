@@ -154,6 +154,32 @@ fn a_request_with_a_small_body_that_waited_arrives_whole() {
     assert_eq!(world.allowed(later).body, b"abc");
 }
 
+/// Envoy hands over the trailers while the request waits, and not again before it forwards them.
+#[test]
+fn the_trailers_of_a_request_that_waited_are_cleaned_as_well() {
+    for (on_spoof, status) in [("strip", 200), ("reject", 400)] {
+        let change = |policy: &mut Value| policy["identity"]["on_spoof"] = json!(on_spoof);
+        let setup = |setup: Setup| lets_bodies_through(setup).http2_upstreams();
+        let (world, _server) = world(Duration::from_secs(2), change, setup);
+        let request = world
+            .envoy
+            .request("POST", "/me")
+            .header(CLAIMS, world.token(&json!({})))
+            .header("content-length", "3")
+            .body("abc")
+            .trailer("x-checksum", "1")
+            .trailer("x-auth-subject", "root")
+            .trailer("x_auth_roles", "admin");
+        let response = request.http2().send();
+        assert_eq!(response.status, status, "{on_spoof}: {response:?}");
+        let seen = world.upstream.take();
+        for request in &seen {
+            assert_eq!(request.trailers, [(b"x-checksum".to_vec(), b"1".to_vec())]);
+        }
+        assert_eq!(seen.len(), usize::from(status == 200), "{on_spoof}");
+    }
+}
+
 #[test]
 fn a_body_that_is_large_or_of_unknown_length_does_not_wait() {
     let (world, _server) = world(Duration::from_secs(6), unchanged, |setup| setup);
