@@ -121,16 +121,13 @@ fn a_request_token_is_bound_and_used_up_at_the_gateway_only() {
     let chain = Chain::start("gateway/per-request.yaml", |_| {});
     let path = "/tenants/a/orders/1?page=2";
     let token = chain.token(
-        &json!({"cid": "edge-1", "jti": "t-1", "htm": "GET", "htp": "/tenants/a/orders/1",
+        &json!({"cid": "edge-1", "jti": "t-1", "htm": "GET", "htq": path,
         "hth": "shop.example.com"}),
     );
     let request = |path: &str| chain.gateway.get(path).header(CLAIMS, &token);
-    chain.denied(
-        request("/tenants/a/orders/2"),
-        &chain.gateway,
-        401,
-        "binding_request",
-    );
+    for other in ["/tenants/a/orders/2?page=2", "/tenants/a/orders/1?page=3"] {
+        chain.denied(request(other), &chain.gateway, 401, "binding_request");
+    }
     let seen = chain.allowed(spoofed(request(path)));
     is_alice(&seen);
     assert_eq!(seen.header("x-correlation-id").as_deref(), Some("edge-1"));

@@ -52,6 +52,7 @@ fn a_session_becomes_edge_claims_for_this_request_only() {
         ("cid", json!(id)),
         ("htm", json!("POST")),
         ("htp", json!("/tenants/a/orders")),
+        ("htq", json!("/tenants/a/orders?x=1")),
         ("hth", json!("shop.example.com")),
     ] {
         assert_eq!(claims[name], value, "{name}");

@@ -123,7 +123,7 @@ fn policy(key: &EdgeKey) -> Value {
             "max_lifetime": "60s",
             "max_age": "60s",
             "require": ["sub", "cid"],
-            "bind": {"method": "htm", "path": "htp", "host": "hth"},
+            "bind": {"method": "htm", "path_and_query": "htq", "host": "hth"},
         }]},
         "rbac": {
             "roles": {"claim": "roles", "includes": {"editor": ["reader"]}},
@@ -291,6 +291,7 @@ fn a_stolen_token_is_good_for_its_own_request_only() {
     );
     for request in [
         client.get("/tenants/a/orders/8").host(&host),
+        client.get(&format!("{path}?admin=true")).host(&host),
         client.request("POST", path).host(&host),
         client.get(path).host("other.example.com"),
     ] {

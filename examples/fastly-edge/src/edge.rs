@@ -162,7 +162,7 @@ impl Edge {
         };
         let binding = Binding {
             method: request.method,
-            path: request.path,
+            path_and_query: &request.path_and_query(),
             host: &canonical_host(request.host),
             correlation_id: &record.correlation_id,
             token_id: &fresh.token_id,

@@ -29,14 +29,21 @@ pub enum SignerError {
 pub struct Binding<'a> {
     /// `htm`: the method.
     pub method: &'a str,
-    /// `htp`: the path as it is sent to the mesh, without the query.
-    pub path: &'a str,
+    /// `htq`: the path as it is sent to the mesh, with the query. `htp` is the same without it.
+    pub path_and_query: &'a str,
     /// `hth`: the host in lower case, without port and trailing dot.
     pub host: &'a str,
     /// `cid`: the correlation ID.
     pub correlation_id: &'a str,
     /// `jti`: this token's own ID.
     pub token_id: &'a str,
+}
+
+impl Binding<'_> {
+    fn path(&self) -> &str {
+        let path = self.path_and_query.split('?').next();
+        path.unwrap_or(self.path_and_query)
+    }
 }
 
 impl Signer {
@@ -80,7 +87,8 @@ impl Signer {
             ("roles", json!(session.roles())),
             ("cid", json!(binding.correlation_id)),
             ("htm", json!(binding.method)),
-            ("htp", json!(binding.path)),
+            ("htp", json!(binding.path())),
+            ("htq", json!(binding.path_and_query)),
             ("hth", json!(binding.host)),
         ] {
             custom.insert(name.to_owned(), value);
@@ -127,7 +135,7 @@ pub(crate) mod tests {
             .unwrap();
         let binding = Binding {
             method: "POST",
-            path: "/orders",
+            path_and_query: "/orders?page=2",
             host: "shop.example.com",
             correlation_id: "c-1",
             token_id: "t-1",
@@ -153,7 +161,7 @@ pub(crate) mod tests {
             json!({
                 "iss": "https://edge.example.com", "aud": "mesh.example.com", "sub": "u-1",
                 "iat": NOW, "exp": NOW + 60, "jti": "t-1", "cid": "c-1", "htm": "POST",
-                "htp": "/orders", "hth": "shop.example.com", "roles": ["reader"], "tenant_id": "acme",
+                "htp": "/orders", "htq": "/orders?page=2", "hth": "shop.example.com", "roles": ["reader"], "tenant_id": "acme",
             })
         );
     }

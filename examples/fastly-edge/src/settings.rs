@@ -92,8 +92,8 @@ pub enum SettingsError {
 }
 
 /// Claims that the edge sets itself, which `session.copy` may not name.
-const OWN_CLAIMS: [&str; 12] = [
-    "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cid", "htm", "htp", "hth", "roles",
+const OWN_CLAIMS: [&str; 13] = [
+    "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cid", "htm", "htp", "htq", "hth", "roles",
 ];
 
 impl Settings {
