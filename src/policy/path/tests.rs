@@ -131,7 +131,7 @@ fn paths_are_decoded_until_nothing_changes_to_find_hidden_dots() {
     ] {
         let path = parse(raw);
         assert_eq!(
-            path.refused_by(&LENIENT),
+            path.rejected_by(&LENIENT),
             Some(Ambiguity::DotSegments),
             "{raw}"
         );
@@ -139,7 +139,7 @@ fn paths_are_decoded_until_nothing_changes_to_find_hidden_dots() {
     // Deeper than any backend decodes: refused, whatever it hides.
     let deep = format!("/a%{}41", "25".repeat(9));
     assert_eq!(
-        parse(&deep).refused_by(&LENIENT),
+        parse(&deep).rejected_by(&LENIENT),
         Some(Ambiguity::DoubleEncoding)
     );
 }
@@ -188,7 +188,7 @@ fn each_class_is_found_in_every_spelling() {
     ] {
         for raw in paths {
             assert!(classes(raw).contains(&class), "{raw}: {:?}", classes(raw));
-            let refused = parse(raw).refused_by(&PathRules::default());
+            let refused = parse(raw).rejected_by(&PathRules::default());
             assert!(refused.is_some(), "{raw}");
         }
     }
@@ -254,17 +254,17 @@ fn dots_that_only_another_interpretation_finds_are_refused_by_all_rules() {
         "/a/x%252f..%253by/b",
     ] {
         assert_eq!(
-            parse(raw).refused_by(&LENIENT),
+            parse(raw).rejected_by(&LENIENT),
             Some(Ambiguity::DotSegments),
             "{raw}"
         );
     }
     for raw in ["/a/../b", "/a//b", "/a%2fb", "/a%2541", "/a;b", "/a\\b"] {
-        assert_eq!(parse(raw).refused_by(&LENIENT), None, "{raw}");
+        assert_eq!(parse(raw).rejected_by(&LENIENT), None, "{raw}");
     }
     for raw in ["/a%2500", "/a%25c0%25ae", "/a%257f"] {
         assert_eq!(
-            parse(raw).refused_by(&LENIENT),
+            parse(raw).rejected_by(&LENIENT),
             Some(Ambiguity::DoubleEncoding),
             "{raw}"
         );
@@ -290,9 +290,9 @@ fn each_rule_governs_its_own_class() {
             Ambiguity::Semicolon => strict.semicolon = Retain::Reject,
             Ambiguity::Backslash => strict.backslash = Retain::Reject,
         }
-        assert_eq!(parse(raw).refused_by(&strict), Some(class));
+        assert_eq!(parse(raw).rejected_by(&strict), Some(class));
         for other in ["/a/./b", "/a//b", "/a%2fb", "/a%2541", "/a;b", "/a\\b"] {
-            assert!(other == raw || parse(other).refused_by(&strict).is_none());
+            assert!(other == raw || parse(other).rejected_by(&strict).is_none());
         }
     }
 }
@@ -405,7 +405,7 @@ proptest! {
             prop_assert_eq!(path.trailing_slash(), other.trailing_slash());
             prop_assert_eq!(path.classes(), other.classes());
             for rules in [LENIENT, PathRules::default()] {
-                prop_assert_eq!(path.refused_by(&rules), other.refused_by(&rules));
+                prop_assert_eq!(path.rejected_by(&rules), other.rejected_by(&rules));
             }
         }
     }

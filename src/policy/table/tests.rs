@@ -1,6 +1,6 @@
+mod ambiguous_paths;
 mod backends;
 mod errors;
-mod hostile;
 mod precedence;
 mod reference;
 mod scale;

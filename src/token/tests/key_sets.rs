@@ -65,7 +65,7 @@ fn a_key_fixes_its_algorithms() {
     }
     assert_eq!(
         problem(changed("rsa", "alg", json!(["RS256"]))),
-        KeyProblem::WantsString { name: "alg" }
+        KeyProblem::NotAString { name: "alg" }
     );
 }
 
@@ -122,11 +122,11 @@ fn unsupported_key_types_and_curves_are_refused() {
     );
     assert_eq!(
         problem(without("rsa", "kty")),
-        KeyProblem::WantsString { name: "kty" }
+        KeyProblem::NotAString { name: "kty" }
     );
     assert_eq!(
         problem(without("p256", "crv")),
-        KeyProblem::WantsString { name: "crv" }
+        KeyProblem::NotAString { name: "crv" }
     );
     for (name, crv) in [
         ("p256", "secp256k1"),
@@ -146,7 +146,7 @@ fn unsupported_key_types_and_curves_are_refused() {
 fn coordinates_must_have_the_length_of_the_curve() {
     for (name, bytes) in [("p256", 32), ("p384", 48), ("p521", 66)] {
         for member in ["x", "y"] {
-            let wants = KeyProblem::WantsBase64url {
+            let wants = KeyProblem::NotBase64url {
                 name: member,
                 bytes: Some(bytes),
             };
@@ -160,11 +160,11 @@ fn coordinates_must_have_the_length_of_the_curve() {
             }
             assert_eq!(
                 problem(without(name, member)),
-                KeyProblem::WantsString { name: member }
+                KeyProblem::NotAString { name: member }
             );
         }
     }
-    let wants = KeyProblem::WantsBase64url {
+    let wants = KeyProblem::NotBase64url {
         name: "x",
         bytes: Some(32),
     };
@@ -196,7 +196,7 @@ fn points_must_lie_on_the_curve() {
     confused["crv"] = "P-384".into();
     assert_eq!(
         problem(confused),
-        KeyProblem::WantsBase64url {
+        KeyProblem::NotBase64url {
             name: "x",
             bytes: Some(48)
         }
@@ -283,7 +283,7 @@ fn rsa_keys_must_have_2048_to_4096_bits_and_exponent_65537() {
     );
     assert_eq!(
         problem(without("rsa", "n")),
-        KeyProblem::WantsString { name: "n" }
+        KeyProblem::NotAString { name: "n" }
     );
 }
 
@@ -324,7 +324,7 @@ fn a_duplicate_kid_is_refused() {
     );
     assert_eq!(
         problem(changed("p256", "kid", 1.into())),
-        KeyProblem::WantsString { name: "kid" }
+        KeyProblem::NotAString { name: "kid" }
     );
 }
 
@@ -343,7 +343,7 @@ fn all_problems_of_an_inline_set_are_reported_at_once() {
         [
             "keys[0]: use: only \"sig\" verifies signatures",
             "keys[2]: a number: a key must be an object",
-            "keys[3]: d: part of a private key: remove it here, and replace the key, for it is no secret any more",
+            "keys[3]: d: part of a private key: remove it here and replace the key, because it is no longer secret",
         ]
     );
 }

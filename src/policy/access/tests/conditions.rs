@@ -207,7 +207,7 @@ fn peers_alone_need_no_claims_and_beside_others_they_do() {
     let denial = check_with(vec![both()], roles(), claims, &[]).unwrap_err();
     assert_eq!(
         denial.explanation.clone().unwrap_or_default(),
-        "peer: there is none, needs any of [spiffe://td/ns/edge/*]"
+        "peer: none, needs any of [spiffe://td/ns/edge/*]"
     );
 }
 
