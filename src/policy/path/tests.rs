@@ -51,7 +51,7 @@ fn a_plain_path_is_borrowed() {
 }
 
 #[test]
-fn what_is_no_path_is_malformed() {
+fn invalid_paths_are_malformed() {
     for (raw, error) in [
         ("", PathError::NotAbsolute),
         ("*", PathError::NotAbsolute),
@@ -96,7 +96,7 @@ fn what_is_no_path_is_malformed() {
 }
 
 #[test]
-fn triplets_are_decoded_once_and_never_make_separators() {
+fn triplets_are_decoded_once_and_never_become_separators() {
     assert_eq!(segments("/%24%41/b%20c"), ["$A", "b c"]);
     assert_eq!(segments("/caf%C3%A9"), ["caf\u{e9}"]);
     assert_eq!(segments("/a%2Fb/c"), ["a/b", "c"]);
@@ -107,7 +107,7 @@ fn triplets_are_decoded_once_and_never_make_separators() {
 }
 
 #[test]
-fn unreserved_characters_go_on_decoded_and_no_others() {
+fn only_unreserved_characters_are_forwarded_decoded() {
     for (raw, expected) in [
         ("/%70ublic/%2dx%7E?%41", Some("/public/-x~?%41")),
         ("/a%2fb%2Fc/%61", Some("/a%2fb%2Fc/a")),
@@ -136,7 +136,7 @@ fn paths_are_decoded_until_nothing_changes_to_find_hidden_dots() {
             "{raw}"
         );
     }
-    // Deeper than any backend decodes: refused, whatever it hides.
+    // Nested deeper than the limit.
     let deep = format!("/a%{}41", "25".repeat(9));
     assert_eq!(
         parse(&deep).rejected_by(&LENIENT),
@@ -145,7 +145,7 @@ fn paths_are_decoded_until_nothing_changes_to_find_hidden_dots() {
 }
 
 #[test]
-fn each_class_is_found_in_every_spelling() {
+fn each_ambiguity_class_is_found_in_every_encoding() {
     for (class, paths) in [
         (
             "dot_segments",
@@ -188,14 +188,14 @@ fn each_class_is_found_in_every_spelling() {
     ] {
         for raw in paths {
             assert!(classes(raw).contains(&class), "{raw}: {:?}", classes(raw));
-            let refused = parse(raw).rejected_by(&PathRules::default());
-            assert!(refused.is_some(), "{raw}");
+            let rejected = parse(raw).rejected_by(&PathRules::default());
+            assert!(rejected.is_some(), "{raw}");
         }
     }
 }
 
 #[test]
-fn what_only_looks_odd_is_in_no_class() {
+fn unusual_but_unambiguous_paths_have_no_class() {
     for raw in [
         "/.well-known/x",
         "/a/...",
@@ -243,7 +243,7 @@ fn dot_and_empty_segments_are_resolved_in_the_forwarded_path() {
 }
 
 #[test]
-fn dots_that_only_another_interpretation_finds_are_refused_by_all_rules() {
+fn hidden_dot_segments_are_always_rejected() {
     for raw in [
         "/a/..;x",
         "/a/..%2fb",
@@ -272,7 +272,7 @@ fn dots_that_only_another_interpretation_finds_are_refused_by_all_rules() {
 }
 
 #[test]
-fn each_rule_governs_its_own_class() {
+fn each_rule_applies_only_to_its_class() {
     for (raw, class) in [
         ("/a/./b", Ambiguity::DotSegments),
         ("/a//b", Ambiguity::EmptySegments),
@@ -312,12 +312,12 @@ fn overrides_replace_single_rules() {
 }
 
 #[test]
-fn readings_are_those_of_common_backends() {
+fn interpretations_are_those_of_common_backends() {
     let read = |raw: &str| -> Vec<String> {
         interpretations(parse(raw).segment_text())
-            .map(|reading| {
-                let slash = if reading.trailing_slash { "/" } else { "" };
-                let text = std::str::from_utf8(&reading.text).unwrap();
+            .map(|other| {
+                let slash = if other.trailing_slash { "/" } else { "" };
+                let text = std::str::from_utf8(&other.text).unwrap();
                 format!("/{}{slash}", text.replace('\0', "|"))
             })
             .collect()
@@ -335,7 +335,7 @@ fn readings_are_those_of_common_backends() {
 }
 
 #[test]
-fn a_long_path_is_parsed_in_one_go() {
+fn long_paths_are_parsed() {
     for segment in ["/a", "/%41", "/a;b", "/./a", "//a", "/a%2fb%252e", "/a/.."] {
         let raw = segment.repeat(20_000);
         assert!(CanonicalPath::parse(raw.as_bytes()).is_ok());

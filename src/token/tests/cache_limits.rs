@@ -36,7 +36,7 @@ fn a_token_used_twice_evicts_the_least_recently_used_one() {
         assert_eq!(verifier.cached().0, 3);
         verified.is_cached()
     };
-    // The first one is used again, so the second is the oldest.
+    // The first token is used again, so the second is the least recently used.
     assert!(cached(0));
     assert!(!cached(3));
     assert!(!cached(3));
@@ -47,7 +47,7 @@ fn a_token_used_twice_evicts_the_least_recently_used_one() {
 }
 
 #[test]
-fn tokens_used_once_evict_no_other() {
+fn tokens_used_once_do_not_evict_others() {
     let mut verifier = verifier_of(3);
     let tokens = numbered(200);
     for token in &tokens {
@@ -74,7 +74,7 @@ fn an_expired_token_is_evicted_at_once() {
 }
 
 #[test]
-fn the_cache_is_bounded_by_bytes() {
+fn the_cache_is_limited_by_bytes() {
     let token = |id: u32, pad: usize| {
         let claims = claims_with(&format!(r#""jti":"{id}","pad":"{}""#, "x".repeat(pad)));
         sign(Algorithm::EdDsa, &header(Algorithm::EdDsa), &claims)
@@ -85,7 +85,7 @@ fn the_cache_is_bounded_by_bytes() {
     };
     let mut verifier = Verifier::new(vec![issuer()], limits, 7, &environment);
     for id in 0..50 {
-        // Twice, as a full cache admits a token on its second use only.
+        // Twice, because a full cache admits a token on its second use.
         for _ in 0..2 {
             assert!(at(&mut verifier, &token(id, 100), NOW).is_ok());
             assert!(verifier.cached().1 <= 20_000);
@@ -93,7 +93,7 @@ fn the_cache_is_bounded_by_bytes() {
         assert!(at(&mut verifier, &token(id, 100), NOW).unwrap().is_cached());
     }
     assert!(verifier.cached().0 > 1);
-    // One that is larger than the whole cache drives no other out.
+    // A token that is larger than the cache evicts no other.
     let before = verifier.cached();
     assert!(at(&mut verifier, &token(99, 6_000), NOW).is_ok());
     assert_eq!(verifier.cached(), before);
@@ -123,9 +123,9 @@ fn a_token_of_an_issuer_past_not_after_is_evicted_at_once() {
     assert!(at(&mut verifier, &new, later).unwrap().is_cached());
 }
 
-/// The space of an expired token is free at once; to evict valid tokens, a new one must come twice.
+/// Expired tokens are evicted immediately, valid tokens only on the second use of a new one.
 #[test]
-fn a_large_token_used_once_evicts_no_valid_one() {
+fn a_large_token_used_once_does_not_evict_valid_ones() {
     let limits = CacheLimits {
         entries: 1_000,
         bytes: 30_000,
@@ -162,7 +162,7 @@ fn a_large_token_used_once_evicts_no_valid_one() {
         kept += usize::from(at(&mut verifier, token, later).unwrap().is_cached());
     }
     assert_eq!(kept, good);
-    // The second time it takes what it needs.
+    // The second use evicts as many tokens as necessary.
     assert!(at(&mut verifier, &large, later).is_ok());
     assert!(at(&mut verifier, &large, later).unwrap().is_cached());
     assert!(verifier.cached().1 <= 30_000);
@@ -170,11 +170,11 @@ fn a_large_token_used_once_evicts_no_valid_one() {
 
 /// Claims can take far more memory when parsed than as text.
 #[test]
-fn the_memory_of_parsed_claims_counts() {
+fn the_memory_of_parsed_claims_is_limited() {
     let mut verifier = verifier(issuer());
     let value = size_of::<Json>();
     let member = size_of::<(smol_str::SmolStr, Json)>();
-    // Each with the least that one of it takes.
+    // Each with its minimum memory.
     let fillers = [
         (r#"{"":0},"#, value + member),
         ("[[]],", 2 * value),
@@ -194,7 +194,7 @@ fn the_memory_of_parsed_claims_counts() {
 }
 
 #[test]
-fn the_cache_can_be_turned_off() {
+fn the_cache_can_be_disabled() {
     for limits in [
         CacheLimits {
             entries: 0,
@@ -215,7 +215,7 @@ fn the_cache_can_be_turned_off() {
 }
 
 #[test]
-fn forged_tokens_evict_no_valid_one() {
+fn forged_tokens_do_not_evict_valid_ones() {
     let backend = Counting {
         answer: Some(Some(false)),
         ..Counting::default()

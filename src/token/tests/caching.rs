@@ -91,7 +91,7 @@ fn an_expired_token_is_removed_from_the_cache() {
 }
 
 #[test]
-fn cached_tokens_are_refused_after_the_issuers_not_after() {
+fn cached_tokens_are_rejected_after_the_issuers_not_after() {
     let mut verifier = verifier(Issuer {
         not_after: Some(NOW + 5),
         ..issuer()
@@ -126,7 +126,7 @@ fn a_cached_token_is_still_bound_to_its_request() {
     assert!(at(&mut verifier, &token, NOW).unwrap().is_cached());
 }
 
-/// Never by signature or claims alone: a cached token lends nothing to one that differs in any byte.
+/// A token that differs from a cached one in any byte is not a hit.
 #[test]
 fn a_token_with_the_signature_of_a_cached_one_is_not_a_hit() {
     let mut verifier = verifier(issuer());
@@ -165,7 +165,7 @@ fn one_use_tokens_are_not_cached() {
     assert_eq!(verifier.cached().0, 0);
 }
 
-/// A failed verification is never cached: the key may change.
+/// Failed verifications are not cached, because the key may change.
 #[test]
 fn a_forged_token_is_verified_each_time() {
     let backend = Counting::default();

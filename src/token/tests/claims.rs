@@ -244,7 +244,7 @@ fn an_issuer_past_not_after_is_unknown() {
 
 #[test]
 fn the_first_failing_check_names_the_reason() {
-    // Each issuer refuses the token for all reasons from its own on.
+    // Each issuer would reject the token for its own reason and all later ones.
     let token = sign(
         Algorithm::EdDsa,
         r#"{"alg":"EdDSA","kid":"ed25519","typ":"x"}"#,

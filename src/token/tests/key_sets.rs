@@ -8,7 +8,7 @@ use crate::token::jwks::{KeyProblem, KeySetError};
 use crate::token::{Algorithm, KeySet, jwks};
 
 #[test]
-fn a_duplicate_kid_is_refused() {
+fn a_duplicate_kid_is_rejected() {
     let twice = json!({ "keys": [jwk("p256"), changed("p384", "kid", "p256".into())] });
     let duplicate = KeySetError::Key {
         index: 1,
@@ -18,10 +18,10 @@ fn a_duplicate_kid_is_refused() {
     let (set, problems) = KeySet::fetched(twice.to_string().as_bytes()).unwrap();
     assert_eq!(problems, [duplicate]);
     assert_eq!(set.iter().next().unwrap().algorithms(), [Algorithm::Es256]);
-    // Keys without a kid don't collide.
+    // Keys without a `kid` are not duplicates.
     let nameless = json!({ "keys": [without("p256", "kid"), without("p384", "kid")] });
     assert_eq!(inline_of(&nameless).unwrap().len(), 2);
-    // A key that can't be used reserves no name.
+    // A skipped key does not reserve its `kid`.
     let unused = json!({ "keys": [changed("rsa", "use", "enc".into()), changed("p256", "kid", "rsa".into())] });
     assert_eq!(
         KeySet::fetched(unused.to_string().as_bytes())
@@ -93,7 +93,7 @@ fn a_set_must_be_an_object_with_keys() {
         let verdict = KeySet::fetched(text.as_bytes());
         assert!(matches!(verdict, Err(KeySetError::Syntax { .. })), "{text}");
     }
-    // The config's tree keeps duplicate names, so an inline key is looked at for itself.
+    // The config's tree keeps duplicate names, so inline keys are checked separately.
     let json = crate::json::Json::parse(br#"{"keys":[{"kty":"EC","kty":"EC"}]}"#).unwrap();
     assert_eq!(
         KeySet::inline(&json),
@@ -105,7 +105,7 @@ fn a_set_must_be_an_object_with_keys() {
 }
 
 #[test]
-fn large_sets_are_refused() {
+fn large_sets_are_rejected() {
     let keys = |count: usize| {
         let keys: Vec<_> = (0..count)
             .map(|index| changed("ed25519", "kid", index.to_string().into()))

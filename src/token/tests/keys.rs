@@ -11,7 +11,7 @@ pub(super) fn problem(key: Value) -> KeyProblem {
     let [KeySetError::Key { index: 0, problem }] = inline.as_slice() else {
         panic!("{inline:?}");
     };
-    // A fetched set leaves the key out for the same reason, and has none left or its neighbour.
+    // A fetched set skips the key for the same reason.
     let text = json!({ "keys": [key, jwk("ed25519")] }).to_string();
     let (set, problems) = KeySet::fetched(text.as_bytes()).unwrap();
     assert_eq!(set.len(), 1);
@@ -99,7 +99,7 @@ fn a_key_must_be_for_verifying() {
 }
 
 #[test]
-fn private_and_secret_keys_are_refused() {
+fn private_and_secret_keys_are_rejected() {
     for member in ["d", "p", "q", "dp", "dq", "qi", "oth", "k"] {
         for name in ["rsa", "p256", "ed25519"] {
             let problem = problem(changed(name, member, "AAAA".into()));
@@ -111,7 +111,7 @@ fn private_and_secret_keys_are_refused() {
 }
 
 #[test]
-fn unsupported_key_types_and_curves_are_refused() {
+fn unsupported_key_types_and_curves_are_rejected() {
     assert_eq!(
         problem(changed("rsa", "kty", "AKP".into())),
         KeyProblem::Type { kty: "AKP".into() }
@@ -191,7 +191,7 @@ fn points_must_lie_on_the_curve() {
         swapped["y"] = jwk(name)["x"].clone();
         assert_eq!(problem(swapped), KeyProblem::Point);
     }
-    // The curve that is named counts, not the one the point is on.
+    // `crv` determines the curve.
     let mut confused = jwk("p256");
     confused["crv"] = "P-384".into();
     assert_eq!(
@@ -203,9 +203,9 @@ fn points_must_lie_on_the_curve() {
     );
 }
 
-/// RFC 8032 §5.1: points of small order verify signatures that nobody made.
+/// RFC 8032 §5.1: points of small order would verify forged signatures.
 #[test]
-fn weak_ed25519_points_are_refused() {
+fn weak_ed25519_points_are_rejected() {
     let mut one = [0; 32];
     one[0] = 1;
     let order_four = [0; 32];
@@ -223,7 +223,7 @@ fn weak_ed25519_points_are_refused() {
     }
 }
 
-/// RFC 8032 §5.1.3: a coordinate of p and above is none, or one point had two keys.
+/// RFC 8032 §5.1.3: a coordinate must be less than p, so that each point has one encoding.
 #[test]
 fn ed25519_points_have_one_encoding() {
     for y in 0..19_u8 {
@@ -301,7 +301,7 @@ fn leading_zeros_of_an_rsa_modulus_do_not_change_the_key() {
 
 /// The modulus was made like those of the affected chips: both primes are k·M + (65537^a mod M).
 #[test]
-fn an_rsa_key_with_the_roca_weakness_is_refused() {
+fn an_rsa_key_with_the_roca_weakness_is_rejected() {
     let modulus = "gtRfOOZoMKWzmBjn1gvK7saZTo1z2rZJVImMM3Mc_AomokHqhskojYs2C71lheRmOP0BlqGPU5sNOvCZu2ctnEso\
         UwjtBhXqEbuYEN-xrePfrGEGRrOO3AsiiRveSeUgsGLvChygXxsteAcfEBkkXNPpMRbxq87gLA4l-yW3gn2C1PHo6n6YlccG\
         aIdLEXXAY2WoiqcUVv4G_4lP1wPgKkiUB9drwQVON3BSE0nnzcUX06szx4-TLffVjDrqVq30I0en5gifBCKbH6D1tXBMbji8\
@@ -311,7 +311,7 @@ fn an_rsa_key_with_the_roca_weakness_is_refused() {
 }
 
 #[test]
-fn a_problem_names_algorithms_as_users_write_them() {
+fn algorithm_errors_name_the_alg_values() {
     let message = problem(changed("p521", "alg", json!("ES256"))).to_string();
     assert!(
         message.contains("must be one of ES512, or absent"),

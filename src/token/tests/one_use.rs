@@ -35,7 +35,7 @@ fn a_one_use_token_is_accepted_once() {
     let verified = verdict(&mut verifier, &with_id("a")).unwrap();
     assert_eq!(verifier.consume(&verified, NOW), Ok(()));
     assert_eq!(verifier.consume(&verified, NOW), Err(Reason::Replayed));
-    // Verified anew, or signed anew, it is the same token.
+    // The same ID in a new token is still a replay.
     let again = verdict(&mut verifier, &with_id("a")).unwrap();
     assert_eq!(verifier.consume(&again, NOW + 69), Err(Reason::Replayed));
     let resigned = sign(
@@ -56,13 +56,13 @@ fn a_full_window_denies_with_503() {
     assert_eq!(verifier.consume(&a, NOW), Ok(()));
     assert_eq!(verifier.consume(&b, NOW), Err(Reason::Internal));
     assert_eq!(Reason::Internal.status(), 503);
-    // After exp and the largest leeway, no config accepts the first one again.
+    // After `exp` plus the maximum leeway, no config accepts the first token again.
     let kept = 60 + MAX_LEEWAY;
     assert_eq!(verifier.consume(&b, NOW + kept - 1), Err(Reason::Internal));
     assert_eq!(verifier.consume(&b, NOW + kept), Ok(()));
 }
 
-/// A window that outlives its config, as one in shared memory does.
+/// A window that outlives its config, like one in shared memory.
 #[derive(Clone)]
 struct Shared(Rc<RefCell<MemoryWindow>>);
 
@@ -97,7 +97,7 @@ fn a_used_token_stays_used_when_a_new_config_raises_the_leeway() {
 }
 
 #[test]
-fn verifying_does_not_use_a_token_up() {
+fn verification_does_not_consume_a_one_use_token() {
     let mut verifier = verifier(one_use(10));
     for _ in 0..3 {
         assert!(verdict(&mut verifier, &with_id("a")).is_ok());
@@ -132,7 +132,7 @@ fn a_one_use_token_needs_its_claim() {
 }
 
 #[test]
-fn one_id_of_two_issuers_is_two_tokens() {
+fn one_use_ids_are_separate_for_each_issuer() {
     let second = Issuer {
         name: "https://other.example.com".into(),
         ..one_use(10)

@@ -16,7 +16,7 @@ fn list(values: &[&str]) -> std::collections::HashSet<String> {
 }
 
 #[test]
-fn revoked_keys_subjects_and_tokens_are_refused() {
+fn revoked_keys_subjects_and_tokens_are_rejected() {
     let token = token(Algorithm::EdDsa);
     for revoked in [
         Revoked {
@@ -62,7 +62,7 @@ fn revoked_keys_subjects_and_tokens_are_refused() {
 }
 
 #[test]
-fn a_revoked_key_is_refused_without_a_signature_verification() {
+fn a_revoked_key_is_rejected_without_a_signature_verification() {
     let revoked = || Revoked {
         kids: list(&["ed25519"]),
         ..Revoked::default()
@@ -121,7 +121,7 @@ fn es256(header: &str) -> String {
 }
 
 #[test]
-fn a_revoked_key_is_refused_under_another_kid_and_without_one() {
+fn a_revoked_key_is_rejected_under_another_kid_and_without_one() {
     let named = set_of(&[
         renamed("p256", Some("p256")),
         renamed("p256", Some("other")),
@@ -167,7 +167,7 @@ fn a_revoked_key_is_refused_under_another_kid_and_without_one() {
 }
 
 #[test]
-fn a_key_that_was_fetched_under_a_revoked_kid_stays_revoked_under_the_next_one() {
+fn a_key_fetched_with_a_revoked_kid_stays_revoked_under_another_kid() {
     let mut verifier = verifier(revokes_p256(KeySet::default()));
     let token = es256(r#"{"alg":"ES256","kid":"new-name"}"#);
     verifier.set_keys(IssuerId(0), fetched(&["p256"]), NOW);
@@ -194,7 +194,7 @@ fn a_key_that_was_fetched_under_a_revoked_kid_stays_revoked_under_the_next_one()
 }
 
 #[test]
-fn a_cached_token_is_refused_once_its_key_is_fetched_under_a_revoked_kid() {
+fn a_cached_token_is_rejected_once_its_key_is_fetched_under_a_revoked_kid() {
     let token = es256(r#"{"alg":"ES256","kid":"other"}"#);
     for inline in [KeySet::default(), set_of(&[renamed("p256", Some("other"))])] {
         let mut verifier = verifier(revokes_p256(inline));
@@ -256,7 +256,7 @@ fn thumbprints_are_those_of_rfc_7638() {
 }
 
 #[test]
-fn a_revoked_secret_is_refused_under_another_kid() {
+fn a_revoked_secret_is_rejected_under_another_kid() {
     let secret = |env: &str, kid: &str| Secret {
         env: env.into(),
         kid: Some(kid.into()),

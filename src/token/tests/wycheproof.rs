@@ -171,7 +171,7 @@ fn rsa_pss() {
 
 /// RFC 7518 §3.5: the salt is as long as the hash, so good signatures with another salt are refused.
 #[test]
-fn rsa_pss_with_another_salt_is_refused() {
+fn rsa_pss_with_another_salt_is_rejected() {
     use rsa_pss_verify::TestName;
     let mut refused = 0;
     for (name, algorithm) in [

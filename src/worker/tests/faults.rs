@@ -1,5 +1,5 @@
-//! Every host call fails: always, or one time only. The worker does not panic, and no request passes that
-//! would not pass on a sound host.
+//! Every host call fails, always or once. The worker does not panic, and allows no request that it would not
+//! allow on a working host.
 
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ fn policy_with_all(edge: &Edge) -> Value {
     config
 }
 
-/// The requests that pass on a sound host.
+/// The requests that are allowed on a working host.
 const PASS: [&str; 7] = [
     "good",
     "public",
@@ -36,7 +36,7 @@ const PASS: [&str; 7] = [
 
 type Fates = Vec<(&'static str, Fate)>;
 
-/// What a worker goes through, and what became of each request.
+/// Runs a worker through its life cycle; returns the result of each request.
 fn life(rig: &mut Rig, edge: &Edge) -> Fates {
     rig.configure(&policy_with_all(edge));
     rig.tick();
@@ -86,7 +86,7 @@ fn life(rig: &mut Rig, edge: &Edge) -> Fates {
         fates.push((name, rig.fate(stream)));
     }
     let stream = rig.send(&get("/public/x", &[]), true);
-    // Trailers of a request that was answered do not come.
+    // A request that was answered has no trailers.
     let mut fate = rig.fate(stream);
     if matches!(fate, Fate::Passed(_)) {
         let sent = [("x-auth-subject", b"root".as_slice()), ("x-other", b"1")];
@@ -96,7 +96,7 @@ fn life(rig: &mut Rig, edge: &Edge) -> Fates {
         }
     }
     fates.push(("with trailers", fate));
-    // One that waits until its keys are here.
+    // A request that waits for its keys.
     let other = edge.token(&json!({"iss": "https://other.example.com"}));
     let waiting = rig.send_token(&other);
     rig.elapse(2_000);
@@ -116,7 +116,7 @@ fn life(rig: &mut Rig, edge: &Edge) -> Fates {
 fn run(fault: Option<Fault>, edge: &Edge) -> (Fates, FakeHost) {
     let host = FakeHost::new();
     host.process().clusters.push("keys".to_owned());
-    // Its self-test is slow, so it runs only where it matters.
+    // The self-test is slow, so it runs only for the calls that it makes.
     if fault.is_none_or(|fault| fault.call == Call::Verify) {
         host.state().signatures = Signatures::Correct;
     }
@@ -126,8 +126,8 @@ fn run(fault: Option<Fault>, edge: &Edge) -> (Fates, FakeHost) {
     (fates, rig.host)
 }
 
-/// The headers that an upstream believes.
-fn believed(pairs: &Pairs) -> Vec<Vec<String>> {
+/// The headers that an upstream trusts.
+fn trusted(pairs: &Pairs) -> Vec<Vec<String>> {
     [
         CLAIMS,
         "x-auth-subject",
@@ -141,27 +141,27 @@ fn believed(pairs: &Pairs) -> Vec<Vec<String>> {
 
 #[track_caller]
 fn lets_nothing_more_through(fault: Fault, fates: &Fates, sound: &Fates) {
-    let passed = |wanted: &str| {
-        let mut named = fates.iter().filter(|(name, _)| *name == wanted);
+    let passed = |request: &str| {
+        let mut named = fates.iter().filter(|(name, _)| *name == request);
         named.any(|(_, fate)| matches!(fate, Fate::Passed(_)))
     };
     for ((name, fate), (_, expected)) in fates.iter().zip(sound) {
         let Fate::Passed(headers) = fate else {
             continue;
         };
-        // If the fault denied its first use, the second one is the first.
+        // If the fault denied the first use, the second use is allowed.
         if *name == "used again" && !passed("used once") {
             continue;
         }
         let Fate::Passed(expected) = expected else {
             panic!("{fault:?}: {name} passed");
         };
-        assert_eq!(believed(headers), believed(expected), "{fault:?}: {name}");
+        assert_eq!(trusted(headers), trusted(expected), "{fault:?}: {name}");
     }
 }
 
 #[test]
-fn on_a_sound_host_what_may_pass_passes() {
+fn all_valid_requests_pass_on_a_working_host() {
     let (fates, host) = run(None, &Edge::new(1));
     for (name, fate) in fates {
         let passed = matches!(fate, Fate::Passed(_));
@@ -176,7 +176,7 @@ fn on_a_sound_host_what_may_pass_passes() {
 }
 
 #[test]
-fn a_call_that_always_fails_lets_nothing_more_through() {
+fn a_call_that_always_fails_allows_no_other_request() {
     let edge = Edge::new(1);
     let (sound, _) = run(None, &edge);
     for call in Call::ALL {
@@ -186,12 +186,12 @@ fn a_call_that_always_fails_lets_nothing_more_through() {
 }
 
 #[test]
-fn a_call_that_fails_one_time_lets_nothing_more_through() {
+fn a_call_that_fails_once_allows_no_other_request() {
     let edge = Edge::new(1);
     let (sound, host) = run(None, &edge);
     for call in Call::ALL {
         let made = host.state().made[&call];
-        // Of very frequent calls a sample: metrics are defined hundreds of times.
+        // Only a sample of frequent calls: metrics are defined hundreds of times.
         for only in (0..made).step_by(made.div_ceil(60)) {
             let fault = Fault {
                 call,

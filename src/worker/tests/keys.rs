@@ -1,4 +1,4 @@
-//! Keys from a server, as one worker fetches them.
+//! Remote keys, fetched by one worker.
 
 use serde_json::json;
 
@@ -33,7 +33,7 @@ fn a_request_before_the_first_keys_waits_and_passes() {
 }
 
 #[test]
-fn no_unusable_response_lets_a_waiting_request_pass() {
+fn an_unusable_response_never_allows_a_waiting_request() {
     let edge = Edge::new(1);
     let other = key_set(&[&Edge::new(2)]);
     let huge = [b"{\"keys\": [".as_slice(), &vec![b' '; 70_000], b"]}"].concat();
@@ -67,7 +67,7 @@ fn no_unusable_response_lets_a_waiting_request_pass() {
 }
 
 #[test]
-fn a_fetch_without_a_response_is_given_up() {
+fn a_fetch_without_a_response_is_abandoned() {
     let mut rig = Rig::fetching();
     let waiting = rig.send_token(&Edge::new(1).good_token());
     assert_eq!(rig.host.state().tick_period, 25);
@@ -82,7 +82,7 @@ fn a_fetch_without_a_response_is_given_up() {
 }
 
 #[test]
-fn an_unknown_cluster_is_tried_again() {
+fn a_fetch_from_an_unknown_cluster_is_retried() {
     let edge = Edge::new(1);
     let mut rig = Rig::on(FakeHost::new(), &remote_policy());
     rig.tick();
@@ -124,7 +124,7 @@ fn a_key_id_that_a_fetch_does_not_bring_is_denied() {
 }
 
 #[test]
-fn made_up_key_ids_cause_few_fetches() {
+fn forged_key_ids_cause_few_fetches() {
     let known = Edge::with_kid(1, "known");
     let made_up = Edge::with_kid(2, "made-up").good_token();
     let mut rig = Rig::fetching();
@@ -173,7 +173,7 @@ fn a_client_that_leaves_while_its_request_waits_is_forgotten() {
     rig.end(waiting);
     rig.respond_with_key(&edge);
     assert_eq!(rig.worker.waited(waiting), None);
-    // One that the host has not announced yet as done.
+    // A stream whose end the host has not reported yet.
     let mut rig = Rig::fetching();
     let waiting = rig.send_token(&edge.good_token());
     rig.host.state().streams.remove(&waiting);

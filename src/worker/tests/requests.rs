@@ -1,4 +1,4 @@
-//! Requests: what client, upstream and access log see.
+//! Requests: the reply, the forwarded headers and the access log fields.
 
 use serde_json::{Value, json};
 
@@ -62,7 +62,7 @@ fn a_worker_without_a_config_denies_every_request() {
     let reply = rig.fate(stream).denied(503, "internal");
     assert!(reply.header("retry-after").is_some());
     assert_eq!(rig.verdict(stream).as_deref(), Some("deny/internal/-"));
-    // No config names a header for the ID, so the answer has it in its body.
+    // Without a config there is no correlation header, but the body has the ID.
     let body: Value = serde_json::from_str(&reply.body).unwrap();
     assert_eq!(body["correlation_id"], rig.logged_id(stream).unwrap());
 }
@@ -174,7 +174,7 @@ fn missing_randomness_is_logged_once_and_ids_still_differ() {
     ids.dedup();
     assert_eq!(ids.len(), 3, "{ids:?}");
     assert_eq!(logs::with("no random bytes").len(), 1);
-    // Once the host has some, they are used.
+    // Random bytes are used as soon as the host has them.
     rig.host.state().random = true;
     let stream = rig.send(&get("/public/x", &[]), false);
     let id = rig.logged_id(stream).unwrap();

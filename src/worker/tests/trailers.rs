@@ -1,4 +1,4 @@
-//! Request trailers that only the filter may set, or that no backend may see.
+//! Reserved request trailers.
 
 use serde_json::json;
 
@@ -40,7 +40,7 @@ fn reserved_trailers_are_removed_and_counted() {
 }
 
 #[test]
-fn other_trailers_go_on_without_an_edit() {
+fn other_trailers_are_forwarded_unchanged() {
     let mut rig = Rig::with(&policy(&Edge::new(1)));
     let stream = rig.send(&get(PUBLIC, &[]), true);
     let before = rig.host.state().made.get(&Call::Edit).copied();
@@ -52,7 +52,7 @@ fn other_trailers_go_on_without_an_edit() {
 }
 
 #[test]
-fn where_spoofing_is_rejected_reserved_trailers_are_answered() {
+fn reserved_trailers_are_rejected_if_spoofing_is() {
     let mut config = policy(&Edge::new(1));
     config["identity"]["on_spoof"] = json!("reject");
     let mut rig = Rig::with(&config);
@@ -79,7 +79,7 @@ fn where_spoofing_is_rejected_reserved_trailers_are_answered() {
 }
 
 #[test]
-fn trailers_that_cannot_be_read_or_changed_do_not_go_on() {
+fn trailers_that_cannot_be_read_or_removed_are_denied() {
     let sent = [("x-auth-subject", b"root".as_slice())];
     for call in [Call::Headers, Call::Edit] {
         let mut rig = Rig::with(&policy(&Edge::new(1)));

@@ -1,4 +1,4 @@
-//! Requests that wait for keys: what logs show of them, and how many may wait.
+//! Requests that wait for keys: log fields and limits.
 
 use serde_json::{Value, json};
 
@@ -93,7 +93,7 @@ fn a_malformed_id_is_counted_once_for_a_request_that_waits() {
 }
 
 #[test]
-fn a_request_waits_only_once_its_id_is_set() {
+fn a_request_waits_only_after_its_id_is_set() {
     let token = Edge::new(1).good_token();
     let mut rig = Rig::fetching();
     rig.host.break_call(Call::Edit);
@@ -135,7 +135,7 @@ fn a_body_that_is_large_or_of_unknown_length_does_not_wait() {
         rig.respond_with_key(&edge);
         rig.fate(stream).passed();
     }
-    // Without a body the length does not count.
+    // Without a body, `content-length` is ignored.
     let mut rig = Rig::fetching();
     let stream = rig.send(&post(&token, &[]), false);
     rig.fate(stream).held();
@@ -157,7 +157,7 @@ fn a_request_that_may_not_wait_still_causes_the_fetch() {
 }
 
 #[test]
-fn the_bodies_that_wait_on_a_worker_are_bounded() {
+fn the_bodies_of_waiting_requests_are_limited() {
     let token = Edge::new(1).good_token();
     let mut rig = Rig::fetching();
     let length = (64 * KIB).to_string();
@@ -173,14 +173,14 @@ fn the_bodies_that_wait_on_a_worker_are_bounded() {
     rig.fate(smallest).denied(503, "keys_unavailable");
     let without_body = rig.send_token(&token);
     rig.fate(without_body).held();
-    // A request that ends leaves its place.
+    // A request that ends frees its share of the limit.
     rig.end(streams[0]);
     let next = rig.send(&large, true);
     rig.fate(next).held();
 }
 
 #[test]
-fn a_flood_of_waiting_requests_is_bounded_and_counts_one_miss_each() {
+fn waiting_requests_are_limited_and_count_one_cache_miss_each() {
     let edge = Edge::new(1);
     let mut rig = Rig::fetching();
     let token = edge.good_token();
@@ -201,7 +201,7 @@ fn a_flood_of_waiting_requests_is_bounded_and_counts_one_miss_each() {
 }
 
 #[test]
-fn shadow_mode_lets_no_request_wait() {
+fn no_request_waits_in_shadow_mode() {
     let edge = Edge::new(1);
     let of_route = |config: &mut Value| config["rbac"]["routes"][1]["mode"] = json!("shadow");
     let of_config = |config: &mut Value| config["mode"] = json!("shadow");
@@ -223,7 +223,7 @@ fn shadow_mode_lets_no_request_wait() {
     }
 }
 
-/// Otherwise the verdicts of shadow mode would differ from those that follow.
+/// Otherwise shadow mode would report other verdicts than enforcement.
 #[test]
 fn a_new_key_id_causes_a_fetch_in_shadow_mode() {
     let (old, new) = (Edge::with_kid(1, "old"), Edge::with_kid(2, "new"));
@@ -283,10 +283,10 @@ fn requests_that_wait_during_a_config_push_are_decided_by_the_new_config() {
     assert_eq!(rig.calls()[0].url[1], "other.example.com");
     rig.respond_with_key(&edge);
     rig.fate(stream).passed();
-    // What was decided before the push stays decided.
+    // Earlier decisions are kept.
     rig.configure(&other_keys());
     assert_eq!(rig.worker.waited(stream), Some(true));
-    // A config that is refused changes nothing.
+    // A rejected config changes nothing.
     let mut rig = Rig::fetching();
     let stream = rig.send_token(&edge.good_token());
     assert!(!rig.worker.configure(b"{}"));

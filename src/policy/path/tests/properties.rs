@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Text made of what paths are odd in.
+/// Paths with special characters and encodings.
 fn odd_path() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "/", "/", "/", "a", "b", ".", "..", "%2e", "%2E", "%2f", "%2F", "%5c", "\\", ";", "%3b",
@@ -14,7 +14,7 @@ fn odd_path() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..12).prop_map(|pieces| format!("/{}", pieces.concat()))
 }
 
-/// The same path with every byte of its data percent-encoded; what separates stays.
+/// The same path with every byte except separators percent-encoded.
 fn encode_all(raw: &str) -> String {
     let (path, query) = raw.split_at(raw.find('?').unwrap_or(raw.len()));
     let mut encoded = String::new();
@@ -57,8 +57,8 @@ proptest! {
     }
 
     #[test]
-    fn two_spellings_of_one_path_are_one_path(raw in odd_path()) {
-        // A raw space or '#' is malformed, encoded ones are data: not two spellings of one path.
+    fn equivalent_encodings_parse_to_the_same_path(raw in odd_path()) {
+        // Not equivalent: a raw space or '#' is malformed, an encoded one is data.
         prop_assume!(!raw.contains([' ', '#']));
         if let Ok(path) = CanonicalPath::parse(raw.as_bytes()) {
             let encoded = encode_all(&raw);
