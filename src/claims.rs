@@ -17,7 +17,7 @@ impl Claims {
     /// Parses a claims set; `Ok(None)` if the text is JSON but not an object.
     ///
     /// # Errors
-    /// Any [`JsonError`]; duplicate names are an error at any depth.
+    /// Any `JsonError`; duplicate names are an error at any depth.
     pub fn parse(bytes: &[u8]) -> Result<Option<Self>, JsonError> {
         Ok(match Json::parse_strict(bytes)? {
             Json::Object(object) => Some(Self(object)),

@@ -48,7 +48,7 @@ impl Json {
     /// Parses one JSON text; duplicate member names are kept.
     ///
     /// # Errors
-    /// [`JsonError::Syntax`] with line and column, or [`JsonError::Utf8`].
+    /// `JsonError::Syntax` with line and column, or `JsonError::Utf8`.
     pub fn parse(bytes: &[u8]) -> Result<Self, JsonError> {
         // Checking UTF-8 once for the whole text is faster than once for each string in it.
         Ok(serde_json::from_str(std::str::from_utf8(bytes)?)?)
@@ -57,7 +57,7 @@ impl Json {
     /// Parses one JSON text and rejects duplicate member names at any depth.
     ///
     /// # Errors
-    /// As [`Self::parse`], or [`JsonError::DuplicateKey`] with the first repeated name.
+    /// As [`Self::parse`], or `JsonError::DuplicateKey` with the first repeated name.
     pub fn parse_strict(bytes: &[u8]) -> Result<Self, JsonError> {
         let json = Self::parse(bytes)?;
         match json.duplicate_key() {

@@ -300,6 +300,16 @@ mod tests {
     }
 
     #[test]
+    fn a_status_without_a_standard_title_has_the_title_denied() {
+        let denied = DeniedRequest {
+            status: Some(418),
+            ..denied(Reason::Role)
+        };
+        let body = Reply::new(&denied, &settings()).body;
+        assert!(body.contains("\"title\":\"Denied\""), "{body}");
+    }
+
+    #[test]
     fn a_grpc_response_has_plain_text_and_a_grpc_status() {
         let reply = Reply::new(
             &DeniedRequest {

@@ -80,7 +80,7 @@ impl<'r> Authority<'r> {
     /// Reads the value of `:authority` (RFC 3986 §3.2, without user information).
     ///
     /// # Errors
-    /// A [`HostError`]: the request is malformed.
+    /// A `HostError`
     pub fn parse(authority: &'r [u8]) -> Result<Self, HostError> {
         if authority.first() == Some(&b'[') {
             return ipv6(authority);

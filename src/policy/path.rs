@@ -68,7 +68,7 @@ impl<'r> CanonicalPath<'r> {
     /// Parses the value of `:path` (RFC 9113 §8.3.1; RFC 3986 §3.3).
     ///
     /// # Errors
-    /// A [`PathError`]
+    /// A `PathError`
     pub fn parse(raw: &'r [u8]) -> Result<Self, PathError> {
         let inner = raw.strip_prefix(b"/").ok_or(PathError::NotAbsolute)?;
         let mut plain = true;

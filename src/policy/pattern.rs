@@ -35,7 +35,7 @@ pub enum PatternError {
     /// `//`.
     #[error("it has an empty segment: write a single '/'")]
     EmptySegment,
-    /// `.` or `..`, in any spelling.
+    /// `.` or `..`, also percent-encoded.
     #[error("the segment {0:?} is a dot segment: write the path without it")]
     DotSegment(String),
     /// `*` outside `{*name}`.
@@ -43,7 +43,7 @@ pub enum PatternError {
         "the segment {0:?} has a '*': write {{name}} for one segment, {{*name}} for the rest of the path, or %2A for the character"
     )]
     Star(String),
-    /// A variable beside text, or an unbalanced brace.
+    /// A segment with a variable and other text, or an unbalanced brace.
     #[error(
         "the segment {0:?} mixes text and braces: a variable must be a whole segment, as in /{{name}}"
     )]

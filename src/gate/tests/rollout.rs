@@ -71,7 +71,7 @@ fn enforce_percent_selects_by_verified_subject_and_route() {
         |route: &str| -> Vec<bool> { subjects.iter().map(|it| enforced(route, it)).collect() };
     let (thirty, again, also) = (of("thirty"), of("thirty"), of("also"));
     assert_eq!(thirty, again, "the same subject, the same verdict");
-    assert_ne!(thirty, also, "each route chooses anew");
+    assert_ne!(thirty, also, "each route selects other subjects");
     let count = thirty.iter().filter(|it| **it).count();
     assert!((110..=190).contains(&count), "{count} of 500 for 30 %");
     assert!(of("all").iter().all(|it| *it) && of("zero").iter().all(|it| !it));

@@ -178,7 +178,7 @@ fn a_key_fetched_with_a_revoked_kid_stays_revoked_under_another_kid() {
     );
     let error = verdict(&mut verifier, &token).unwrap_err();
     assert_eq!(error, VerifyError::Denied(Reason::Revoked));
-    // Another key under that name is fine.
+    // Another key with this `kid` is accepted.
     verifier.set_keys(
         IssuerId(0),
         set_of(&[renamed("other-p256", Some("new-name"))]),

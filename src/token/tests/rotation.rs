@@ -233,7 +233,7 @@ fn without_kid_all_key_sources_are_considered() {
         inline: inline(&["p256"]),
         ..remote_issuer()
     });
-    // What the fetch will bring is not known yet, so neither is whether the key is the only one.
+    // Before the first fetch it is unknown whether the key is the only one.
     assert_eq!(
         at(&mut verifier, &bare, NOW).unwrap_err(),
         unavailable(KeyAbsence::NeverFetched)

@@ -193,7 +193,7 @@ fn rsa_pss_with_another_salt_is_rejected() {
     assert!(refused > 50, "{refused}");
 }
 
-/// Secrets shorter than the hash make no key, and truncated tags are no tags.
+/// Secrets shorter than the hash and truncated tags are not accepted.
 #[test]
 fn hmac() {
     for (name, algorithm) in [

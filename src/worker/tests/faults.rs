@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::edge::{Edge, key_set, policy};
 use super::fake_host::{Call, FakeHost, Fault, Pairs, Signatures};
-use super::support::{CLAIMS, Fate, Field, ORDERS, Rig, get, values};
+use super::support::{CLAIMS, Field, ORDERS, Outcome, Rig, get, values};
 use crate::worker::host::PeerCertificate;
 
 /// A policy with everything that makes host calls.
@@ -34,10 +34,10 @@ const PASS: [&str; 7] = [
     "with trailers",
 ];
 
-type Fates = Vec<(&'static str, Fate)>;
+type Outcomes = Vec<(&'static str, Outcome)>;
 
 /// Runs a worker through its life cycle; returns the result of each request.
-fn life(rig: &mut Rig, edge: &Edge) -> Fates {
+fn life(rig: &mut Rig, edge: &Edge) -> Outcomes {
     rig.configure(&policy_with_all(edge));
     rig.tick();
     let token = |id: &str, roles: &[&str]| edge.token(&json!({"jti": id, "roles": roles}));
@@ -60,7 +60,7 @@ fn life(rig: &mut Rig, edge: &Edge) -> Fates {
         }
         rig.request(&get(path, &headers))
     };
-    let mut fates = Fates::new();
+    let mut outcomes = Outcomes::new();
     for (name, token, path) in [
         ("good", &good, ORDERS),
         ("public", &String::new(), "/public/x"),
@@ -73,7 +73,7 @@ fn life(rig: &mut Rig, edge: &Edge) -> Fates {
         ("used once", &used, ORDERS),
         ("used again", &used, ORDERS),
     ] {
-        fates.push((name, ask(token, path, rig)));
+        outcomes.push((name, ask(token, path, rig)));
     }
     for (name, peer) in [
         ("unvalidated peer", PeerCertificate::Unvalidated),
@@ -83,19 +83,19 @@ fn life(rig: &mut Rig, edge: &Edge) -> Fates {
         ),
     ] {
         let stream = rig.send_from(peer, &get("/inside", &[]), false);
-        fates.push((name, rig.fate(stream)));
+        outcomes.push((name, rig.outcome(stream)));
     }
     let stream = rig.send(&get("/public/x", &[]), true);
     // A request that was answered has no trailers.
-    let mut fate = rig.fate(stream);
-    if matches!(fate, Fate::Passed(_)) {
+    let mut outcome = rig.outcome(stream);
+    if matches!(outcome, Outcome::Passed(_)) {
         let sent = [("x-auth-subject", b"root".as_slice()), ("x-other", b"1")];
         match rig.send_trailers(stream, &sent) {
             Some(left) => assert_eq!(values(&left, "x-auth-subject"), [""; 0]),
-            None => fate = Fate::Held,
+            None => outcome = Outcome::Held,
         }
     }
-    fates.push(("with trailers", fate));
+    outcomes.push(("with trailers", outcome));
     // A request that waits for its keys.
     let other = edge.token(&json!({"iss": "https://other.example.com"}));
     let waiting = rig.send_token(&other);
@@ -105,15 +105,15 @@ fn life(rig: &mut Rig, edge: &Edge) -> Fates {
         rig.respond(Some(("200", &key_set(&[edge]))));
     }
     rig.tick();
-    fates.push(("waiting", rig.fate(waiting)));
+    outcomes.push(("waiting", rig.outcome(waiting)));
     rig.end(waiting);
     rig.elapse(20_000);
     rig.tick();
     rig.worker.retire();
-    fates
+    outcomes
 }
 
-fn run(fault: Option<Fault>, edge: &Edge) -> (Fates, FakeHost) {
+fn run(fault: Option<Fault>, edge: &Edge) -> (Outcomes, FakeHost) {
     let host = FakeHost::new();
     host.process().clusters.push("keys".to_owned());
     // The self-test is slow, so it runs only for the calls that it makes.
@@ -122,8 +122,8 @@ fn run(fault: Option<Fault>, edge: &Edge) -> (Fates, FakeHost) {
     }
     host.state().fault = fault;
     let mut rig = Rig::new(host);
-    let fates = life(&mut rig, edge);
-    (fates, rig.host)
+    let outcomes = life(&mut rig, edge);
+    (outcomes, rig.host)
 }
 
 /// The headers that an upstream trusts.
@@ -140,20 +140,20 @@ fn trusted(pairs: &Pairs) -> Vec<Vec<String>> {
 }
 
 #[track_caller]
-fn lets_nothing_more_through(fault: Fault, fates: &Fates, sound: &Fates) {
+fn allows_no_other_request(fault: Fault, outcomes: &Outcomes, expected: &Outcomes) {
     let passed = |request: &str| {
-        let mut named = fates.iter().filter(|(name, _)| *name == request);
-        named.any(|(_, fate)| matches!(fate, Fate::Passed(_)))
+        let mut named = outcomes.iter().filter(|(name, _)| *name == request);
+        named.any(|(_, outcome)| matches!(outcome, Outcome::Passed(_)))
     };
-    for ((name, fate), (_, expected)) in fates.iter().zip(sound) {
-        let Fate::Passed(headers) = fate else {
+    for ((name, outcome), (_, expected_outcome)) in outcomes.iter().zip(expected) {
+        let Outcome::Passed(headers) = outcome else {
             continue;
         };
         // If the fault denied the first use, the second use is allowed.
         if *name == "used again" && !passed("used once") {
             continue;
         }
-        let Fate::Passed(expected) = expected else {
+        let Outcome::Passed(expected) = expected_outcome else {
             panic!("{fault:?}: {name} passed");
         };
         assert_eq!(trusted(headers), trusted(expected), "{fault:?}: {name}");
@@ -162,10 +162,10 @@ fn lets_nothing_more_through(fault: Fault, fates: &Fates, sound: &Fates) {
 
 #[test]
 fn all_valid_requests_pass_on_a_working_host() {
-    let (fates, host) = run(None, &Edge::new(1));
-    for (name, fate) in fates {
-        let passed = matches!(fate, Fate::Passed(_));
-        assert_eq!(passed, PASS.contains(&name), "{name}: {fate:?}");
+    let (outcomes, host) = run(None, &Edge::new(1));
+    for (name, outcome) in outcomes {
+        let passed = matches!(outcome, Outcome::Passed(_));
+        assert_eq!(passed, PASS.contains(&name), "{name}: {outcome:?}");
     }
     for call in Call::ALL {
         assert!(
@@ -178,17 +178,17 @@ fn all_valid_requests_pass_on_a_working_host() {
 #[test]
 fn a_call_that_always_fails_allows_no_other_request() {
     let edge = Edge::new(1);
-    let (sound, _) = run(None, &edge);
+    let (expected, _) = run(None, &edge);
     for call in Call::ALL {
         let fault = Fault { call, only: None };
-        lets_nothing_more_through(fault, &run(Some(fault), &edge).0, &sound);
+        allows_no_other_request(fault, &run(Some(fault), &edge).0, &expected);
     }
 }
 
 #[test]
 fn a_call_that_fails_once_allows_no_other_request() {
     let edge = Edge::new(1);
-    let (sound, host) = run(None, &edge);
+    let (expected, host) = run(None, &edge);
     for call in Call::ALL {
         let made = host.state().made[&call];
         // Only a sample of frequent calls: metrics are defined hundreds of times.
@@ -197,7 +197,7 @@ fn a_call_that_fails_once_allows_no_other_request() {
                 call,
                 only: Some(only),
             };
-            lets_nothing_more_through(fault, &run(Some(fault), &edge).0, &sound);
+            allows_no_other_request(fault, &run(Some(fault), &edge).0, &expected);
         }
     }
 }

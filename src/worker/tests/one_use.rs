@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::edge::{Edge, one_use_policy};
 use super::fake_host::{Call, FakeHost, NOW};
-use super::support::{Fate, ORDERS, Rig};
+use super::support::{ORDERS, Outcome, Rig};
 
 fn token(edge: &Edge, id: u64) -> String {
     edge.token(&json!({"jti": id.to_string()}))
@@ -55,7 +55,7 @@ fn a_full_window_accepts_tokens_after_old_ones_expire() {
     let mut rig = Rig::with(&one_use_policy(&edge));
     let later = |id: u64| edge.token(&json!({"jti": id.to_string(), "exp": NOW + 1_000}));
     let mut id = 0;
-    while matches!(rig.get(ORDERS, &token(&edge, id)), Fate::Passed(_)) {
+    while matches!(rig.get(ORDERS, &token(&edge, id)), Outcome::Passed(_)) {
         id += 1;
         assert!(id <= 150, "the window does not fill");
     }

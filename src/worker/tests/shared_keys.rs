@@ -2,7 +2,7 @@
 
 use super::edge::{Edge, key_set, remote_policy};
 use super::fake_host::{Call, FakeHost};
-use super::support::{Fate, ORDERS, Rig};
+use super::support::{ORDERS, Outcome, Rig};
 
 #[test]
 fn one_fetch_serves_all_workers() {
@@ -21,7 +21,7 @@ fn one_fetch_serves_all_workers() {
         .zip(waiting)
     {
         rig.tick();
-        rig.fate(stream).passed();
+        rig.outcome(stream).passed();
         assert!(rig.calls().is_empty());
     }
     let mut late = Rig::on(first.host.another_worker(), &remote_policy());
@@ -72,7 +72,7 @@ fn a_fetch_for_a_new_key_id_serves_all_workers() {
     let waiting = second.send_token(&new.good_token());
     second.tick();
     second.respond(Some(("200", &key_set(&[&new]))));
-    second.fate(waiting).passed();
+    second.outcome(waiting).passed();
     first.tick();
     first.get(ORDERS, &new.good_token()).passed();
 }
@@ -115,11 +115,11 @@ fn damaged_shared_data_is_not_a_key_set() {
         }
         let mut second = first.sibling();
         let stream = second.send_token(&edge.good_token());
-        let fate = second.fate(stream);
-        assert!(!matches!(fate, Fate::Passed(_)), "{fate:?}");
+        let outcome = second.outcome(stream);
+        assert!(!matches!(outcome, Outcome::Passed(_)), "{outcome:?}");
         second.elapse(10_000);
         second.tick();
-        second.fate(stream).denied(503, "keys_unavailable");
+        second.outcome(stream).denied(503, "keys_unavailable");
         // The worker fetches itself.
         second.host.process().clusters.push("keys".to_owned());
         second.elapse(60_000);
@@ -142,9 +142,9 @@ fn a_shared_set_from_the_future_is_fetched_again() {
     first.host.state().now_ms -= 120_000;
     let mut second = first.sibling();
     let waiting = second.send_token(&edge.good_token());
-    second.fate(waiting).held();
+    second.outcome(waiting).held();
     second.respond_with_key(&edge);
-    second.fate(waiting).passed();
+    second.outcome(waiting).passed();
 }
 
 #[test]
@@ -172,5 +172,5 @@ fn a_worker_that_cannot_write_shared_data_fetches_nothing() {
     let waiting = rig.send_token(&Edge::new(1).good_token());
     rig.elapse(10_000);
     rig.tick();
-    rig.fate(waiting).denied(503, "keys_unavailable");
+    rig.outcome(waiting).denied(503, "keys_unavailable");
 }

@@ -25,7 +25,7 @@ pub(super) struct Rig {
 
 /// The result of a request.
 #[derive(Debug)]
-pub(super) enum Fate {
+pub(super) enum Outcome {
     /// It was forwarded with these headers.
     Passed(Pairs),
     Replied(FakeReply),
@@ -98,15 +98,15 @@ impl Rig {
     }
 
     /// A request without a body, from its first to its last callback.
-    pub(super) fn request(&mut self, headers: &[Field<'_>]) -> Fate {
+    pub(super) fn request(&mut self, headers: &[Field<'_>]) -> Outcome {
         let stream = self.send(headers, false);
-        let fate = self.fate(stream);
+        let outcome = self.outcome(stream);
         self.end(stream);
-        fate
+        outcome
     }
 
     /// A `GET` with a token.
-    pub(super) fn get(&mut self, path: &str, token: &str) -> Fate {
+    pub(super) fn get(&mut self, path: &str, token: &str) -> Outcome {
         self.request(&get(path, &[(CLAIMS, token.as_bytes())]))
     }
 
@@ -162,7 +162,7 @@ impl Rig {
 
     /// The current result of a request.
     #[track_caller]
-    pub(super) fn fate(&self, id: StreamId) -> Fate {
+    pub(super) fn outcome(&self, id: StreamId) -> Outcome {
         let stream = self.stream(id, |stream| stream.clone());
         assert!(
             stream.replies.len() <= 1,
@@ -170,9 +170,9 @@ impl Rig {
         );
         match (stream.replies.into_iter().next(), stream.continued) {
             // The reply ends the stream.
-            (Some(reply), _) => Fate::Replied(reply),
-            (None, true) => Fate::Passed(stream.request.unwrap_or_default()),
-            (None, false) => Fate::Held,
+            (Some(reply), _) => Outcome::Replied(reply),
+            (None, true) => Outcome::Passed(stream.request.unwrap_or_default()),
+            (None, false) => Outcome::Held,
         }
     }
 
@@ -258,7 +258,7 @@ impl Rig {
     }
 }
 
-impl Fate {
+impl Outcome {
     #[track_caller]
     pub(super) fn passed(self) -> Pairs {
         match self {

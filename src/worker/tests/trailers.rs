@@ -32,7 +32,7 @@ fn reserved_trailers_are_removed_and_counted() {
         let left = rig.send_trailers(stream, &sent).unwrap();
         assert_eq!(left.len(), 1, "{name}");
         assert_eq!(values(&left, "grpc-status"), ["0"], "{name}");
-        rig.fate(stream).passed();
+        rig.outcome(stream).passed();
     }
     rig.flush();
     let expected = i128::try_from(RESERVED.len()).unwrap();
@@ -63,7 +63,7 @@ fn reserved_trailers_are_rejected_if_spoofing_is() {
             rig.send_trailers(stream, &[(name, b"root")]).is_none(),
             "{name}"
         );
-        let reply = rig.fate(stream).denied(400, "spoofed_header");
+        let reply = rig.outcome(stream).denied(400, "spoofed_header");
         assert_eq!(reply.header("x-correlation-id"), Some(id.as_str()));
         assert_eq!(rig.logged_id(stream), Some(id));
         assert_eq!(
@@ -86,7 +86,7 @@ fn trailers_that_cannot_be_read_or_removed_are_denied() {
         let stream = rig.send(&get(PUBLIC, &[]), true);
         rig.host.break_call(call);
         assert!(rig.send_trailers(stream, &sent).is_none(), "{call:?}");
-        rig.fate(stream).denied(503, "internal");
+        rig.outcome(stream).denied(503, "internal");
         assert_eq!(
             rig.verdict(stream).as_deref(),
             Some("deny/internal/-"),
@@ -106,5 +106,5 @@ fn trailers_that_cannot_be_read_or_removed_are_denied() {
         .replies
         .clear();
     assert!(rig.send_trailers(stream, &sent).is_none());
-    rig.fate(stream).denied(503, "internal");
+    rig.outcome(stream).denied(503, "internal");
 }
