@@ -110,8 +110,8 @@ impl Metrics {
         metrics
     }
 
-    /// Counts a config that this worker refused.
-    pub(super) fn count_refused_config(host: &impl Host) {
+    /// Counts a config that this worker rejected.
+    pub(super) fn count_rejected_config(host: &impl Host) {
         Self::default().count(host, &Series(CONFIG_REFUSED, &[]), 1);
     }
 

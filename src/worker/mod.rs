@@ -93,7 +93,7 @@ impl<H: Host> Worker<H> {
             }
             Err(errors) => {
                 log::error!("edge-claims {}: {errors}", env!("CARGO_PKG_VERSION"));
-                Metrics::count_refused_config(&self.host);
+                Metrics::count_rejected_config(&self.host);
                 false
             }
         }

@@ -1,4 +1,5 @@
-//! Entries partitioned into buckets by a hash of their ID, in memory and, if there are many, in temporary files.
+//! Entries partitioned into buckets by a hash of their ID, in memory or, if there are many, in temporary
+//! files.
 
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
@@ -19,7 +20,7 @@ pub(super) struct Spill {
     buckets: Vec<Bucket>,
 }
 
-/// The entries of some IDs. All entries of an ID are in the same bucket, in the order in which they were added.
+/// The entries of some IDs. All entries of an ID are in the same bucket, in the order of their addition.
 #[derive(Default)]
 pub(super) struct Bucket {
     buffer: Vec<u8>,

@@ -169,7 +169,7 @@ fn rsa_pss() {
     }
 }
 
-/// RFC 7518 §3.5: the salt is as long as the hash, so good signatures with another salt are refused.
+/// RFC 7518 §3.5: the salt is as long as the hash, so valid signatures with another salt are rejected.
 #[test]
 fn rsa_pss_with_another_salt_is_rejected() {
     use rsa_pss_verify::TestName;
