@@ -1,15 +1,15 @@
-//! Looking at bytes, at a speed that wasm32 does not give by itself.
+//! Comparison and classification of bytes, written to be fast on wasm32.
 
-/// Whether both are the same. For what is no secret: it takes the longer the more they agree.
+/// Whether both slices are equal. Not for secrets: the time it takes depends on the content.
 ///
-/// `==` means the same; but on wasm32 it looks at one byte after the other, and a token has a thousand.
+/// Same result as `==`, which compares byte by byte on wasm32; tokens have about a thousand bytes.
 pub(crate) fn equal(left: &[u8], right: &[u8]) -> bool {
     if left.len() != right.len() {
         return false;
     }
     let word = |bytes: &[u8; 8]| u64::from_ne_bytes(*bytes);
     match (left.last_chunk(), right.last_chunk()) {
-        // The end first, since tokens and names differ there sooner than at their beginning.
+        // The end first: tokens and names often share their beginning.
         (Some(left_end), Some(right_end)) => {
             let words = left.as_chunks().0.iter().zip(right.as_chunks().0);
             word(left_end) == word(right_end)
@@ -21,12 +21,10 @@ pub(crate) fn equal(left: &[u8], right: &[u8]) -> bool {
     }
 }
 
-/// A set of bytes.
 pub(crate) struct ByteSet([bool; 256]);
 
 impl ByteSet {
-    /// These bytes.
-    // For statics: the compiler evaluates it, and an index out of range fails the build.
+    // Evaluated at compile time, where an index out of range fails the build.
     #[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
     pub(crate) const fn of(bytes: &[u8]) -> Self {
         let mut set = [false; 256];
@@ -38,7 +36,7 @@ impl ByteSet {
         Self(set)
     }
 
-    /// The ASCII letters and digits, and `others`.
+    /// The ASCII letters and digits, plus `others`.
     #[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
     pub(crate) const fn alphanumeric_and(others: &[u8]) -> Self {
         let Self(mut set) = Self::of(others);
@@ -50,12 +48,10 @@ impl ByteSet {
         Self(set)
     }
 
-    /// Whether all of these bytes are in it.
     pub(crate) fn has_all(&self, bytes: &[u8]) -> bool {
         bytes.iter().all(|byte| self.has(*byte))
     }
 
-    /// Whether a byte is in it.
     pub(crate) fn has(&self, byte: u8) -> bool {
         self.0.get(usize::from(byte)).is_some_and(|has| *has)
     }
@@ -69,7 +65,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_what_slices_mean_by_equal(
+        fn equal_agrees_with_slice_equality(
             left in proptest::collection::vec(0..2_u8, 0..20),
             right in proptest::collection::vec(0..2_u8, 0..20),
         ) {
@@ -78,7 +74,7 @@ mod tests {
         }
 
         #[test]
-        fn one_byte_makes_the_difference(
+        fn slices_that_differ_in_one_byte_are_not_equal(
             bytes in proptest::collection::vec(any::<u8>(), 1..100),
             at in any::<prop::sample::Index>(),
             change in 1..=255_u8,

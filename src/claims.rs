@@ -4,20 +4,20 @@ use std::fmt;
 
 use crate::json::{Json, JsonError, Object};
 
-/// A JWT claims set. Nothing here says that it was verified: see `crate::token::Verified`.
+/// A JWT claims set, verified or not; `crate::token::Verified` is the proof of verification.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Claims(Object);
 
-/// The way to a claim, member by member, so that names with dots, slashes or whole URLs need no
-/// escaping: `["https://example.com/roles"]`, `["realm_access", "roles"]`.
+/// The path to a claim as a list of member names, so that names with dots, slashes or whole URLs need
+/// no escaping: `["https://example.com/roles"]`, `["realm_access", "roles"]`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ClaimPath(Vec<String>);
 
 impl Claims {
-    /// Parses a claims set; duplicate names at any depth are refused.
+    /// Parses a claims set; `Ok(None)` if the text is JSON but not an object.
     ///
     /// # Errors
-    /// Any [`JsonError`], or `Ok(None)` where the text is JSON but no object.
+    /// Any `JsonError`; duplicate names are an error at any depth.
     pub fn parse(bytes: &[u8]) -> Result<Option<Self>, JsonError> {
         Ok(match Json::parse_strict(bytes)? {
             Json::Object(object) => Some(Self(object)),
@@ -25,7 +25,7 @@ impl Claims {
         })
     }
 
-    /// The value at a path. `null` is the same as nothing: an absent claim.
+    /// The value at a path; a claim whose value is `null` counts as absent.
     pub fn at(&self, path: &ClaimPath) -> Option<&Json> {
         let (first, rest) = path.0.split_first()?;
         let mut value = self.0.get(first)?;
@@ -35,12 +35,12 @@ impl Claims {
         (*value != Json::Null).then_some(value)
     }
 
-    /// The value of a top-level claim; `null` is the same as nothing.
+    /// The value of a top-level claim; `null` counts as absent.
     pub fn get(&self, name: &str) -> Option<&Json> {
         self.0.get(name).filter(|value| **value != Json::Null)
     }
 
-    /// Whether `aud`, a string or a list of strings (RFC 7519 §4.1.3), contains one of these values.
+    /// Whether `aud`, a string or a list of strings (RFC 7519 §4.1.3), contains an accepted value.
     pub(crate) fn has_audience(&self, accepted: &[String]) -> bool {
         let is_accepted = |value: &Json| {
             value
@@ -54,7 +54,7 @@ impl Claims {
         }
     }
 
-    /// The members as they stand in the token.
+    /// All members, in the order of the token.
     pub fn members(&self) -> &Object {
         &self.0
     }
@@ -72,7 +72,7 @@ impl ClaimPath {
         (!names.is_empty()).then_some(Self(names))
     }
 
-    /// The names from the claims set inwards.
+    /// The names, outermost first.
     pub fn names(&self) -> &[String] {
         &self.0
     }

@@ -1,50 +1,51 @@
 //! Why a request is denied: one stable code for the response, the log, the metrics and the docs.
 
-/// A denied request: the reason, and what else is known about it.
+/// Why one request is denied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denial {
     /// The deny reason.
     pub reason: Reason,
     /// The check that failed, in words. For the log only, never for the client.
     pub explanation: Option<String>,
-    /// What to ask of the user; only where the reason is [`Reason::StepUp`].
+    /// What the user must do; set only if the reason is [`Reason::StepUp`].
     pub step_up: Option<StepUp>,
 }
 
-/// What a step-up challenge asks of the user (RFC 9470 §3).
+/// The parameters of a step-up challenge (RFC 9470 §3).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StepUp {
-    /// `acr_values`, any of which suffices; visible ASCII without quotes and backslashes.
+    /// `acr_values`, any of which is sufficient; visible ASCII without quotes and backslashes.
     pub acr_values: Vec<String>,
-    /// `max_age`: the greatest age of the last active authentication, in seconds.
+    /// `max_age`: the maximum age of the last active authentication, in seconds.
     pub max_age: Option<u64>,
 }
 
-/// A deny reason. The code is part of the product's contract and never changes its meaning.
+/// A deny reason. Its code is public API: the meaning of a code never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Reason {
-    /// There is no token in the request.
+    /// The request has no token.
     ClaimsMissing,
-    /// The token's header stands more than once.
+    /// The token's header is repeated.
     ClaimsRepeated,
     /// The token is longer than `claims.max_bytes`.
     ClaimsTooLarge,
-    /// Not a compact JWS with JSON objects for header and payload, or with members that are refused.
+    /// The token is not a compact JWS with JSON objects as header and payload, or a member is not
+    /// accepted.
     ClaimsMalformed,
-    /// The token's `alg` is not allowed for its issuer, or is not what its key is for.
+    /// The token's `alg` is not allowed for its issuer, or does not fit its key.
     AlgorithmRefused,
-    /// No issuer of the config has the token's `iss`.
+    /// The token's `iss` is not a configured issuer.
     IssuerUnknown,
-    /// No key of the issuer fits the token's `kid`, or it has none and more than one key fits.
+    /// No key of the issuer fits the token's `kid`, or the token has no `kid` and several keys fit.
     KeyUnknown,
     /// The signature does not verify.
     SignatureInvalid,
     /// `exp` has passed, leeway included.
     Expired,
-    /// `nbf` or `iat` lies in the future, beyond the leeway.
+    /// `nbf` or `iat` is in the future, beyond the leeway.
     NotYetValid,
-    /// Issued longer ago than `max_age`, or made to live longer than `max_lifetime`.
+    /// The token is older than `max_age`, or its lifetime is longer than `max_lifetime`.
     TooOld,
     /// None of the issuer's `audiences` is in `aud`.
     Audience,
@@ -52,19 +53,19 @@ pub enum Reason {
     Type,
     /// A claim that the issuer's `require` names is absent.
     ClaimRequired,
-    /// A claim that the issuer's `bind` names does not equal the live request.
+    /// A claim that the issuer's `bind` names does not match the request.
     BindingRequest,
     /// A one-use token was used before.
     Replayed,
     /// The key, the subject or the token is on the issuer's revocation list.
     Revoked,
-    /// The issuer's keys cannot be had right now.
+    /// The issuer's keys are currently unavailable.
     KeysUnavailable,
-    /// Too much CPU time went into verifying tokens that were refused; the token was not verified.
+    /// The CPU budget for rejected tokens is used up; the token was not verified.
     Overloaded,
-    /// The host or the path is not valid, or the method is CONNECT, has lower-case letters or is no token.
+    /// The host, the path or the method is not valid, or the method is CONNECT.
     RequestMalformed,
-    /// The path can be read in more than one way.
+    /// Backends could interpret the path in different ways.
     PathAmbiguous,
     /// No route matches.
     RouteUnknown,
@@ -72,7 +73,7 @@ pub enum Reason {
     Role,
     /// The token lacks the scope.
     Scope,
-    /// The token is not for the route's audience.
+    /// The token's audience is not the route's.
     AudienceRoute,
     /// The token is not from an issuer that the route accepts.
     IssuerRoute,
@@ -84,18 +85,18 @@ pub enum Reason {
     Peer,
     /// The user must authenticate again, or more strongly (RFC 9470).
     StepUp,
-    /// The request brought a header that only this filter may set.
+    /// The request has a header that only this filter may set.
     SpoofedHeader,
     /// The filter could not decide.
     Internal,
 }
 
-/// What `WWW-Authenticate` says beside the realm (RFC 6750 §3, RFC 9470 §3).
+/// The parameters of `WWW-Authenticate` besides the realm (RFC 6750 §3, RFC 9470 §3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Challenge {
     /// No challenge: the status is not about authentication.
     None,
-    /// The scheme and the realm only: the request had no token.
+    /// Scheme and realm only, for a request without a token.
     Bare,
     /// `error="invalid_token"`
     InvalidToken,
@@ -164,7 +165,7 @@ impl Reason {
         Self::Internal,
     ];
 
-    /// The code: what responses, logs and metrics show.
+    /// The code that responses, logs and metrics show.
     pub const fn code(self) -> &'static str {
         match self {
             Self::ClaimsMissing => "claims_missing",
@@ -207,7 +208,7 @@ impl Reason {
         Self::ALL.into_iter().find(|reason| reason.code() == code)
     }
 
-    /// The HTTP status that it is answered with where the route does not override it.
+    /// The HTTP status of the response, unless the route overrides it.
     pub const fn status(self) -> u16 {
         match self {
             Self::ClaimsMissing
@@ -243,7 +244,7 @@ impl Reason {
         }
     }
 
-    /// The challenge that goes with it.
+    /// The challenge of the response.
     pub const fn challenge(self) -> Challenge {
         match self {
             Self::ClaimsMissing => Challenge::Bare,
@@ -254,8 +255,8 @@ impl Reason {
         }
     }
 
-    /// Whether shadow mode denies all the same: the request itself is malformed, so there is nothing
-    /// sound to decide on and to pass on.
+    /// Whether the request itself is malformed. Shadow mode denies such a request too, since it cannot be
+    /// forwarded safely.
     pub const fn is_malformed_request(self) -> bool {
         self.status() == 400
     }
@@ -266,7 +267,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_reason_has_its_own_code_and_is_found_by_it() {
+    fn from_code_finds_every_reason() {
         for (index, reason) in Reason::ALL.into_iter().enumerate() {
             assert_eq!(reason as usize, index);
             assert_eq!(Reason::from_code(reason.code()), Some(reason));

@@ -1,23 +1,23 @@
-//! The argument and the result of Envoy's foreign function `verify_signature`, as pure functions: the
-//! Proxy-Wasm host makes the call. Not part of the feature `proxy`, because the test vectors' plugin
-//! uses it as well.
+//! The argument and the result of Envoy's foreign function `verify_signature`, as pure functions; the
+//! module `proxy` makes the call. Not part of the feature `proxy`, because the test-vector plugin
+//! uses it too.
 //!
 //! Source: Envoy `source/extensions/common/wasm/foreign.cc`, message `VerifySignatureArguments`:
 //! `1 hash_function`, `2 public_key` (DER SubjectPublicKeyInfo), `3 signature`, `4 text`; the result
-//! is `1 result` (bool), `2 error` (string). The function has no parameter for the padding: RSA keys are
-//! verified with PKCS #1 v1.5 only, so PS* is not possible, nor are EdDSA and HMAC.
+//! is `1 result` (bool), `2 error` (string). The function has no parameter for the padding and always uses
+//! PKCS #1 v1.5, so it does not support PS*; nor does it support EdDSA and HMAC.
 
 use crate::token::{Algorithm, Family, PublicKey};
 
 /// The function's name.
 pub const FUNCTION: &str = "verify_signature";
 
-/// The function's answer to a valid signature: `result` true, no `error`. Any other answer means that the
-/// signature is not valid.
+/// The result for a valid signature: `result` true, no `error`. Any other result means that the signature
+/// is not valid.
 pub const GOOD: [u8; 2] = [0x08, 0x01];
 
-/// The argument for one signature, or `None` where the host has no such algorithm (PSS, EdDSA, HMAC). The
-/// host ties neither curve nor padding to the hash; that `key` fits `algorithm` does.
+/// The argument for one signature; `None` if the function does not support the algorithm. The function
+/// does not check that the curve belongs to the hash, so this checks that `key` fits `algorithm`.
 pub fn verify_signature_argument(
     algorithm: Algorithm,
     key: &PublicKey,
@@ -50,7 +50,7 @@ pub fn verify_signature_argument(
     Some(argument)
 }
 
-/// The host's name of the algorithm's hash; `None` where the host has no such algorithm.
+/// The function's name for the algorithm's hash; `None` if it does not support the algorithm.
 pub(crate) fn hash_function(algorithm: Algorithm) -> Option<&'static str> {
     match algorithm {
         Algorithm::Es256 | Algorithm::Rs256 => Some("sha256"),
@@ -79,7 +79,7 @@ pub(crate) fn ecdsa_der(signature: &[u8]) -> Option<Vec<u8>> {
 
 /// X.690 §8.3: the shortest two's complement of a number that is not negative.
 struct Integer<'n> {
-    /// Zero has no digits here and needs one; a leading 1 bit would read as a sign.
+    /// Whether a zero byte comes first: zero needs a digit, and a leading 1 bit would mean a negative number.
     pad: bool,
     digits: &'n [u8],
 }
@@ -96,7 +96,7 @@ impl<'n> Integer<'n> {
         self.digits.len().checked_add(usize::from(self.pad))
     }
 
-    /// With its tag, and a length of one byte: it has at most 67 bytes.
+    /// Includes the tag and one byte for the length, which is at most 67.
     fn encoded_len(&self) -> Option<usize> {
         self.len()?.checked_add(2)
     }

@@ -1,18 +1,18 @@
-//! Header names.
+//! Header names (RFC 9110 §5.1).
 
 use std::fmt;
 use std::ops::Deref;
 
 use crate::bytes::ByteSet;
 
-/// A header name (RFC 9110 §5.1) in lower case, at most 128 bytes long. A pseudo-header is not one.
+/// A header name (RFC 9110 §5.1) in lower case, at most 128 bytes long; never a pseudo-header.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HeaderName(Box<str>);
 
 /// Why a text is not a header name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderNameError {
-    /// There is no text.
+    /// The text is empty.
     #[error("it is empty")]
     Empty,
     /// More than 128 bytes.
@@ -21,7 +21,7 @@ pub enum HeaderNameError {
     /// It starts with a colon.
     #[error("it is a pseudo-header; hosts, methods and paths have keys of their own in a route")]
     Pseudo,
-    /// A byte that no token has (RFC 9110 §5.6.2).
+    /// A byte that is not allowed in a token (RFC 9110 §5.6.2).
     #[error("use letters, digits and !#$%&'*+-.^_`|~")]
     Character,
 }
@@ -56,14 +56,20 @@ impl HeaderName {
         &self.0
     }
 
-    /// The name with every byte that is no letter or digit as `-`. Two headers whose folded names are
-    /// equal can be one header to a backend: CGI (RFC 3875 §4.1.18) and PHP turn such bytes into `_`.
+    /// The name with every byte other than a letter or digit replaced by `-`. Two headers whose folded
+    /// names are equal can be one header to a backend: CGI (RFC 3875 §4.1.18) and PHP replace such bytes
+    /// by `_`.
     pub fn folded(&self) -> String {
-        let fold = |character: char| match character {
-            letter if letter.is_ascii_alphanumeric() => letter,
-            _ => '-',
-        };
-        self.0.chars().map(fold).collect()
+        self.0.bytes().map(|byte| char::from(fold(byte))).collect()
+    }
+}
+
+/// A letter in lower case, a digit as it is, any other byte as `-`.
+pub(crate) fn fold(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() {
+        byte.to_ascii_lowercase()
+    } else {
+        b'-'
     }
 }
 
@@ -93,13 +99,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_kept_in_lower_case() {
+    fn names_are_converted_to_lower_case() {
         let name = HeaderName::parse("X-Auth_Subject").unwrap();
         assert_eq!(name.as_str(), "x-auth_subject");
     }
 
     #[test]
-    fn texts_that_are_not_names_are_rejected_with_their_cause() {
+    fn invalid_names_are_rejected_with_the_cause() {
         for (text, error) in [
             ("", HeaderNameError::Empty),
             (":path", HeaderNameError::Pseudo),
@@ -116,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_that_is_no_letter_or_digit_folds_alike() {
+    fn every_byte_but_letters_and_digits_folds_to_a_hyphen() {
         for text in ["x-auth-1", "x_auth_1", "x.auth~1", "X!AUTH*1"] {
             assert_eq!(HeaderName::parse(text).unwrap().folded(), "x-auth-1");
         }

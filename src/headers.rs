@@ -1,10 +1,10 @@
 //! HTTP headers: every instance of every header, as raw bytes.
 
-/// One header: its name and its value. Values are bytes: HTTP lets them be anything (RFC 9110 §5.5).
+/// Name and value of one header. Values are bytes, because they need not be UTF-8 (RFC 9110 §5.5).
 pub type Header<'a> = (&'a [u8], &'a [u8]);
 
-/// The headers of one message, in order, borrowed from wherever the host keeps them. Names are in
-/// lower case as Envoy keeps them; pseudo-headers are included.
+/// The headers of one message, in order, pseudo-headers included. Names are in lower case, as Envoy
+/// provides them.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Headers<'a>(&'a [Header<'a>]);
 
@@ -15,12 +15,12 @@ pub(crate) enum SingleHeader<'a> {
     Missing,
     /// The request has it once, with this value.
     One(&'a [u8]),
-    /// The request has it more than once: there is no way to tell which one is meant.
+    /// The request has it more than once.
     Multiple,
 }
 
 impl<'a> Headers<'a> {
-    /// The headers in this list.
+    /// Wraps a list of headers.
     pub fn new(list: &'a [Header<'a>]) -> Self {
         Self(list)
     }
@@ -52,7 +52,7 @@ impl<'a> SingleHeader<'a> {
         };
     }
 
-    /// The value, where there is exactly one.
+    /// The value, if there is exactly one.
     pub(crate) fn one(self) -> Option<&'a [u8]> {
         match self {
             Self::One(value) => Some(value),

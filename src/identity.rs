@@ -1,24 +1,24 @@
-//! Identity headers: which of the request's own are taken away, and what verified claims put there.
+//! Identity headers: headers that tell the upstream who makes a request, set from verified claims.
 
 use crate::claims::ClaimPath;
 use crate::header_name::HeaderName;
 use crate::json::Json;
 
-/// The largest value of an identity header, in bytes. What is longer is left out: half a list of
-/// roles would be another list of roles.
+/// The maximum size of an identity header's value, in bytes. A longer value is omitted, not cut: half a
+/// list of roles would be a different list.
 pub(crate) const MAX_VALUE: usize = 4096;
 
-/// What to do with a request that brings a reserved header itself.
+/// What to do with a request that already has a reserved header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnSpoof {
-    /// Take the header away.
+    /// Remove the header.
     #[default]
     Strip,
     /// Deny the request (`spoofed_header`).
     Reject,
 }
 
-/// A header and the claim that it shows, as the config's `identity.headers` has it.
+/// One entry of the config's `identity.headers`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdentityHeader {
     /// The header's name.
@@ -29,33 +29,31 @@ pub struct IdentityHeader {
 
 /// The value of one identity header, or `None` where the claim is absent, an object, or too long.
 ///
-/// Strings, numbers and booleans as they are, lists joined with commas. `%`, commas inside a value and
-/// every byte outside 0x21–0x7E are percent-encoded: no claim can break out of its header, and one value
-/// cannot be read as two.
+/// Lists are joined with commas. `%`, commas inside a value and every byte outside 0x21–0x7E are
+/// percent-encoded, so that no claim can end the header and one value cannot be read as two.
 pub(crate) fn header_value(claim: &Json) -> Option<String> {
-    let mut value = String::with_capacity(64);
-    match claim {
-        Json::Array(items) => {
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    value.push(',');
-                }
-                push_scalar(&mut value, item)?;
-            }
-        }
-        scalar => push_scalar(&mut value, scalar)?,
-    }
-    (value.len() <= MAX_VALUE).then_some(value)
+    let items = match claim {
+        Json::Array(items) => items,
+        scalar => std::slice::from_ref(scalar),
+    };
+    join(items.iter(), push_scalar)
 }
 
 /// The value of an identity header for a list of names.
 pub(crate) fn list_value<'n>(names: impl Iterator<Item = &'n str>) -> Option<String> {
+    join(names, push_text)
+}
+
+fn join<T>(
+    items: impl Iterator<Item = T>,
+    push: impl Fn(&mut String, T) -> Option<()>,
+) -> Option<String> {
     let mut value = String::with_capacity(64);
-    for (index, name) in names.enumerate() {
+    for (index, item) in items.enumerate() {
         if index > 0 {
             value.push(',');
         }
-        push_text(&mut value, name)?;
+        push(&mut value, item)?;
     }
     (value.len() <= MAX_VALUE).then_some(value)
 }
@@ -98,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn scalars_and_lists() {
+    fn scalars_are_written_as_text_and_lists_are_joined() {
         assert_eq!(value(r#""u-1""#).as_deref(), Some("u-1"));
         assert_eq!(value("12").as_deref(), Some("12"));
         assert_eq!(value("1.5").as_deref(), Some("1.5"));
@@ -108,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_breaks_out_of_its_header() {
+    fn separators_and_control_characters_are_percent_encoded() {
         assert_eq!(
             value(r#""a\r\nx-admin: 1""#).as_deref(),
             Some("a%0D%0Ax-admin:%201")

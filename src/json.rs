@@ -1,7 +1,6 @@
-//! A strict JSON value: what RFC 8259 leaves open is refused or kept visible.
+//! JSON values (RFC 8259) that keep duplicate member names.
 //!
-//! Objects keep every member in the order it was written, so a caller can refuse duplicate names
-//! (RFC 7515 §4, RFC 7519 §4) instead of silently taking one of them.
+//! A caller can thus reject duplicates (RFC 7515 §4, RFC 7519 §4) instead of silently using one of them.
 
 use std::fmt;
 
@@ -15,9 +14,9 @@ pub enum Json {
     Null,
     /// `true` or `false`
     Bool(bool),
-    /// A number that was written without fraction and exponent and fits 64 bits, signed.
+    /// A number without fraction and exponent that fits `i64`.
     Integer(i64),
-    /// Any other number, finite.
+    /// Any other number; always finite.
     Float(f64),
     /// A string.
     String(SmolStr),
@@ -31,13 +30,13 @@ pub enum Json {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Object(Vec<(SmolStr, Json)>);
 
-/// Why bytes are not the JSON that was asked for.
+/// Why bytes are not acceptable JSON.
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
     /// Not JSON, nested too deep (128 levels), or a number out of range.
     #[error("{0}")]
     Syntax(#[from] serde_json::Error),
-    /// Not UTF-8, which JSON must be between systems (RFC 8259 §8.1).
+    /// Not UTF-8, which RFC 8259 §8.1 requires.
     #[error("not UTF-8 from byte {} on", .0.valid_up_to())]
     Utf8(#[from] std::str::Utf8Error),
     /// Two members of one object have the same name.
@@ -49,16 +48,16 @@ impl Json {
     /// Parses one JSON text; duplicate member names are kept.
     ///
     /// # Errors
-    /// [`JsonError::Syntax`] with line and column, or [`JsonError::Utf8`].
+    /// `JsonError::Syntax` with line and column, or `JsonError::Utf8`.
     pub fn parse(bytes: &[u8]) -> Result<Self, JsonError> {
-        // Once over the whole text is quicker than once for each string in it.
+        // Checking UTF-8 once for the whole text is faster than once for each string in it.
         Ok(serde_json::from_str(std::str::from_utf8(bytes)?)?)
     }
 
-    /// Parses one JSON text and refuses duplicate member names at any depth.
+    /// Parses one JSON text and rejects duplicate member names at any depth.
     ///
     /// # Errors
-    /// As [`Self::parse`], or [`JsonError::DuplicateKey`] with the first repeated name.
+    /// As [`Self::parse`], or `JsonError::DuplicateKey` with the first repeated name.
     pub fn parse_strict(bytes: &[u8]) -> Result<Self, JsonError> {
         let json = Self::parse(bytes)?;
         match json.duplicate_key() {
@@ -91,7 +90,7 @@ impl Json {
         }
     }
 
-    /// The integer, if it is one; `5.0` counts, `5.5` and anything beyond ±2^53 as a float does not.
+    /// The integer, if it is one: `5.0` is, `5.5` and floats beyond ±2^53 are not.
     pub fn as_integer(&self) -> Option<i64> {
         const EXACT: f64 = 9_007_199_254_740_992.0;
         match self {
@@ -105,7 +104,7 @@ impl Json {
         }
     }
 
-    /// The bytes that it takes beside itself, allocated and not only used, without the allocator's own.
+    /// The heap memory that the value owns, in bytes: capacity, not length; without the allocator's overhead.
     pub fn heap_bytes(&self) -> usize {
         match self {
             Self::Null | Self::Bool(_) | Self::Integer(_) | Self::Float(_) => 0,
@@ -117,7 +116,7 @@ impl Json {
         }
     }
 
-    /// What JSON calls its type, for messages: `a string`, `an object`, ….
+    /// The name of the value's type, for messages: `a string`, `an object`, ….
     pub fn type_name(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -141,7 +140,7 @@ impl Json {
 }
 
 impl Object {
-    /// The bytes that its members take: see [`Json::heap_bytes`].
+    /// The heap memory that the object owns: see [`Json::heap_bytes`].
     pub fn heap_bytes(&self) -> usize {
         self.0
             .iter()
@@ -169,12 +168,12 @@ impl Object {
         self.0.len()
     }
 
-    /// Whether there is no member.
+    /// Whether the object has no members.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The first duplicate name. O(n log n), so that a hostile token costs little.
+    /// A duplicate name, if there is one. O(n log n), because it runs on unverified tokens.
     pub fn duplicate_key(&self) -> Option<&str> {
         if self.0.len() <= FEW_MEMBERS {
             let mut rest = self.0.as_slice();
@@ -219,7 +218,6 @@ impl<'de> Deserialize<'de> for Json {
     }
 }
 
-/// A member's name.
 struct Name(SmolStr);
 
 impl<'de> Deserialize<'de> for Name {
@@ -304,17 +302,17 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 }
 
-/// Up to that many, comparing each name with each is quicker than sorting them.
+/// Up to this many members, comparing each pair of names is faster than sorting.
 const FEW_MEMBERS: usize = 24;
 
-/// Far above any config or token in use, far below what would slow a worker down.
+/// More than any realistic config or token has, and few enough not to slow a worker down.
 const MAX_MEMBERS: usize = 100_000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A token is parsed before its signature is checked: short text must not take much memory.
+    /// Tokens are parsed before they are verified: a short text must not use much memory.
     #[test]
     fn empty_values_allocate_nothing() {
         for text in ["{}", "[]", "\"\"", "0"] {
@@ -337,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duplicate_key_is_found_among_few_and_among_many() {
+    fn a_duplicate_key_is_found_among_any_number_of_members() {
         for count in [2, 23, 24, 25, 26, 60] {
             for (one, other) in [
                 (0, 1),
@@ -364,12 +362,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_utf8_is_refused() {
+    fn invalid_utf8_is_rejected() {
         assert!(matches!(Json::parse(b"\"\xff\""), Err(JsonError::Utf8(_))));
     }
 
     #[test]
-    fn numbers_out_of_range_and_non_numbers_are_refused() {
+    fn numbers_out_of_range_or_with_invalid_syntax_are_rejected() {
         for text in [
             "1e999", "-1e999", "NaN", "Infinity", "01", "+1", ".5", "0x10",
         ] {

@@ -2,7 +2,7 @@
 //!
 //! A Proxy-Wasm filter for Envoy and Istio. The edge authenticates a user and forwards the request
 //! with a short-lived signed token, the *edge claims*. This crate verifies that token, authorizes
-//! the request route by route, and carries one correlation ID from the edge's log to the mesh's.
+//! the request route by route, and propagates one correlation ID from the edge's log to the mesh's.
 //!
 //! ## Modules
 //!
@@ -11,16 +11,16 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `headers`, `json`, `claims`, `correlation`, `identity`, `denial`, `record`, `reply` | one idea each |
+//! | `headers`, `json`, `claims`, `correlation`, `identity`, `denial`, `record`, `reply` | the shared types, one concept each |
 //! | `token` | compact JWS, keys, verification, claim checks, cache, replay window |
 //! | `policy` | host, path, routes, access tests; `locate` and `authorize` |
-//! | `config` | what the operator writes: read, checked with exact places, compiled |
+//! | `config` | the plugin config: parsed, checked (each error with its exact place), compiled |
 //! | `gate` | the pipeline for one request: headers, policy and time in, `Step` out |
-//! | `worker` | what outlives a request on one worker; knows the proxy only by the trait `Host` |
+//! | `worker` | the state of one worker thread; calls the proxy only through the trait `Host` |
 //! | `proxy` | the Proxy-Wasm host; the only code that names `proxy_wasm` (feature `proxy`) |
-//! | `cli` | the operator's command (feature `cli`), never in the module |
+//! | `cli` | the command-line tool (feature `cli`), not part of the Wasm module |
 //!
-//! ## One request, from the first byte to the last
+//! ## The path of a request
 //!
 //! `proxy::http` (the callback) → `worker::requests` → [`gate`](internals::Gate) (its module docs name
 //! the stages) → `worker::requests` again, which applies the decision.
@@ -62,7 +62,6 @@ mod policy;
 pub mod proxy;
 mod record;
 mod reply;
-// Without a host, nothing refreshes keys, shares replay windows or reads counters.
 mod token;
 mod worker;
 

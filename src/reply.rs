@@ -1,40 +1,40 @@
-//! The answer to a denied request: status, headers, RFC 9457 problem JSON or a gRPC status.
+//! The response to a denied request: status, headers, RFC 9457 problem JSON or a gRPC status.
 
 use crate::denial::{Challenge, Reason, StepUp};
 
-/// How much answers say: the config's `responses`.
+/// The content of responses: the config's `responses`.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Whether the answer carries the reason's code.
+    /// Whether the response names the reason's code.
     pub detail: Detail,
-    /// The realm of the challenge (RFC 9110 §11.5); quoted as it is, so it holds no `"` and no `\`.
+    /// The realm of the challenge (RFC 9110 §11.5); it is not escaped, so it must not contain `"` or `\`.
     pub realm: String,
-    /// Where the codes are explained; the problem's `type` becomes this URL with `#code` behind it.
+    /// The page that explains the codes; the problem's `type` is this URL followed by `#code`.
     pub docs_url: Option<String>,
 }
 
-/// Whether an answer names the reason's code.
+/// Whether a response names the reason's code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Detail {
-    /// The code in body and challenge.
+    /// In body and challenge.
     #[default]
     Code,
-    /// Status only.
+    /// No: the status only.
     None,
 }
 
-/// What the answer to a denied request depends on.
+/// The input of [`Reply::new`].
 #[derive(Debug)]
 pub struct DeniedRequest<'a> {
-    /// Why.
+    /// The deny reason.
     pub reason: Reason,
-    /// The status that the route asks for in place of the reason's own.
+    /// The route's status for this reason.
     pub status: Option<u16>,
     /// The route that decided, if one did.
     pub route: Option<&'a str>,
     /// The correlation ID.
     pub correlation_id: &'a str,
-    /// The header that carries it in responses, if responses carry it.
+    /// The response header for the correlation ID, if it is sent.
     pub correlation_header: Option<&'a str>,
     /// Set where the reason is [`Reason::StepUp`].
     pub step_up: Option<&'a StepUp>,
@@ -49,7 +49,7 @@ pub struct Reply {
     pub status: u16,
     /// Header names and values, in order.
     pub headers: Vec<(String, String)>,
-    /// Problem JSON; for gRPC a short plain text, which the host makes `grpc-message`.
+    /// Problem JSON; for gRPC a short plain text, which the host sends as `grpc-message`.
     pub body: String,
     /// `%RESPONSE_CODE_DETAILS%`: `edge_claims_denied{reason}{route}`.
     pub details: String,
@@ -58,7 +58,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// The answer to a denied request.
+    /// The response to a denied request.
     pub fn new(denied: &DeniedRequest<'_>, settings: &Settings) -> Self {
         let reason = denied.reason;
         let status = denied.status.unwrap_or(reason.status());
@@ -169,12 +169,11 @@ const fn title(status: u16) -> &'static str {
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
         503 => "Service Unavailable",
-        _ => "DeniedRequest",
+        _ => "Denied",
     }
 }
 
-/// The gRPC code for a status, where it differs from Envoy's own mapping only in that a malformed
-/// request is the client's fault.
+/// The gRPC code for a status: Envoy's mapping, except that 400 is `INVALID_ARGUMENT`.
 const fn grpc_status(status: u16) -> i32 {
     match status {
         400 => 3,       // INVALID_ARGUMENT
@@ -220,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_has_a_complete_answer() {
+    fn every_reason_has_a_complete_response() {
         for reason in Reason::ALL {
             let reply = Reply::new(&denied(reason), &settings());
             assert_eq!(header(&reply, "cache-control"), Some("no-store"));
@@ -247,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn challenges_follow_their_rfcs() {
+    fn challenges_follow_rfc_6750_and_rfc_9470() {
         let challenge = |reason| {
             header(
                 &Reply::new(&denied(reason), &settings()),
@@ -285,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn detail_none_says_nothing_about_the_reason() {
+    fn detail_none_omits_the_reason() {
         let settings = Settings {
             detail: Detail::None,
             docs_url: Some("https://d".into()),
@@ -301,7 +300,17 @@ mod tests {
     }
 
     #[test]
-    fn grpc_gets_plain_text_and_a_code() {
+    fn a_status_without_a_standard_title_has_the_title_denied() {
+        let denied = DeniedRequest {
+            status: Some(418),
+            ..denied(Reason::Role)
+        };
+        let body = Reply::new(&denied, &settings()).body;
+        assert!(body.contains("\"title\":\"Denied\""), "{body}");
+    }
+
+    #[test]
+    fn a_grpc_response_has_plain_text_and_a_grpc_status() {
         let reply = Reply::new(
             &DeniedRequest {
                 grpc: true,

@@ -1,7 +1,7 @@
-//! The operator's command, `edge-claims`.
+//! The command-line tool, `edge-claims`.
 //!
-//! Exit codes: 0 success; 1 success, and the answer is no (an ID that is in no log, a `--strict` join that
-//! does not add up); 2 failure: wrong usage, or a file that cannot be read or written.
+//! Exit codes: 0 success; 1 negative result (an ID that is in neither log, a `--strict` join that does not add
+//! up); 2 failure (wrong usage, a file that cannot be read or written).
 
 mod join;
 
@@ -31,12 +31,12 @@ enum Answer {
     No,
 }
 
-/// Runs the command with its arguments, the program's name first; prints to stdout and stderr.
+/// Runs the tool with its arguments, of which the first is the program's name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let command = match Command::try_parse_from(arguments) {
         Ok(command) => command,
         Err(usage) => {
-            // `--help` and `--version` are errors of clap, too, which it prints to stdout.
+            // For clap, `--help` and `--version` are errors, too, which it prints to stdout.
             let _ = usage.print();
             return ExitCode::from(if usage.use_stderr() { 2 } else { 0 });
         }
@@ -52,7 +52,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match result {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
-        // The reader closed the pipe, as `head` does.
+        // A reader such as `head` closed the pipe.
         Err(join::JoinError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             ExitCode::SUCCESS
         }

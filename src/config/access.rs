@@ -1,4 +1,4 @@
-//! `allow` of a route: alternatives and their conditions.
+//! `allow` of a route: the alternatives and their conditions.
 
 use std::cell::Cell;
 
@@ -13,13 +13,13 @@ use crate::policy::roles::{RequiredRole, RoleModelBuilder};
 
 /// What the conditions of a route refer to in the rest of the config.
 pub(super) struct References<'k> {
-    /// Whether any condition requires roles, so that there must be `rbac.roles`.
+    /// Whether any condition requires roles, so that `rbac.roles` is required.
     pub(super) roles_required: Cell<bool>,
     /// The issuers; `None` if they could not be read.
     pub(super) issuers: Option<Vec<&'k str>>,
 }
 
-/// The access of a route, and the path variables that it binds with their paths.
+/// The access rules of a route, and the bound path variables with their paths in the config.
 pub(super) struct RouteAccess {
     pub(super) access: Access,
     pub(super) bound: Vec<(ConfigPath, String)>,

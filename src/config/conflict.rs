@@ -1,11 +1,11 @@
-//! Values that contradict each other, or that can have no effect.
+//! Values that contradict each other or have no effect.
 
 use crate::denial::Reason;
 
-/// Why values that are valid each on its own are rejected.
+/// Why values are rejected that are valid on their own.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
-    /// HS* beside algorithms with public keys.
+    /// HS* together with public-key algorithms.
     #[error(
         "HS* and public-key algorithms must not share an issuer, or a public key could be used as the secret: give the secret an issuer of its own"
     )]
@@ -24,9 +24,9 @@ pub enum Conflict {
         "YAML 1.1, which kubectl reads, turns the bare key {was} into {is}: write \"{was}\" in quotes"
     )]
     YamlBoolean {
-        /// The key as it was written.
+        /// The key in the YAML file.
         was: &'static str,
-        /// The key as it arrived.
+        /// The key in the config.
         is: &'static str,
     },
     /// A bound variable that the path does not have.
@@ -37,7 +37,7 @@ pub enum Conflict {
         /// The variables of the path.
         known: String,
     },
-    /// A kept separator where no other interpretation of a path can be safe.
+    /// `keep` for a separator on a route where every such request would be denied.
     #[error(
         "keeps a character that some backends split segments at, but the path {path} neither starts with a \
          literal segment nor ends with {{*rest}}: every such request would be refused; remove the rule, or \
@@ -47,22 +47,22 @@ pub enum Conflict {
         /// The route's path.
         path: String,
     },
-    /// A test that has not exactly one kind.
+    /// A test with no kind or several kinds.
     #[error("a test needs exactly one of {allowed}; this one has {found}")]
     TestKind {
-        /// The kinds of test.
+        /// The kinds of tests.
         allowed: String,
-        /// Those that it has.
+        /// Those in the test.
         found: String,
     },
-    /// A test of a claim or header that has not exactly one comparison.
+    /// A test of a claim or header with no comparison or several.
     #[error("a test of a {of} needs exactly one of {allowed}; this one has {found}")]
     Comparison {
         /// `claim` or `header`.
         of: &'static str,
         /// The comparisons.
         allowed: String,
-        /// Those that it has.
+        /// Those in the test.
         found: String,
     },
     /// Tests that are nested too deeply.
@@ -71,13 +71,13 @@ pub enum Conflict {
     /// Not a deny reason.
     #[error("{0:?} is not a deny reason; the reasons are {reasons}", reasons = reason_codes())]
     UnknownReason(String),
-    /// A deny reason that occurs only before a route is known.
+    /// A deny reason that is only used before a route is known.
     #[error("{code} is decided before a route is known, so this has no effect: remove it", code = .0.code())]
     ReasonWithoutRoute(Reason),
     /// A header that the filter must not set or remove.
     #[error("the header {0} belongs to HTTP itself: choose another")]
     HttpHeader(String),
-    /// A correlation header with secrets.
+    /// A correlation header that contains secrets.
     #[error("the header {0} holds secrets, and correlation IDs are logged: choose another")]
     SecretHeader(String),
 }

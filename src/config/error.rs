@@ -1,4 +1,4 @@
-//! What is wrong with a config, where, and what would be right.
+//! The errors of a config: path, error and what is expected.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ use crate::policy::roles::RoleCycle;
 use crate::policy::table::TableError;
 use crate::token::jwks::{KeyProblem, KeySetError};
 
-/// Every error of a rejected config.
+/// All errors of a rejected config.
 #[derive(Debug)]
 pub struct ConfigErrors(pub Vec<ConfigError>);
 
@@ -26,27 +26,27 @@ pub struct ConfigErrors(pub Vec<ConfigError>);
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {kind}")]
 pub struct ConfigError {
-    /// Where it is.
+    /// The path of the value.
     pub path: ConfigPath,
-    /// What it is.
+    /// The error.
     pub kind: ErrorKind,
 }
 
-/// What can be wrong with a value.
+/// The kinds of errors.
 #[derive(Debug, thiserror::Error)]
 pub enum ErrorKind {
-    /// There are no bytes, or only white space.
+    /// The config is empty or only white space.
     #[error("the plugin config is empty; it needs at least claims.issuers and rbac.routes")]
     Empty,
     /// The bytes are not JSON.
     #[error("not JSON: {0}")]
     Json(#[from] JsonError),
-    /// The key is not known here.
+    /// The key is unknown.
     #[error("unknown key{}; keys here are {known}", match nearest { Some(key) => format!(", did you mean `{key}`?"), None => String::new() })]
     UnknownKey {
         /// A known key with a similar spelling.
         nearest: Option<&'static str>,
-        /// All keys that are known here.
+        /// All known keys.
         known: String,
     },
     /// The object has the key more than once.
@@ -55,15 +55,15 @@ pub enum ErrorKind {
     /// A required key is missing.
     #[error("missing; {expected}")]
     Missing {
-        /// What its value is.
+        /// What is expected.
         expected: &'static str,
     },
-    /// The value has another type.
+    /// The value has the wrong type.
     #[error("is {found}, must be {expected}")]
     Type {
         /// The type, and the value if it is a scalar.
         found: String,
-        /// What is required.
+        /// What is expected.
         expected: String,
     },
     /// The value has the right type but is not allowed.
@@ -71,13 +71,13 @@ pub enum ErrorKind {
     Value {
         /// The value as JSON.
         found: String,
-        /// What would be right.
+        /// What is expected.
         expected: String,
     },
-    /// An empty list or object, which could be understood as *any*.
+    /// An empty list or object, which could be mistaken for *any*.
     #[error("is empty; {expected}")]
     EmptyList {
-        /// What would be right.
+        /// What is expected.
         expected: &'static str,
     },
     /// Not a valid header name.
@@ -85,7 +85,7 @@ pub enum ErrorKind {
     HeaderName {
         /// The text.
         text: String,
-        /// What is wrong with it.
+        /// The error.
         error: HeaderNameError,
     },
     /// Not a valid method.
@@ -96,7 +96,7 @@ pub enum ErrorKind {
     Method {
         /// The text.
         text: String,
-        /// What is wrong with it.
+        /// The error.
         error: MethodError,
     },
     /// Not a valid path pattern.
@@ -104,7 +104,7 @@ pub enum ErrorKind {
     PathPattern {
         /// The text.
         text: String,
-        /// What is wrong with it.
+        /// The error.
         error: PatternError,
     },
     /// Not a valid host pattern.
@@ -122,22 +122,22 @@ pub enum ErrorKind {
     /// A header with two purposes.
     #[error(transparent)]
     Header(#[from] HeaderConflict),
-    /// Access rules that make no sense.
+    /// Invalid access rules.
     #[error(transparent)]
     Access(#[from] AccessError),
-    /// A condition that always or never holds.
+    /// An invalid condition.
     #[error(transparent)]
     Condition(#[from] TestError),
-    /// Roles that include themselves.
+    /// Roles that include each other.
     #[error(transparent)]
     Roles(#[from] RoleCycle),
     /// Routes that conflict.
     #[error(transparent)]
     Routes(#[from] TableError),
-    /// A test of `tests` that fails or makes no sense.
+    /// A policy test that fails or is invalid.
     #[error(transparent)]
     PolicyTest(#[from] PolicyTestError),
-    /// Other values that contradict each other, or that have no effect.
+    /// Other values that contradict each other or have no effect.
     #[error(transparent)]
     Conflict(#[from] Conflict),
 }
@@ -157,7 +157,7 @@ impl ErrorKind {
         "conflict",
     ];
 
-    /// The kind: the entry of the troubleshooting page.
+    /// The name of the kind in the troubleshooting guide.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Empty => "empty",

@@ -1,7 +1,7 @@
-//! Each header has one purpose.
+//! Checks that no header is used for conflicting purposes.
 //!
-//! Names are compared folded: to a backend that turns every byte that is no letter or digit into `_`,
-//! two names that fold alike are one header.
+//! Names are compared folded (see [`HeaderName::folded`]), because backends may treat names with equal folded
+//! forms as one header.
 
 use super::path::ConfigPath;
 use crate::header_name::HeaderName;
@@ -12,7 +12,7 @@ pub(super) struct HeaderUse {
     pub(super) name: HeaderName,
     pub(super) path: ConfigPath,
     pub(super) purpose: Purpose,
-    /// Whether it is a default, which the config does not spell out.
+    /// Whether it is a default and not in the config.
     pub(super) is_default: bool,
 }
 
@@ -33,7 +33,7 @@ pub(super) enum Purpose {
     Tested,
 }
 
-/// Two purposes of one header that exclude each other.
+/// Two conflicting purposes of one header.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderConflict {
     /// The filter sets or removes the header for two purposes.
@@ -44,7 +44,7 @@ pub enum HeaderConflict {
         /// Its other use.
         other: ConfigPath,
     },
-    /// Correlation IDs from the token's header.
+    /// Correlation IDs are accepted from the token's header.
     #[error(
         "{name} is the same header as {other}: a token must not become a correlation ID, since IDs are logged"
     )]
@@ -54,7 +54,7 @@ pub enum HeaderConflict {
         /// Its other use.
         other: ConfigPath,
     },
-    /// A condition on a header that clients must not decide about.
+    /// A condition tests a header that the filter sets or removes.
     #[error(
         "{name} is the same header as {other}: the condition sees what the client sent, which proves nothing; test the claim instead"
     )]
@@ -66,7 +66,7 @@ pub enum HeaderConflict {
     },
 }
 
-/// The conflicts: at most one for each header, and one for each condition.
+/// All conflicts: at most one for each header, and one for each condition.
 pub(super) fn conflicts(mut uses: Vec<HeaderUse>) -> Vec<(ConfigPath, HeaderConflict)> {
     uses.sort_by_key(|header| header.purpose);
     let mut found = Vec::new();
@@ -81,7 +81,7 @@ pub(super) fn conflicts(mut uses: Vec<HeaderUse>) -> Vec<(ConfigPath, HeaderConf
         if let Some((_, rival)) = rival
             && (is_condition || !reported.contains(&folded))
         {
-            // A default is not what the operator has to change.
+            // Report the entry that is in the config, not the default.
             let (here, other) = if header.is_default {
                 (*rival, header)
             } else {
@@ -102,7 +102,7 @@ pub(super) fn conflicts(mut uses: Vec<HeaderUse>) -> Vec<(ConfigPath, HeaderConf
     found
 }
 
-/// Whether one header cannot have both purposes, of which the first sorts first.
+/// Whether two purposes conflict; `first` must not be greater than `second`.
 fn exclude(first: Purpose, second: Purpose) -> bool {
     match (first, second) {
         (Purpose::Accepted | Purpose::Tested, _) => false,

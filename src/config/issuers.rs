@@ -1,4 +1,4 @@
-//! The section `claims`: where the token is and who may have signed it.
+//! The section `claims`: the token's header, and the accepted issuers.
 
 use std::collections::HashSet;
 
@@ -19,17 +19,17 @@ use crate::token::{Algorithm, Issuer, MAX_LEEWAY, OneUse, RequestBinding, Revoke
 pub struct Claims {
     /// The header that carries the token.
     pub header: HeaderName,
-    /// The text before the token in the header, compared without regard to case; may be empty.
+    /// The text before the token in the header, not case-sensitive; may be empty.
     pub prefix: String,
-    /// Whether the upstream gets the token too.
+    /// Whether the token is forwarded to the upstream.
     pub forward: bool,
-    /// The largest token, in bytes, prefix included.
+    /// The maximum size of the header's value in bytes, prefix included.
     pub max_bytes: usize,
-    /// Verified tokens kept per worker; 0 turns the cache off.
+    /// The maximum number of cached tokens per worker; 0 disables the cache.
     pub cache_entries: usize,
-    /// Never use the host's `verify_signature`.
+    /// Whether the host's `verify_signature` is never used.
     pub portable: bool,
-    /// Who may have signed the token; at least one.
+    /// The accepted issuers; at least one.
     pub issuers: Vec<Issuer>,
 }
 
@@ -174,7 +174,7 @@ fn issuer(node: &Node<'_>, names: &mut HashSet<String>) -> Option<Issuer> {
     })
 }
 
-/// `Some(None)` is any audience.
+/// `Some(None)` means any audience.
 #[expect(
     clippy::option_option,
     reason = "any audience and audiences that cannot be read are different"
@@ -261,11 +261,11 @@ fn revoked(node: &Node<'_>) -> Option<Revoked> {
     Some(revoked)
 }
 
-/// An RFC 7638 thumbprint. What cannot be one would revoke nothing.
+/// An RFC 7638 thumbprint. Any other text would revoke nothing.
 fn thumbprint(node: &Node<'_>) -> Option<String> {
     let text = node.name()?;
     static BASE64URL: ByteSet = ByteSet::alphanumeric_and(b"-_");
-    // 43 characters hold 258 bits; the last two must be 0.
+    // 43 characters encode 258 bits, of which the last two must be 0.
     static LAST: ByteSet = ByteSet::of(b"AEIMQUYcgkosw048");
     let canonical = text.bytes().last().is_some_and(|byte| LAST.has(byte));
     if text.len() == 43 && BASE64URL.has_all(text.as_bytes()) && canonical {

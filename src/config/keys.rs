@@ -34,11 +34,11 @@ pub(super) fn keys(node: &Node<'_>, algorithms: Option<&[Algorithm]>) -> Option<
             node.list("add at least one secret", |node| secret(node, &mut kids))
         }
     });
-    let sound = section.finish();
+    let is_valid = section.finish();
     let (inline, remote, secrets) = (inline?, remote?, secrets?);
     if inline.is_none() && remote.is_none() && secrets.is_none() {
-        // An unknown key may be the misspelt one.
-        if sound {
+        // Otherwise an unknown key may be a misspelled one of these.
+        if is_valid {
             section.report::<()>(
                 None,
                 ErrorKind::EmptyList {
@@ -65,7 +65,7 @@ fn inline(node: &Node<'_>) -> Option<KeySet> {
             KeySetError::Key { index, problem } => {
                 let path = node.path.key("keys").index(index);
                 match yaml_boolean(node.json(), index) {
-                    // The member that is missing is the one that became a boolean.
+                    // The missing member is the one that became a boolean.
                     Some((was, is)) => node
                         .collector
                         .add(&path.key(is), Conflict::YamlBoolean { was, is }),
@@ -84,8 +84,8 @@ fn inline(node: &Node<'_>) -> Option<KeySet> {
     None
 }
 
-/// A member `y` (of EC keys) or `n` (of RSA keys) that YAML 1.1 turned into a boolean: what it was
-/// and what it is.
+/// A member `y` (of EC keys) or `n` (of RSA keys) that YAML 1.1 turned into a boolean: its name before and
+/// after.
 fn yaml_boolean(jwks: &Json, index: usize) -> Option<(&'static str, &'static str)> {
     let keys = jwks.as_object()?.get("keys")?.as_array()?;
     let key = keys.get(index)?.as_object()?;

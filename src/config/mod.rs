@@ -1,8 +1,7 @@
-//! What the operator writes, checked and compiled.
+//! Reads, checks and compiles the plugin config.
 //!
-//! The bytes become a JSON tree, and each section of it is read on its own, so that all errors are
-//! reported at once, each with its path and what would be right. The result depends on the bytes
-//! alone: what comes from outside (environment, host, clock) never decides whether a config loads.
+//! All errors are reported at once, each with its path and what is expected. Whether a config is accepted
+//! depends only on its bytes, not on the environment, the host or the clock.
 
 mod access;
 mod conflict;
@@ -34,7 +33,7 @@ use crate::{correlation, record, reply};
 pub struct Config {
     /// Whether denials are enforced.
     pub mode: Mode,
-    /// Where the token is and who may have signed it.
+    /// The token's header, and the accepted issuers.
     pub claims: Claims,
     /// Roles and routes.
     pub rbac: Policy,
@@ -42,9 +41,9 @@ pub struct Config {
     pub identity: Identity,
     /// Where correlation IDs are read and written.
     pub correlation: correlation::Settings,
-    /// How much denials say.
+    /// The content of responses to denied requests.
     pub responses: reply::Settings,
-    /// What is recorded.
+    /// Log records and access log fields.
     pub log: record::Settings,
 }
 
@@ -54,14 +53,14 @@ pub enum Mode {
     /// Denials are enforced.
     #[default]
     Enforce,
-    /// Denials are only recorded. A malformed request is denied all the same.
+    /// Denials are only recorded, except for malformed requests.
     Shadow,
 }
 
-/// Reads the bytes of a plugin config: JSON, an object.
+/// Loads a plugin config, a JSON object.
 ///
 /// # Errors
-/// [`ConfigErrors`] with every error that was found.
+/// All errors in the config.
 pub fn load(bytes: &[u8]) -> Result<Config, ConfigErrors> {
     if bytes.trim_ascii().is_empty() {
         return Err(ConfigErrors::of_whole(ErrorKind::Empty));
@@ -113,7 +112,7 @@ fn config(node: &Node<'_>, collector: &Collector) -> Option<Config> {
     Some(config)
 }
 
-/// The names of all issuers, if each has a name of its own.
+/// The names of all issuers; `None` if one is missing, invalid or a duplicate.
 fn issuer_names(claims: &Json) -> Option<Vec<&str>> {
     let issuers = claims.as_object()?.get("issuers")?.as_array()?;
     let mut names: Vec<&str> = Vec::new();

@@ -1,4 +1,4 @@
-//! Paths to values of the config, as error messages show them.
+//! Paths to values of the config, for error messages.
 
 use std::fmt;
 
@@ -61,7 +61,7 @@ impl fmt::Display for ConfigPath {
     }
 }
 
-/// Whether a key is readable without quotes.
+/// Whether a key can be shown without quotes.
 fn is_plain(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     !name.is_empty() && name.bytes().all(plain)

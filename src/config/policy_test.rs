@@ -1,6 +1,6 @@
-//! The config's `tests`: requests with claims, and the decision that each expects. They run at every
-//! load, at a time that each test fixes, so that the result depends on the config's bytes alone. They
-//! use the functions that requests use.
+//! The config's `tests`: requests with claims, and the expected decisions. They run whenever a config is
+//! loaded, at a fixed time, so that the result depends only on the config. They use the same functions as
+//! requests.
 
 use super::reader::{Node, parse_header_name};
 use super::section::Section;
@@ -18,7 +18,7 @@ use crate::policy::route::RouteId;
 /// The time of a test without `now`: 2026-01-01T00:00:00Z.
 const DEFAULT_TIME: u64 = 1_767_225_600;
 
-/// One test as it is written.
+/// The input of a test.
 struct PolicyTest<'a> {
     method: &'a str,
     host: &'a str,
@@ -30,15 +30,15 @@ struct PolicyTest<'a> {
     now: u64,
 }
 
-/// What a test expects, or what it found.
+/// The expected or the actual decision.
 #[derive(Debug, PartialEq, Eq)]
 struct Expectation {
-    /// `None`: the request is allowed.
+    /// `None` if the request is allowed.
     denied: Option<Reason>,
     route: Option<String>,
 }
 
-/// A principal whose claims a test made up.
+/// A principal with the claims of a test.
 struct TestPrincipal<'t> {
     claims: &'t Claims,
     roles: RoleSet,
@@ -59,7 +59,7 @@ impl Principal for TestPrincipal<'_> {
     }
 }
 
-/// Runs every test; each failure is an error at the test's place.
+/// Runs all tests; each failure is reported as an error of the test.
 pub(super) fn run_all(node: &Node<'_>, policy: &Policy, first_issuer: &str) {
     let mut names: Vec<&str> = Vec::new();
     for item in node.items().unwrap_or_default() {
@@ -123,7 +123,7 @@ fn show(expectation: &Expectation) -> String {
 }
 
 impl PolicyTest<'_> {
-    /// Decides about the request as for a real one; with the explanation if it is denied.
+    /// The decision about the request, and the explanation if it is denied.
     fn run(&self, policy: &Policy) -> (Expectation, Option<String>) {
         let headers: Vec<Header<'_>> = self
             .headers
@@ -192,11 +192,10 @@ fn policy_test<'a>(section: &Section<'a>, first_issuer: &str) -> Option<PolicyTe
         .and_then(|node| node.text());
     let headers = request.key("headers").map(|node| headers(&node));
     request.finish();
-    let absent_is_fine = |value: Option<Option<Claims>>| match value {
-        None => Some(None),
-        Some(value) => value.map(Some),
+    let claims = match claims {
+        None => None,
+        Some(claims) => Some(claims?),
     };
-    let claims = absent_is_fine(claims)?;
     let issuer = claims
         .as_ref()
         .and_then(|claims| claims.get("iss")?.as_str())
@@ -219,7 +218,7 @@ fn claims(node: &Node<'_>) -> Option<Claims> {
     node.json().as_object().cloned().map(Claims::from)
 }
 
-/// Header values: a string, or a list of strings for a header that stands more than once.
+/// Headers; a list of strings is a repeated header.
 fn headers<'a>(node: &Node<'a>) -> Option<Vec<(String, &'a str)>> {
     let mut headers = Vec::new();
     for (name, value) in node.entries()? {

@@ -1,5 +1,4 @@
-//! Reads values of the config's JSON tree. An error is collected and reading goes on, so that all
-//! errors are reported at once.
+//! Reads values of the config's JSON tree. Errors are collected, so that all of them are reported at once.
 
 use std::cell::RefCell;
 
@@ -12,7 +11,7 @@ use crate::claims::ClaimPath;
 use crate::header_name::HeaderName;
 use crate::json::Json;
 
-/// What is collected while a config is read.
+/// The errors and headers that are collected while a config is read.
 #[derive(Debug, Default)]
 pub(super) struct Collector {
     errors: RefCell<Vec<ConfigError>>,
@@ -30,7 +29,6 @@ pub(super) struct Node<'a> {
 }
 
 impl Collector {
-    /// Adds an error.
     pub(super) fn add(&self, path: &ConfigPath, kind: impl Into<ErrorKind>) {
         self.errors.borrow_mut().push(ConfigError {
             path: path.clone(),
@@ -38,7 +36,7 @@ impl Collector {
         });
     }
 
-    /// How many errors there are so far.
+    /// The number of errors so far.
     pub(super) fn count(&self) -> usize {
         self.errors.borrow().len()
     }
@@ -48,7 +46,7 @@ impl Collector {
         self.errors.into_inner()
     }
 
-    /// Adds a header that the config does not spell out.
+    /// Adds a header that is a default and not in the config.
     pub(super) fn add_default_header(&self, path: ConfigPath, name: HeaderName, purpose: Purpose) {
         self.headers.borrow_mut().push(HeaderUse {
             name,
@@ -74,7 +72,6 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The value itself.
     pub(super) fn json(&self) -> &'a Json {
         self.json
     }
@@ -93,11 +90,11 @@ impl<'a> Node<'a> {
         })
     }
 
-    /// Reports that the value has the wrong type. A string is shown only if it reads like a number or a
-    /// boolean: any other may be a secret in the wrong place.
+    /// Reports that the value has the wrong type. A string is shown only if it looks like a number or a
+    /// boolean, because any other may be a misplaced secret.
     pub(super) fn report_type<T>(&self, expected: impl Into<String>) -> Option<T> {
         let found = match (self.json, scalar(self.json)) {
-            (Json::String(text), Some(shown)) if reads_like_a_scalar(text) => {
+            (Json::String(text), Some(shown)) if looks_like_a_scalar(text) => {
                 format!("the string {shown}")
             }
             (Json::String(_), _) => "a string".to_owned(),
@@ -111,7 +108,7 @@ impl<'a> Node<'a> {
         })
     }
 
-    /// Notes what a header is used for.
+    /// Records the purpose of a header.
     pub(super) fn use_header(&self, name: &HeaderName, purpose: Purpose) {
         self.collector.headers.borrow_mut().push(HeaderUse {
             name: name.clone(),
@@ -121,7 +118,7 @@ impl<'a> Node<'a> {
         });
     }
 
-    /// An object, to be read key by key.
+    /// An object with known keys.
     pub(super) fn section(&self) -> Option<Section<'a>> {
         let Some(object) = self.json.as_object() else {
             return self.report_type("an object");
@@ -129,7 +126,7 @@ impl<'a> Node<'a> {
         Some(Section::new(object, self.path.clone(), self.collector))
     }
 
-    /// The members of an object whose keys the operator chooses. Duplicate keys are reported.
+    /// The members of an object with arbitrary keys. Duplicate keys are reported.
     pub(super) fn entries(&self) -> Option<Vec<(&'a str, Node<'a>)>> {
         let Some(object) = self.json.as_object() else {
             return self.report_type("an object");
@@ -162,7 +159,7 @@ impl<'a> Node<'a> {
         Some(items.iter().enumerate().map(node).collect())
     }
 
-    /// A list with at least one element, each read by `read`. `None` if any cannot be read.
+    /// A list with at least one element.
     pub(super) fn list<T>(
         &self,
         expected: &'static str,
@@ -175,7 +172,7 @@ impl<'a> Node<'a> {
         read_all(&items, read)
     }
 
-    /// The same without duplicates.
+    /// A list with at least one element and without duplicates.
     pub(super) fn set<T: PartialEq>(
         &self,
         expected: &'static str,
@@ -226,8 +223,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// An integer within bounds. `5.0` is accepted, since some control planes send every number as a
-    /// double.
+    /// An integer in a range. `5.0` is accepted, because some control planes send every number as a double.
     pub(super) fn integer(&self, least: u64, most: u64) -> Option<u64> {
         let expected = format!("a whole number from {least} to {most}");
         if !matches!(self.json, Json::Integer(_) | Json::Float(_)) {
@@ -255,7 +251,7 @@ impl<'a> Node<'a> {
             .or_else(|| self.report_value(format!("must be {EXPECTED}")))
     }
 
-    /// One of some words.
+    /// One of the words.
     pub(super) fn one_of<T: Copy>(&self, words: &[(&'static str, T)]) -> Option<T> {
         let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let expected = format!("one of {}", all.join(", "));
@@ -269,7 +265,7 @@ impl<'a> Node<'a> {
         )
     }
 
-    /// A claim path: a list of one or more names. A string is rejected, since a dot in it would be
+    /// A claim path: a list of one or more names. A string is rejected, because a dot in it would be
     /// ambiguous.
     pub(super) fn claim_path(&self) -> Option<ClaimPath> {
         if let Json::String(name) = self.json {
@@ -302,7 +298,7 @@ impl<'a> Node<'a> {
     }
 }
 
-/// Every element, or `None` if one cannot be read. All are read, so that all errors are reported.
+/// Reads all elements, so that all errors are reported; `None` if any is invalid.
 pub(super) fn read_all<'a, T>(
     items: &[Node<'a>],
     mut read: impl FnMut(&Node<'a>) -> Option<T>,
@@ -342,12 +338,12 @@ pub(super) fn check_settable(node: &Node<'_>, name: HeaderName) -> Option<Header
 }
 
 /// `true`, `false`, or a short number.
-fn reads_like_a_scalar(text: &str) -> bool {
+fn looks_like_a_scalar(text: &str) -> bool {
     let is_number = text.len() <= 10 && text.parse::<f64>().is_ok();
     is_number || matches!(text, "true" | "false")
 }
 
-/// A scalar as JSON; long strings are cut.
+/// A scalar as JSON; long strings are truncated.
 fn scalar(json: &Json) -> Option<String> {
     const LONGEST: usize = 100;
     match json {

@@ -1,4 +1,4 @@
-//! `rbac.routes`: what each route matches and what it requires.
+//! The list `rbac.routes`.
 
 use super::access::{self, References, RouteAccess};
 use super::conflict::Conflict;
@@ -88,8 +88,8 @@ fn route(
     })
 }
 
-/// A kept `%2F` or `\` must not make a backend see another path than the one that was judged, so the path
-/// with one segment more must lie below a literal of this route, or be this route's as well.
+/// Reports `keep` for a separator if it would reject every request: the path, split at the separator, must
+/// be below a literal of this route or match this route, too.
 fn check_kept_separators(node: &Node<'_>, path: &PathPattern, rules: &PathRuleOverrides) {
     let has_prefix = matches!(path.segments().first(), Some(Segment::Literal(_)));
     let has_tail = matches!(path.segments().last(), Some(Segment::Tail(_)));
@@ -109,7 +109,7 @@ fn check_kept_separators(node: &Node<'_>, path: &PathPattern, rules: &PathRuleOv
     }
 }
 
-/// The name is written to access logs and metrics as it is.
+/// The name is not escaped in access logs and metrics.
 fn route_name(node: &Node<'_>) -> Option<String> {
     let name = node.name()?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
@@ -159,7 +159,7 @@ fn percent(node: &Node<'_>) -> Option<Percent> {
     u8::try_from(percent).ok().and_then(Percent::new)
 }
 
-/// A variable that the path does not have is never equal to a claim.
+/// Reports bound variables that the path does not have.
 fn check_variables(node: &Node<'_>, path: &PathPattern, access: &RouteAccess) {
     for (place, variable) in &access.bound {
         if !path.variables().any(|known| known == variable) {
@@ -176,7 +176,7 @@ fn check_variables(node: &Node<'_>, path: &PathPattern, access: &RouteAccess) {
     }
 }
 
-/// Statuses by reason. A denial is never a success: only 4xx and 5xx.
+/// Statuses by reason; only 4xx and 5xx.
 fn on_failure(node: &Node<'_>) -> Option<Vec<(Reason, u16)>> {
     let entries = node.entries()?;
     let read = |(code, node): &(&str, Node<'_>)| {

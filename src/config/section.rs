@@ -47,8 +47,8 @@ impl<'a> Section<'a> {
         self.path.key(key)
     }
 
-    /// The value of a key, if the object has it. `null` is an error: YAML makes it of a key whose
-    /// value was forgotten, and to ignore the key could allow more than was meant.
+    /// The value of a key, if the object has it. `null` is an error: in YAML it is the value of a key without
+    /// one, and ignoring the key could allow more than intended.
     pub(super) fn key(&self, name: &'static str) -> Option<Node<'a>> {
         let read_before = self.known.borrow().contains(&name);
         if !read_before {
@@ -93,7 +93,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Whether the object has that key, readable or not.
+    /// Whether the object has the key, even if its value is invalid.
     pub(super) fn has(&self, name: &str) -> bool {
         self.object.get(name).is_some()
     }
@@ -103,8 +103,8 @@ impl<'a> Section<'a> {
         self.collector.count() > self.errors_before
     }
 
-    /// Reports unknown and duplicate keys, once. Returns whether the section has no errors at all, so that
-    /// its values as a whole can be checked.
+    /// Reports unknown and duplicate keys, once. Returns whether the section has no errors, so that its values
+    /// can be checked together.
     pub(super) fn finish(&self) -> bool {
         if self.finished.replace(true) {
             return !self.has_errors();
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn distances() {
+    fn distance_is_the_number_of_edits() {
         assert_eq!(distance("audiences", "audience"), 1);
         assert_eq!(distance("", "abc"), 3);
         assert_eq!(distance("kitten", "sitting"), 3);

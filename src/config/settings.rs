@@ -14,16 +14,16 @@ use crate::{correlation, record, reply};
 /// The config's `identity`.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// Headers that are set from verified claims, and that clients cannot send.
+    /// Headers that are set from verified claims.
     pub headers: Vec<IdentityHeader>,
-    /// What happens to a request with one of them.
+    /// What to do with a request that already has one of them.
     pub on_spoof: OnSpoof,
-    /// Further headers that are removed from every request.
+    /// Other headers that are removed from every request.
     pub strip: Vec<HeaderName>,
 }
 
-/// Headers that make some backends, proxies or frameworks act on another method or URL than the one
-/// that was authorized, or skip their own checks.
+/// Headers that make some backends, proxies or frameworks use another method or URL than the authorized one,
+/// or skip their own checks.
 const OVERRIDES: [&str; 12] = [
     // Method: Symfony, Laravel, Express, ASP.NET, OData, Google and IBM APIs.
     "x-http-method-override",
@@ -33,17 +33,17 @@ const OVERRIDES: [&str; 12] = [
     "x-original-url",
     "x-rewrite-url",
     "x-override-url",
-    // What nginx, Traefik and Caddy tell the service that they ask for authorization.
+    // The original request in authorization subrequests of nginx, Traefik and Caddy.
     "x-original-method",
     "x-original-uri",
     "x-forwarded-method",
     "x-forwarded-uri",
     "x-forwarded-path",
-    // Next.js skips its middleware (CVE-2025-29927).
+    // Skips the middleware of Next.js (CVE-2025-29927).
     "x-middleware-subrequest",
 ];
 
-/// The token's header where `claims.header` is not set.
+/// The token's header if `claims.header` is not set.
 pub(super) fn default_token_header(collector: &Collector, path: ConfigPath) -> Option<HeaderName> {
     let name = HeaderName::parse("x-edge-claims").ok()?;
     collector.add_default_header(path, name.clone(), Purpose::Token);
@@ -109,7 +109,6 @@ fn stripped_header(node: &Node<'_>) -> Option<HeaderName> {
     Some(name)
 }
 
-/// `None`: an error was reported.
 pub(super) fn correlation(
     node: Option<&Node<'_>>,
     collector: &Collector,
@@ -157,7 +156,7 @@ pub(super) fn correlation(
     })
 }
 
-/// A header from which a correlation ID is accepted. Its values must not be secrets, since IDs are
+/// A header from which a correlation ID is accepted. Headers with secrets are rejected, because IDs are
 /// logged.
 fn accepted_header(node: &Node<'_>) -> Option<HeaderName> {
     let name = node.header_name()?;

@@ -1,15 +1,15 @@
 //! Errors of the config's `tests`.
 
-/// Why a test of `tests` is rejected.
+/// Why a policy test is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyTestError {
     /// Two tests have the same name.
     #[error("two tests are named {0:?}: give each its own name")]
     DuplicateName(String),
-    /// Neither or both of `allow: true` and `deny`.
+    /// An expectation with neither or both of `allow: true` and `deny`.
     #[error("must have either allow: true or deny: <reason>")]
     Expectation,
-    /// The policy decides otherwise.
+    /// The policy's decision differs from the expected one.
     #[error("the test {name:?} fails: expected {expected}, got {actual}{}", Because(why.as_deref()))]
     Failed {
         /// The test's name.
@@ -18,7 +18,7 @@ pub enum PolicyTestError {
         expected: String,
         /// The decision of the policy.
         actual: String,
-        /// Why the policy decides so.
+        /// The explanation of a denial.
         why: Option<String>,
     },
 }

@@ -7,7 +7,7 @@ use super::reader::Node;
 const DURATION: &str = "a duration like \"30s\", \"5m\" or \"24h\"";
 const TIME: &str = "a UTC time like 2027-01-01T00:00:00Z";
 
-/// Units of durations with their length in milliseconds, longest first.
+/// Units of durations and their length in milliseconds, longest first.
 const UNITS: [(&str, u64); 5] = [
     ("d", 86_400_000),
     ("h", 3_600_000),
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations() {
+    fn a_duration_is_digits_and_one_unit() {
         assert_eq!(parse_duration("30s"), Some(30_000));
         assert_eq!(parse_duration("5m"), Some(300_000));
         assert_eq!(parse_duration("24h"), Some(86_400_000));

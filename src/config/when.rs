@@ -8,7 +8,7 @@ use super::section::Section;
 use crate::json::Json;
 use crate::policy::condition::{ClaimTest, Number, Scalar, Test, TestError, TextTest};
 
-/// Conditions in use are nested less deeply.
+/// The maximum nesting of tests.
 const MAX_DEPTH: usize = 16;
 
 const KINDS: [&str; 6] = ["all", "any", "not", "claim", "header", "peer"];
@@ -19,7 +19,7 @@ const CLAIM_TESTS: [&str; 8] = [
 
 const HEADER_TESTS: [&str; 5] = ["equals", "in", "contains", "prefix", "exists"];
 
-/// Reads a condition: a test, or several combined.
+/// Reads a condition.
 pub(super) fn condition(node: &Node<'_>) -> Option<Test> {
     test(node, 0)
 }
@@ -44,7 +44,7 @@ fn test(node: &Node<'_>, depth: usize) -> Option<Test> {
             },
         );
     };
-    // Declares every key, so that the error for an unknown one names them all.
+    // Reads every key, so that the error for an unknown key names them all.
     let [all, any, not, peer_node] = ["all", "any", "not", "peer"].map(|key| section.key(key));
     let test = match *kind {
         "all" => all.and_then(|node| tests(&node, below)).map(Test::All),
@@ -81,7 +81,7 @@ fn header_test(section: &Section<'_>) -> Option<Test> {
     name.and_then(|name| Some(Test::Header { name, test: test? }))
 }
 
-/// The one comparison beside `claim` or `header`.
+/// The comparison of a `claim` or `header` test.
 fn comparison<T>(
     section: &Section<'_>,
     of: &'static str,
@@ -94,10 +94,10 @@ fn comparison<T>(
         .filter(|(name, _)| section.has(name))
         .collect();
     if let [(name, node)] = nodes.as_slice() {
-        // A null was reported.
+        // `None` is a null, which was reported.
         return read(name, node.as_ref()?);
     }
-    // If another key is misspelt, that is the error.
+    // If a key is unknown, that is the error.
     let [_, _, ..] = nodes.as_slice() else {
         if section.finish() {
             section.report::<()>(
@@ -156,7 +156,7 @@ fn text_test(name: &str, node: &Node<'_>) -> Option<TextTest> {
     }
 }
 
-/// A part of a text: the empty string is part of every text.
+/// A text that is not empty.
 fn non_empty(node: &Node<'_>, test: &'static str) -> Option<String> {
     match node.text()? {
         "" => node.report(TestError::EmptyText(test)),

@@ -1,4 +1,4 @@
-//! The bytes that the host's `verify_signature` gets.
+//! The argument of the host's `verify_signature`.
 
 use proptest::prelude::*;
 
@@ -40,7 +40,7 @@ proptest! {
     }
 }
 
-/// The four fields, read back by the rules of Protocol Buffers.
+/// Decodes the four Protocol Buffers fields.
 fn fields(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let mut fields = vec![];
     while let [tag, rest @ ..] = bytes {

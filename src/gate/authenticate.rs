@@ -1,4 +1,4 @@
-//! Stage 2: what the request's token is worth.
+//! Stage 2: verification of the request's token.
 
 use super::principal::VerifiedPrincipal;
 use super::scan::Scan;
@@ -10,17 +10,16 @@ use crate::token::{IssuerId, LiveRequest, VerifyError};
 
 /// The result of authentication.
 pub(super) enum Credentials {
-    /// The token is good.
+    /// The token is valid.
     Verified(VerifiedPrincipal),
-    /// There is no token, or it is not good.
+    /// There is no token, or it is not valid.
     Rejected(Reason),
-    /// The token's key is not here. A fetch may bring it; without one the request is denied for this
-    /// reason.
+    /// The token's key is missing, but a fetch may bring it. The request is denied for this reason if it
+    /// cannot wait.
     KeyUnavailable(IssuerId, Reason),
 }
 
 impl Credentials {
-    /// The principal of a good token.
     pub(super) fn principal(&self) -> Option<&VerifiedPrincipal> {
         match self {
             Self::Verified(principal) => Some(principal),
@@ -65,7 +64,7 @@ impl Gate {
             Err(ref error @ VerifyError::KeyUnavailable { issuer, .. }) => {
                 let reason = match ctx.key_wait {
                     KeyWait::AfterFetch => error.reason_after_fetch(),
-                    // The key may exist: 503, and never 401.
+                    // The key may exist, so the status is 503 and not 401.
                     KeyWait::Allowed | KeyWait::Exhausted => error.reason_without_fetch(),
                 };
                 Credentials::KeyUnavailable(issuer, reason)
@@ -74,7 +73,7 @@ impl Gate {
     }
 }
 
-/// The text after the prefix, whose letters may be in either case (RFC 9110 §11.1).
+/// Strips the prefix, which is not case-sensitive (RFC 9110 §11.1).
 fn without_prefix<'v>(value: &'v [u8], prefix: &[u8]) -> Option<&'v [u8]> {
     let (head, token) = value.split_at_checked(prefix.len())?;
     head.eq_ignore_ascii_case(prefix).then_some(token)

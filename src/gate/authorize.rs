@@ -1,4 +1,4 @@
-//! Stage 3: whether the request may go on: the route's access, one-use tokens, shadow mode.
+//! Stage 3: whether the request is allowed: the route's access rules, one-use tokens, shadow mode.
 
 use super::authenticate::Credentials;
 use super::permit::Permit;
@@ -16,8 +16,8 @@ use crate::policy::route::{Route, RouteId};
 use crate::token::IssuerId;
 
 impl Gate {
-    /// Checks the route's access and uses up a one-use token. `found` becomes the principal of a good
-    /// token, whether or not access is granted.
+    /// Checks the route's access rules and consumes a one-use token. Sets `found` to the token's principal,
+    /// whether or not access is granted.
     pub(super) fn authorize(
         &mut self,
         location: &Location<'_>,
@@ -48,7 +48,7 @@ impl Gate {
         let Err(reason) = self.verifier.consume(&principal.verified, ctx.seconds()) else {
             return Ok(permit);
         };
-        // The token cannot be used, but the route may not need it.
+        // Without the token, the route may still allow the request.
         match self.check_access(location, None, headers, ctx) {
             Ok(basis) => {
                 *found = None;
@@ -74,8 +74,8 @@ impl Gate {
         policy.authorize(location, principal, &circumstances)
     }
 
-    /// Whether the request waits for the issuer's keys. One that shadow mode lets pass anyway does not, but
-    /// its key is requested all the same.
+    /// Whether the request waits for the issuer's keys. A request that shadow mode allows anyway does not
+    /// wait, but its key is requested.
     fn waits(
         &self,
         issuer: IssuerId,
@@ -87,10 +87,10 @@ impl Gate {
             && !self.is_shadowed(location.route, None)
     }
 
-    /// Whether shadow mode, or a roll-out that has not reached the principal, lets the request pass all
-    /// the same. A malformed request is denied in any case.
+    /// Whether the denial is not enforced: in shadow mode, or if `enforce_percent` does not include the
+    /// principal. A malformed request is always denied.
     #[cold]
-    pub(super) fn spares(&self, denial: &Denial, evaluation: &Evaluation<'_>) -> bool {
+    pub(super) fn is_shadow_denial(&self, denial: &Denial, evaluation: &Evaluation<'_>) -> bool {
         !denial.reason.is_malformed_request()
             && self.is_shadowed(evaluation.route, evaluation.principal.as_ref())
     }
@@ -102,7 +102,7 @@ impl Gate {
     }
 }
 
-/// Where the route only asks for claims, the reason is what is wrong with the token.
+/// Replaces `claims_missing` by the reason why the token was rejected.
 fn with_token_reason(denial: Box<Denial>, token: Reason) -> Box<Denial> {
     if denial.reason == Reason::ClaimsMissing {
         token.into()
@@ -111,8 +111,8 @@ fn with_token_reason(denial: Box<Denial>, token: Reason) -> Box<Denial> {
     }
 }
 
-/// Whether a denial on this route is enforced for this principal. The share is taken from a hash of
-/// the verified subject and the route, so that nobody without verified claims can choose to be spared.
+/// Whether `enforce_percent` of the route includes this principal. The hash is over the verified subject,
+/// so a client cannot choose to be excluded; a request without one is excluded only at 0 %.
 fn is_enforced(route: &Route, principal: Option<&VerifiedPrincipal>) -> bool {
     if route.enforce_percent == Percent::ALL {
         return true;
@@ -128,7 +128,7 @@ fn is_enforced(route: &Route, principal: Option<&VerifiedPrincipal>) -> bool {
     }
 }
 
-/// FNV-1a (64 bit): the same on every worker and after every restart, which is all that is needed here.
+/// 64-bit FNV-1a: the same on every worker and after every restart.
 fn fnv1a(parts: &[&[u8]]) -> u64 {
     parts
         .iter()

@@ -1,4 +1,4 @@
-//! Stage 5: the decision: what to do with the request, and what to report about it.
+//! Stage 5: turns the result of the earlier stages into the decision and what is reported about it.
 
 use std::rc::Rc;
 
@@ -15,7 +15,7 @@ use crate::record::{AccessField, Record, Verdict, plain, plain_path};
 use crate::reply::{DeniedRequest, Reply};
 use crate::token::{IssuerId, Verified};
 
-/// A request that the stages before this one have looked at.
+/// A request and the results of the earlier stages.
 pub(super) struct Examined<'a> {
     pub(super) scan: &'a Scan<'a>,
     pub(super) headers: &'a Headers<'a>,
@@ -24,7 +24,6 @@ pub(super) struct Examined<'a> {
 }
 
 impl Gate {
-    /// The request goes on.
     pub(super) fn allow(
         &mut self,
         permit: Permit,
@@ -38,7 +37,7 @@ impl Gate {
         self.forward(permit, None, request, ctx)
     }
 
-    /// The request goes on, though without shadow mode it would be denied.
+    /// Forwards a request that would be denied without shadow mode.
     #[cold]
     pub(super) fn shadow(
         &mut self,
@@ -50,7 +49,6 @@ impl Gate {
         self.forward(permit, Some(denial), request, ctx)
     }
 
-    /// The request is answered.
     #[cold]
     pub(super) fn deny(
         &mut self,
@@ -91,7 +89,7 @@ impl Gate {
         )
     }
 
-    /// The request waits for an issuer's keys. Should it end meanwhile, logs show it as denied.
+    /// Lets the request wait for an issuer's keys. If it ends before it is decided, logs show it as denied.
     #[cold]
     pub(super) fn wait(&mut self, issuer: IssuerId, request: &Examined<'_>) -> Wait {
         let mut edits = self.remove_malformed_ids(request);
@@ -108,7 +106,7 @@ impl Gate {
     fn forward(
         &mut self,
         permit: Permit,
-        spared: Option<&Denial>,
+        shadowed: Option<&Denial>,
         request: &Examined<'_>,
         ctx: &mut RequestContext<'_>,
     ) -> Decision {
@@ -130,10 +128,9 @@ impl Gate {
             path: location.and_then(|location| location.path.normalized()),
         };
         let action = Action::Forward(Forward::new(permit, inputs.edits()));
-        self.report(action, verdict, spared, request, ctx)
+        self.report(action, verdict, shadowed, request, ctx)
     }
 
-    /// The decision with everything that is reported about it.
     fn report(
         &mut self,
         action: Action,
@@ -162,11 +159,11 @@ impl Gate {
         }
     }
 
-    /// Edits that remove correlation headers whose values are not IDs; counts such a request.
+    /// Edits that remove malformed correlation headers; counts the request if it has any.
     fn remove_malformed_ids(&mut self, request: &Examined<'_>) -> Vec<super::Edit> {
         let (scan, correlation) = (request.scan, request.correlation);
         let edits = edits::remove_malformed_ids(&self.names, scan);
-        // An ID that is sent as it stands is well-formed: most requests need no second look.
+        // A header that already holds the chosen ID is well-formed; this is the common case.
         let is_malformed = !correlation.is_sent_as(scan.correlation)
             && CorrelationId::is_malformed(scan.correlation);
         if is_malformed || !edits.is_empty() {
@@ -175,7 +172,7 @@ impl Gate {
         edits
     }
 
-    /// Adds the nearest route and the test that failed to the denial, for the log.
+    /// Completes the denial's explanation for the log: the route, or the nearest one, and the failed check.
     #[cold]
     pub(super) fn explain(&self, mut denial: Box<Denial>, request: &Examined<'_>) -> Box<Denial> {
         let Some(location) = &request.evaluation.location else {
@@ -289,7 +286,7 @@ impl Gate {
     }
 }
 
-/// Whether this request belongs to the share that is sampled.
+/// Whether this request is one of the sampled share.
 fn is_sampled(share: f64, random: &mut dyn FnMut() -> [u8; 10]) -> bool {
     if share >= 1.0 {
         return true;

@@ -10,7 +10,6 @@ use crate::bytes;
 use crate::correlation::{CorrelationId, Source};
 
 impl Gate {
-    /// The request's correlation ID. `ctx.assigned` is the ID that it was given before it waited.
     pub(super) fn correlate(
         &mut self,
         scan: &Scan<'_>,

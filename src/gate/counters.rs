@@ -1,53 +1,51 @@
-//! The counters of one worker. Requests only add to them; the worker passes them on to the host with
-//! each tick.
+//! The counters of one worker. The worker passes them to the host at each tick.
 
 use crate::denial::Reason;
 use crate::policy::route::RouteId;
 use crate::record::Verdict;
 
-/// Most routes that are counted one by one; those behind them in the config are counted together.
+/// The maximum number of routes that are counted separately; later routes are counted together.
 pub(crate) const COUNTED_ROUTES: usize = 200;
 
-/// Most edge delays kept between two ticks.
+/// The maximum number of edge delays that are kept between two ticks.
 const MAX_DELAYS: usize = 256;
 
-/// Most key IDs counted one by one between two ticks. A key ID counts only where its key verified a
-/// token, so no client can fill this.
+/// The maximum number of key IDs that are counted separately between two ticks. Only keys that verified a
+/// token count, so a client cannot exhaust this.
 const MAX_KIDS: usize = 64;
 
-/// Numbers since the last [`Counters::take`].
+/// Counts since the last [`Counters::take`].
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Counters {
-    /// Requests that went on.
+    /// Requests that were forwarded.
     pub allowed: u64,
-    /// Requests that were denied, by reason in the order of [`Reason::ALL`].
+    /// Requests that were denied, by reason, in the order of [`Reason::ALL`].
     pub denied: [u64; Reason::ALL.len()],
-    /// Requests that shadow mode let through, by the reason they would have been denied for.
+    /// Requests that only shadow mode allowed, by the reason for which they would have been denied.
     pub shadowed: [u64; Reason::ALL.len()],
-    /// By route, in the order of the config: allowed, denied, shadowed. A row at [`COUNTED_ROUTES`]
-    /// is for all routes from there on.
+    /// Allowed, denied and shadowed requests by route, in the order of the config. The row at
+    /// [`COUNTED_ROUTES`] is for all remaining routes.
     pub routes: Vec<[u64; 3]>,
-    /// Requests that brought a reserved identity header which was not what the claims say, whatever
-    /// they came to.
+    /// Requests with an identity header that differed from the verified claims, whatever the decision.
     pub spoofed: u64,
-    /// Requests with trailers that only this filter may set, or that no backend may see.
+    /// Requests with reserved trailers.
     pub reserved_trailers: u64,
     /// Requests whose own correlation ID differed from the signed one.
     pub correlation_overwritten: u64,
-    /// Requests with a correlation header that is no well-formed ID.
+    /// Requests with a malformed or repeated correlation header.
     pub correlation_malformed: u64,
-    /// Bad or not yet verifiable tokens that a public route ignored.
+    /// Tokens that were not verified, on requests that were allowed without one.
     pub dropped_tokens: u64,
-    /// Verified tokens by key ID, `-` for none.
+    /// Verified tokens by key ID; `-` for tokens without one.
     pub kids: Vec<(String, u64)>,
-    /// Verified tokens of key IDs beyond the bound.
+    /// Verified tokens of all other key IDs.
     pub other_kids: u64,
     /// Seconds between a token's issue and its first use here.
     pub edge_delays: Vec<u64>,
 }
 
 impl Counters {
-    /// For a table with that many routes.
+    /// Counters for this number of routes.
     pub(crate) fn new(routes: usize) -> Self {
         Self {
             routes: vec![[0; 3]; routes.min(COUNTED_ROUTES.saturating_add(1))],
@@ -85,21 +83,20 @@ impl Counters {
         add_one(Some(&mut self.reserved_trailers));
     }
 
-    /// Notes how long a token took from the edge to here.
+    /// Records the time between a token's issue and its first use.
     pub(crate) fn delay(&mut self, seconds: u64) {
         if self.edge_delays.len() < MAX_DELAYS {
             self.edge_delays.push(seconds);
         }
     }
 
-    /// The numbers so far; counting starts anew.
+    /// Takes the counts and resets them to 0.
     pub(crate) fn take(&mut self) -> Self {
         let routes = self.routes.len();
         std::mem::replace(self, Self::new(routes))
     }
 }
 
-/// Adds one, where there is something to add to.
 pub(crate) fn add_one(cell: Option<&mut u64>) {
     if let Some(cell) = cell {
         *cell = cell.saturating_add(1);
@@ -112,7 +109,7 @@ mod tests {
     use crate::denial::Reason;
 
     #[test]
-    fn routes_beyond_the_bound_share_a_row() {
+    fn routes_beyond_the_limit_share_a_row() {
         let mut counters = Counters::new(10_000);
         for route in [0, 199, 200, 201, 9_999] {
             counters.count(Verdict::Deny(Reason::Role), Some(RouteId(route)));
@@ -124,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn key_ids_beyond_the_bound_are_counted_together() {
+    fn key_ids_beyond_the_limit_are_counted_together() {
         let mut counters = Counters::new(1);
         for kid in 0..MAX_KIDS + 5 {
             counters.kid(Some(&kid.to_string()));
@@ -135,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn taking_starts_anew() {
+    fn take_resets_the_counts() {
         let mut counters = Counters::new(2);
         counters.count(Verdict::Allow, Some(RouteId(1)));
         counters.delay(3);

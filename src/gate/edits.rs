@@ -1,4 +1,4 @@
-//! The header edits of a request that goes on.
+//! The header edits of a forwarded request.
 
 use std::rc::Rc;
 
@@ -12,15 +12,15 @@ use crate::headers::SingleHeader;
 /// One edit of the request's headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
-    /// The header's name as it stands in the request, or as it is to be set.
+    /// The header's name.
     pub name: Rc<[u8]>,
-    /// The one value that the header has afterwards; `None`: every instance is removed.
+    /// The header's only value after the edit; `None` removes every instance.
     pub value: Option<Rc<[u8]>>,
 }
 
-/// A request that may go on, and the edits that make it the request that was judged.
+/// Proof that the request may be forwarded, with the edits that must be applied first.
 ///
-/// Only a permit makes one, and only the pipeline makes permits:
+/// It can only be made from a permit, and only the pipeline makes permits:
 ///
 /// ```compile_fail,E0451
 /// let forward = edge_claims::internals::Forward { permit: (), edits: [].into() };
@@ -31,7 +31,7 @@ pub struct Forward {
     edits: Rc<[Edit]>,
 }
 
-/// The names of the headers that edits set or remove, shared by all edits.
+/// The names of the headers that edits set or remove.
 pub(super) struct HeaderNames {
     token: Rc<[u8]>,
     correlation: Rc<[u8]>,
@@ -62,21 +62,20 @@ impl Forward {
         }
     }
 
-    /// The edits, in order.
+    /// The edits, in the order to apply them.
     pub fn edits(&self) -> &[Edit] {
         &self.edits
     }
 }
 
-/// Everything that the edits of a request depend on.
 pub(super) struct EditInputs<'a> {
     pub(super) names: &'a HeaderNames,
     pub(super) scan: &'a Scan<'a>,
     pub(super) principal: Option<&'a VerifiedPrincipal>,
-    /// Whether the upstream gets the token, provided that it was verified.
+    /// Whether the upstream gets a verified token.
     pub(super) forwards_token: bool,
     pub(super) correlation: &'a CorrelationId,
-    /// Edits that remove accepted correlation headers whose values are not IDs.
+    /// Edits that remove malformed correlation headers.
     pub(super) malformed_correlation_headers: Vec<Edit>,
     /// `:authority`, if it must be rewritten.
     pub(super) authority: Option<&'a [u8]>,
@@ -85,7 +84,6 @@ pub(super) struct EditInputs<'a> {
 }
 
 impl EditInputs<'_> {
-    /// The edits. The ordinary requests of a principal all need the same ones, which are cached.
     pub(super) fn edits(&self) -> Rc<[Edit]> {
         match self.principal {
             Some(principal) if self.is_cacheable() => {
@@ -95,7 +93,7 @@ impl EditInputs<'_> {
         }
     }
 
-    /// Whether the token is all that has to be edited in a request.
+    /// Whether the edits depend on the principal alone, as for most requests.
     fn is_cacheable(&self) -> bool {
         self.scan.strip.is_empty()
             && self.scan.identity.is_empty()
@@ -133,27 +131,27 @@ impl EditInputs<'_> {
         edits
     }
 
-    /// Makes an identity header what the claims say.
+    /// Makes an identity header equal to the claim.
     fn identity_edits(&self, index: usize, name: &Rc<[u8]>, edits: &mut Vec<Edit>) {
-        let wanted = self.principal.and_then(|it| it.identity(index));
+        let expected = self.principal.and_then(|it| it.identity(index));
         let mut sent = self
             .scan
             .identity
             .iter()
             .filter(|(at, _)| *at == index)
             .map(|(_, value)| *value);
-        match (sent.next(), sent.next(), wanted) {
-            (Some(value), None, Some(wanted)) if *value == **wanted => {}
+        match (sent.next(), sent.next(), expected) {
+            (Some(value), None, Some(expected)) if *value == **expected => {}
             (None, _, None) => {}
-            (_, second, wanted) => {
+            (_, second, expected) => {
                 // Setting a header that has several instances may leave the others.
-                if second.is_some() || wanted.is_none() {
+                if second.is_some() || expected.is_none() {
                     edits.push(remove(Rc::clone(name)));
                 }
-                if let Some(wanted) = wanted {
+                if let Some(expected) = expected {
                     edits.push(Edit {
                         name: Rc::clone(name),
-                        value: Some(Rc::clone(wanted)),
+                        value: Some(Rc::clone(expected)),
                     });
                 }
             }
@@ -161,20 +159,20 @@ impl EditInputs<'_> {
     }
 }
 
-/// Whether a request brought identity headers that are not what its claims say.
+/// Whether the request has identity headers that differ from its verified claims.
 pub(super) fn is_spoofed(scan: &Scan<'_>, principal: Option<&VerifiedPrincipal>) -> bool {
     if !scan.spoofed {
         return false;
     }
     let differs = |&(index, value): &(usize, &[u8])| {
         let instances = scan.identity.iter().filter(|(at, _)| *at == index).count();
-        let wanted = principal.and_then(|principal| principal.identity(index));
-        instances != 1 || wanted.is_none_or(|wanted| **wanted != *value)
+        let expected = principal.and_then(|principal| principal.identity(index));
+        instances != 1 || expected.is_none_or(|expected| **expected != *value)
     };
     scan.aliased || scan.identity.iter().any(differs)
 }
 
-/// Removes the accepted correlation headers, other than the filter's own, whose values are not IDs.
+/// Removes malformed correlation headers, other than the one that the filter sets.
 pub(super) fn remove_malformed_ids(names: &HeaderNames, scan: &Scan<'_>) -> Vec<Edit> {
     let others = scan.other_ids.iter();
     others
@@ -183,7 +181,7 @@ pub(super) fn remove_malformed_ids(names: &HeaderNames, scan: &Scan<'_>) -> Vec<
         .collect()
 }
 
-/// Sets the correlation header, unless it already holds the ID and nothing else.
+/// Sets the correlation header, unless it already has the ID as its only value.
 pub(super) fn set_correlation(
     edits: &mut Vec<Edit>,
     names: &HeaderNames,
@@ -204,8 +202,8 @@ pub(super) fn set_correlation(
     });
 }
 
-/// `connection` names the headers that the next hop removes (RFC 9110 §7.6.1). A client that names an
-/// identity header there could have it removed behind this filter, so only `upgrade` is left.
+/// `connection` names the headers that the next hop removes (RFC 9110 §7.6.1). A client could
+/// name an identity header there to have it removed after this filter, so only `upgrade` is kept.
 fn connection_edit(connection: SingleHeader<'_>) -> Option<Edit> {
     let name: Rc<[u8]> = Rc::from(b"connection".as_slice());
     match connection {

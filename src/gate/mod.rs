@@ -1,11 +1,11 @@
-//! The pipeline: one request, the policy and the time in; the decision about the request out. Pure.
+//! The pipeline: decides about one request. It makes no host calls.
 //!
 //! The stages, in the order in which [`Gate::decide`] runs them:
 //!
-//! 1. **Locate** ([`Policy::locate`](crate::policy::authorize::Policy::locate)): spoofed and repeated
-//!    headers, method, host, path, route.
+//! 1. **Locate** ([`Policy::locate`](crate::policy::authorize::Policy::locate)): method, host, path,
+//!    route; before it, spoofed headers and repeated tokens.
 //! 2. **Authenticate** (`authenticate`): the token's signature, times, audience, revocation, binding.
-//! 3. **Authorize** (`authorize`): the route's access; one-use tokens last; shadow mode.
+//! 3. **Authorize** (`authorize`): the route's access rules, then one-use tokens; shadow mode.
 //! 4. **Correlate** (`correlate`): the signed ID, else an accepted header, else a new one.
 //! 5. **Conclude** (`conclude`): header edits or a reply, and what logs show.
 
@@ -25,9 +25,8 @@ use smallvec::SmallVec;
 
 use self::conclude::Examined;
 use self::counters::Counters;
-pub use self::edits::Edit;
-pub use self::edits::Forward;
 use self::edits::HeaderNames;
+pub use self::edits::{Edit, Forward};
 use self::permit::Permit;
 pub(crate) use self::principal::Derived;
 use self::principal::VerifiedPrincipal;
@@ -44,7 +43,7 @@ use crate::record::{AccessField, Verdict};
 use crate::reply::Reply;
 use crate::token::{CacheLimits, IssuerId, SignatureBackend, Verifier};
 
-/// The compiled policy of one plugin config, and what one worker remembers of its tokens.
+/// The compiled policy of one plugin config, and one worker's cache of verified tokens.
 pub struct Gate {
     config: Config,
     index: HeaderIndex,
@@ -53,11 +52,11 @@ pub struct Gate {
     subject_key: Option<Vec<u8>>,
     correlation_header: Rc<str>,
     names: HeaderNames,
-    /// By route: the verdict of a request that the route allows, as text.
+    /// The text of an allow verdict, by route.
     allow_verdicts: Vec<Rc<str>>,
 }
 
-/// The most bytes that the verified tokens of one worker may take.
+/// The maximum memory of one worker's verified tokens, in bytes.
 const CACHE_BYTES: usize = 64 << 20;
 
 /// What the pipeline needs besides the headers of a request.
@@ -68,12 +67,12 @@ pub struct RequestContext<'s> {
     pub backend: &'s dyn SignatureBackend,
     /// Returns ten random bytes, for a new correlation ID and for sampling.
     pub random: &'s mut dyn FnMut() -> [u8; 10],
-    /// The URI SANs of the peer's certificate, verified by mTLS; empty where there is none.
+    /// Returns the URI SANs of the peer's validated certificate; empty if there is no such certificate.
     pub peers: &'s dyn Fn() -> Vec<String>,
     /// Whether the request can wait for keys.
     pub key_wait: KeyWait,
-    /// Called if the request lacks a key of an issuer that a fetch may bring. Returns whether the request
-    /// may wait for it.
+    /// Called if a key of this issuer is missing that a fetch may bring. Returns whether the request may
+    /// wait for it.
     pub may_wait: &'s mut dyn FnMut(IssuerId) -> bool,
     /// The correlation ID that the request was given before it waited.
     pub assigned: Option<&'s CorrelationId>,
@@ -82,11 +81,11 @@ pub struct RequestContext<'s> {
 /// Whether a request can wait for keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyWait {
-    /// It can.
+    /// The request can wait.
     Allowed,
     /// A key set was fetched after the request arrived: a key that is not in it does not exist.
     AfterFetch,
-    /// It waited as long as it may, or cannot wait.
+    /// The request has waited for the maximum time, or cannot wait.
     Exhausted,
 }
 
@@ -104,11 +103,11 @@ pub enum Step {
 pub struct Wait {
     /// The issuer whose keys it waits for.
     pub issuer: IssuerId,
-    /// Its correlation ID, which it keeps unless a verified token brings a signed one.
+    /// Its correlation ID, which it keeps unless its token has a signed one.
     pub correlation: CorrelationId,
     /// What logs show if the request ends while it waits.
     pub log_fields: LogFields,
-    /// Edits that make the request's headers show the correlation ID.
+    /// Edits of the request's headers that set the correlation ID.
     pub edits: Vec<Edit>,
 }
 
@@ -121,9 +120,9 @@ pub struct Decision {
     pub verdict: Verdict,
     /// The route that decided, if one did.
     pub route: Option<RouteId>,
-    /// What access logs can print.
+    /// The fields that access logs can print.
     pub log_fields: LogFields,
-    /// The header that the response must have: name and value.
+    /// A header to add to the response.
     pub response_header: Option<ResponseHeader>,
     /// A line for the filter's own log.
     pub record: Option<String>,
@@ -132,25 +131,25 @@ pub struct Decision {
 /// What to do with a request.
 #[derive(Debug)]
 pub enum Action {
-    /// Let it go on with these edits.
+    /// Forward it with these edits.
     Forward(Forward),
-    /// Answer it.
+    /// Send this reply instead.
     Reply {
-        /// The answer.
+        /// The reply.
         reply: Box<Reply>,
-        /// Edits of the request's headers, so that an access log that prints them shows the correlation
-        /// ID and never what a client put there.
+        /// Edits of the request's headers, so that access logs that print them show the correlation ID
+        /// instead of a client's value.
         edits: Vec<Edit>,
     },
 }
 
-/// What access logs can print of a request; in most cases two values.
+/// The fields that access logs can print; usually two.
 pub(crate) type LogFields = SmallVec<[(AccessField, Rc<str>); 2]>;
 
 /// Name and value of the response's correlation header.
 pub(crate) type ResponseHeader = (Rc<str>, Rc<str>);
 
-/// What the stages found out about a request before its decision was made.
+/// The results of the stages.
 #[derive(Default)]
 struct Evaluation<'r> {
     location: Option<Location<'r>>,
@@ -158,15 +157,15 @@ struct Evaluation<'r> {
     principal: Option<VerifiedPrincipal>,
 }
 
-/// A request that does not go on now.
+/// Why a request is not forwarded now.
 enum Held {
     Denied(Box<Denial>),
     Waiting(IssuerId),
 }
 
 impl Gate {
-    /// A gate for a config. `env` reads a variable of the VM's environment; `seed` is random. The
-    /// warnings name what the environment lacks: tokens that need it are denied.
+    /// Creates a gate for a config. `env` reads a variable of the VM's environment; `seed` must be random.
+    /// Also returns a warning for each missing variable; tokens whose verification needs it are denied.
     pub fn new(
         config: Config,
         env: &dyn Fn(&str) -> Option<Vec<u8>>,
@@ -208,17 +207,16 @@ impl Gate {
         (gate, warnings)
     }
 
-    /// The config that this gate enforces.
+    /// The enforced config.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// What the worker remembers of tokens and keys.
     pub(crate) fn verifier(&mut self) -> &mut Verifier<Rc<Derived>> {
         &mut self.verifier
     }
 
-    /// Decides about one request. The caller calls [`Gate::count`] once it has carried out the decision.
+    /// Decides about one request. The caller must call [`Gate::count`] after it has carried out the decision.
     pub fn decide(&mut self, headers: &Headers<'_>, ctx: &mut RequestContext<'_>) -> Step {
         let scan = self.index.scan(headers);
         let mut evaluation = Evaluation::default();
@@ -235,7 +233,7 @@ impl Gate {
             Err(Held::Waiting(issuer)) => Step::Wait(self.wait(issuer, &request)),
             Err(Held::Denied(denial)) => {
                 let denial = self.explain(denial, &request);
-                Step::Done(if self.spares(&denial, &evaluation) {
+                Step::Done(if self.is_shadow_denial(&denial, &evaluation) {
                     self.shadow(&denial, &request, ctx)
                 } else {
                     self.deny(&denial, &request, ctx)
@@ -244,7 +242,7 @@ impl Gate {
         }
     }
 
-    /// The stages that decide. What they find out goes into `evaluation`, whatever the result.
+    /// Runs stages 1 to 3. Their results are stored in `evaluation`, even if the request is denied.
     fn evaluate<'r>(
         &mut self,
         scan: &Scan<'r>,
@@ -277,7 +275,7 @@ impl Gate {
         self.counters.count(verdict, route);
     }
 
-    /// The counters; what is counted from now on can be added to them.
+    /// The counters.
     pub(crate) fn counters(&mut self) -> &mut Counters {
         &mut self.counters
     }

@@ -1,18 +1,17 @@
-//! The proof that a request may go on.
+//! The proof that a request may be forwarded.
 
 use super::principal::VerifiedPrincipal;
 use crate::denial::Reason;
 use crate::policy::access::Basis;
 use crate::record::Verdict;
 
-/// A request that may go on. There are two ways to get one: a passed access check, which counts only
-/// for a verified principal, and shadow mode.
+/// The proof that a request may be forwarded. There are two ways to get one: a passed access check, whose
+/// principal (if any) is verified, and shadow mode.
 #[derive(Debug)]
 pub(super) struct Permit {
     basis: PermitBasis,
 }
 
-/// What a permit rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum PermitBasis {
     Public,
@@ -24,7 +23,7 @@ enum PermitBasis {
 }
 
 impl Permit {
-    /// The permit of a request that passed the access check.
+    /// For a request that passed the access check.
     pub(super) fn granted(basis: Basis<&VerifiedPrincipal>) -> Self {
         let basis = match basis {
             Basis::Public => PermitBasis::Public,
@@ -35,14 +34,13 @@ impl Permit {
         Self { basis }
     }
 
-    /// The permit of a request that would be denied for this reason, were it not for shadow mode.
+    /// For a request that would be denied for this reason without shadow mode.
     pub(super) fn shadow(reason: Reason) -> Self {
         Self {
             basis: PermitBasis::Shadow(reason),
         }
     }
 
-    /// The verdict that logs show.
     pub(super) fn verdict(&self) -> Verdict {
         match self.basis {
             PermitBasis::Public
@@ -53,7 +51,6 @@ impl Permit {
         }
     }
 
-    /// Whether the request is a CORS preflight.
     pub(super) fn is_preflight(&self) -> bool {
         self.basis == PermitBasis::Preflight
     }

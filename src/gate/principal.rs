@@ -1,4 +1,4 @@
-//! Who makes a request: a verified token, and what the config derives from its claims.
+//! The principal of a request: a verified token, and what the config derives from its claims.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -14,15 +14,14 @@ use crate::policy::roles::{RoleModel, RoleSet};
 use crate::record::{Subject, keyed_hash};
 use crate::token::Verified;
 
-/// The principal of a verified token. Clones share everything.
+/// The principal of a verified token; cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct VerifiedPrincipal {
     pub(super) verified: Verified<Rc<Derived>>,
     derived: Rc<Derived>,
 }
 
-/// What one config derives from a token's claims: computed once, and kept as long as the token is
-/// cached.
+/// What the config derives from a token's claims; computed once and cached with the token.
 #[derive(Debug)]
 pub(crate) struct Derived {
     roles: RoleSet,
@@ -34,7 +33,7 @@ pub(crate) struct Derived {
 }
 
 impl VerifiedPrincipal {
-    /// The principal of a token; `subject_key` is the key of the hash that logs show of subjects.
+    /// `subject_key` is the key of the subject's hash in logs.
     pub(super) fn new(
         verified: Verified<Rc<Derived>>,
         config: &Config,
@@ -45,17 +44,16 @@ impl VerifiedPrincipal {
         Self { verified, derived }
     }
 
-    /// The correlation ID in the claims.
     pub(super) fn signed_id(&self) -> Option<&CorrelationId> {
         self.derived.signed_id.as_ref()
     }
 
-    /// The value of an identity header, by its index in the config; `None`: the header must be absent.
+    /// The value of the identity header with this index in the config; `None` if it must be absent.
     pub(super) fn identity(&self, index: usize) -> Option<&Rc<[u8]>> {
         self.derived.identity.get(index)?.as_ref()
     }
 
-    /// The header edits of this principal's ordinary requests; `make` computes them for the first.
+    /// The header edits that are the same for most requests of this principal; `make` computes them once.
     pub(super) fn cached_edits(&self, make: impl FnOnce() -> Rc<[Edit]>) -> Rc<[Edit]> {
         Rc::clone(self.derived.cached_edits.get_or_init(make))
     }
@@ -105,8 +103,7 @@ impl Derived {
     }
 }
 
-/// The header's value as the upstream reads it. Roles are listed as they were read for the decision,
-/// whatever their format in the token.
+/// The header's value. Roles in a comma-separated string are listed as the access check reads them.
 fn header_value(header: &IdentityHeader, claims: &Claims, roles: &RoleModel) -> Option<String> {
     let value = claims.at(&header.claim)?;
     match value {

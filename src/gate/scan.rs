@@ -1,21 +1,20 @@
-//! One pass over the request headers: what the pipeline needs to know, and what must be removed.
+//! One pass over the request headers: collects what the pipeline needs, and what must be removed.
 
 use crate::bytes;
 use crate::config::Config;
+use crate::header_name::fold;
 use crate::headers::{Headers, SingleHeader};
 
 /// The names of the headers that the filter reads, sets or removes.
 ///
-/// Reserved names are compared as a careless backend would: without regard to case, and with all
-/// characters that are no letters or digits being the same. CGI (RFC 3875 §4.1.18) and many frameworks
-/// turn `x-auth-subject`, `x_auth_subject` and `x.auth.subject` into one variable.
+/// Names are compared folded (see [`fold`]), because CGI (RFC 3875 §4.1.18) and many frameworks turn
+/// `x-auth-subject`, `x_auth_subject` and `x.auth.subject` into one variable.
 #[derive(Debug)]
 pub(crate) struct HeaderIndex {
-    /// Indexed by the length of the name, so that most headers cost one access to an empty list.
+    /// By the length of the name, so that most headers cost one access to an empty list.
     by_length: Vec<Vec<KnownName>>,
 }
 
-/// A name and its role.
 #[derive(Debug)]
 struct KnownName {
     name: Box<[u8]>,
@@ -56,27 +55,25 @@ pub(crate) struct Scan<'a> {
     pub correlation: SingleHeader<'a>,
     /// Other headers that correlation IDs are accepted from, by their index in the config.
     pub other_ids: Vec<(usize, SingleHeader<'a>)>,
-    /// Identity headers that the request brought, by their index in the config.
+    /// The request's identity headers, by their index in the config.
     pub identity: Vec<(usize, &'a [u8])>,
-    /// Names to remove whatever the decision is: aliases of reserved headers, and the config's
-    /// `identity.strip`.
+    /// Names of headers that are always removed: aliases of reserved headers, and `identity.strip`.
     pub strip: Vec<&'a [u8]>,
-    /// Whether the request brought a reserved identity header, in any spelling.
+    /// Whether the request has an identity header or an alias of one.
     pub spoofed: bool,
-    /// Whether it brought one under an alias.
+    /// Whether it has an alias of an identity header.
     pub aliased: bool,
     /// Whether `content-type` is gRPC's.
     pub grpc: bool,
-    /// Whether `origin` is there.
+    /// Whether `origin` is present.
     pub origin: bool,
     /// `access-control-request-method`
     pub preflight_method: Option<&'a [u8]>,
-    /// `connection`, which Envoy leaves in place for upgrades only.
+    /// `connection`, which Envoy keeps for upgrades only.
     pub connection: SingleHeader<'a>,
 }
 
 impl HeaderIndex {
-    /// The index for a config.
     pub(crate) fn new(config: &Config) -> Self {
         let mut index = Self {
             by_length: Vec::new(),
@@ -121,7 +118,6 @@ impl HeaderIndex {
         }
     }
 
-    /// Reads every header once.
     pub(crate) fn scan<'a>(&self, headers: &Headers<'a>) -> Scan<'a> {
         let mut scan = Scan {
             method: b"",
@@ -146,7 +142,7 @@ impl HeaderIndex {
             for known in bucket {
                 let exact = bytes::equal(name, &known.name);
                 if exact || known.is_alias(name) {
-                    scan.note(known.role, exact, name, value);
+                    scan.record(known.role, exact, name, value);
                 }
             }
         }
@@ -192,8 +188,8 @@ impl Role {
 }
 
 impl<'a> Scan<'a> {
-    /// Notes a known header; `exact` if its name is spelled as in the config or in HTTP.
-    fn note(&mut self, role: Role, exact: bool, name: &'a [u8], value: &'a [u8]) {
+    /// Records a known header; `exact` unless its name is an alias.
+    fn record(&mut self, role: Role, exact: bool, name: &'a [u8], value: &'a [u8]) {
         match role {
             Role::Method if exact => self.method = value,
             Role::Path if exact => self.path = value,
@@ -233,7 +229,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// An accepted correlation header other than the own one, by its index in the config.
+    /// An accepted correlation header other than the one that the filter sets, by its index in the config.
     pub(crate) fn other_id(&self, index: usize) -> SingleHeader<'a> {
         let mut known = self.other_ids.iter();
         let found = known.find(|(known, _)| *known == index);
@@ -248,23 +244,14 @@ impl<'a> Scan<'a> {
 }
 
 impl KnownName {
-    /// Whether a backend could take a name of the same length for this one.
+    /// Whether a backend could treat a name of the same length as this one.
     fn is_alias(&self, name: &[u8]) -> bool {
         let mut bytes = name.iter().zip(&self.name);
         bytes.all(|(byte, known)| fold(*byte) == fold(*known))
     }
 }
 
-/// Letters in lower case; every byte that is no letter or digit as `-`.
-fn fold(byte: u8) -> u8 {
-    if byte.is_ascii_alphanumeric() {
-        byte.to_ascii_lowercase()
-    } else {
-        b'-'
-    }
-}
-
-/// gRPC over HTTP/2: `application/grpc`, alone or with `+` or `;` behind it.
+/// Whether the content type is `application/grpc`, alone or followed by `+` or `;`.
 fn is_grpc(content_type: &[u8]) -> bool {
     content_type
         .strip_prefix(b"application/grpc")

@@ -1,4 +1,4 @@
-//! Who may use a route: alternatives, one of which suffices, and the check of a request against them.
+//! Who may use a route: a list of alternatives, of which one must hold.
 
 mod check;
 mod explain;
@@ -13,27 +13,27 @@ use super::roles::{RequiredRole, RoleModel, RoleSet};
 use super::table::Variables;
 use crate::headers::Headers;
 
-/// Alternatives, at least one. One that holds suffices.
+/// The access rules of a route: one or more alternatives, of which one must hold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Access(Box<[Alternative]>);
 
-/// One way to be let through.
+/// One way to get access.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Alternative {
     /// Everyone.
     Public,
     /// Everyone with verified claims.
     Authenticated,
-    /// Those who meet every one of these.
+    /// Principals (or peers) that meet these conditions.
     Conditions(Box<Conditions>),
 }
 
-/// Conditions, all of which must hold. An empty list asks for nothing.
+/// Conditions, all of which must hold. An empty list is not a condition.
 ///
-/// They need verified claims, except where `peers` is the only one.
+/// They require verified claims, unless `peers` is the only condition.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Conditions {
-    /// One of these roles.
+    /// At least one of these roles.
     pub any_role: Vec<RequiredRole>,
     /// All of these roles.
     pub all_roles: Vec<RequiredRole>,
@@ -41,22 +41,22 @@ pub struct Conditions {
     pub issuers: Vec<String>,
     /// Claims for one of these audiences.
     pub audiences: Vec<String>,
-    /// Scopes, all of them.
+    /// Required scopes.
     pub scopes: Option<Scopes>,
     /// Path variables that must equal a claim.
     pub bind: Vec<Binding>,
-    /// An mTLS peer that one of these covers.
+    /// An mTLS peer that one of these patterns matches.
     pub peers: Vec<PeerPattern>,
     /// A further condition.
     pub when: Option<Test>,
 }
 
-/// Scopes that the claims must bring.
+/// Scopes that the claims must contain.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scopes {
     /// The claim: a string split at spaces (RFC 8693 §4.2), or a list of strings.
     pub claim: ClaimPath,
-    /// All of these must be in it.
+    /// The required scopes.
     pub all: Vec<String>,
 }
 
@@ -69,50 +69,50 @@ pub struct Binding {
     pub claim: ClaimPath,
 }
 
-/// Why alternatives make no sense.
+/// Why a list of alternatives is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AccessError {
     /// No alternative.
     #[error("it is empty: write `public`, `authenticated` or conditions")]
     NoAlternative,
-    /// Conditions that ask for nothing.
+    /// An alternative without conditions.
     #[error("alternative {0} asks for nothing: write `authenticated` if that is meant")]
     NoCondition(usize),
-    /// An alternative that another one makes pointless.
+    /// An alternative that can never decide because of another one.
     #[error(
         "alternative {unused} never decides, as `{by}` beside it lets the same requests pass: remove one of the two"
     )]
     NeverDecides {
-        /// Its place.
+        /// Its index.
         unused: usize,
-        /// What makes it pointless: `public` or `authenticated`.
+        /// The other alternative: `public` or `authenticated`.
         by: &'static str,
     },
-    /// Scopes of which none is asked for.
+    /// An empty list of scopes.
     #[error(
         "alternative {0}: `scopes.all` is empty: name at least one scope, or leave `scopes` out"
     )]
     NoScope(usize),
-    /// A condition that makes no sense.
+    /// An invalid `when`.
     #[error("alternative {index}: `when`: {error}")]
     When {
-        /// The alternative's place.
+        /// The alternative's index.
         index: usize,
-        /// What is wrong with it.
+        /// The error.
         error: TestError,
     },
 }
 
-/// Everything that an access check looks at.
+/// The input of an access check.
 #[derive(Clone, Copy)]
 pub(crate) struct AccessRequest<'a> {
     /// The principal's claims, if there is a principal.
     pub(crate) claims: Option<&'a Claims>,
-    /// The roles in the claims.
+    /// The principal's roles.
     pub(crate) roles: Option<&'a RoleSet>,
     /// The issuer of the claims.
     pub(crate) issuer: Option<&'a str>,
-    /// How roles are found in claims.
+    /// Finds the names of roles in claims.
     pub(crate) role_model: &'a RoleModel,
     /// The path's variables.
     pub(crate) variables: Variables<'a>,
@@ -125,7 +125,7 @@ pub(crate) struct AccessRequest<'a> {
     pub(crate) now: u64,
 }
 
-/// What a passed check rests on. `P` is the principal.
+/// Why access was granted. `P` is the principal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Basis<P> {
     /// The route is public.
@@ -139,7 +139,7 @@ pub(crate) enum Basis<P> {
 }
 
 impl Access {
-    /// Alternatives, in the order in which they are tried.
+    /// Creates access rules; the alternatives are checked in this order.
     ///
     /// # Errors
     /// The first [`AccessError`].
@@ -183,12 +183,12 @@ impl Access {
         &self.0
     }
 
-    /// Whether everyone may pass, so that a bad token is no hindrance.
+    /// Whether the route is public, so that an invalid token does not prevent access.
     pub fn is_public(&self) -> bool {
         self.0.contains(&Alternative::Public)
     }
 
-    /// The names of all headers that any alternative looks at.
+    /// The names of all headers that an alternative tests.
     pub fn tested_headers(&self) -> impl Iterator<Item = &str> {
         self.0
             .iter()
@@ -199,7 +199,7 @@ impl Access {
             .flat_map(Test::headers)
     }
 
-    /// The names of the path variables that any alternative binds.
+    /// The names of all path variables that an alternative binds.
     pub fn bound_variables(&self) -> impl Iterator<Item = &str> {
         self.0
             .iter()
@@ -212,7 +212,7 @@ impl Access {
 }
 
 impl Alternative {
-    /// Whether it can hold only for verified claims.
+    /// Whether it requires verified claims.
     pub fn needs_claims(&self) -> bool {
         match self {
             Self::Public => false,

@@ -1,12 +1,11 @@
-//! What becomes of the port in `:authority`.
+//! The config's `rbac.authority_port`.
 
-/// The config's `rbac.authority_port`.
+/// What to do with the port in `:authority`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AuthorityPort {
-    /// The port is removed before Envoy selects its virtual host, so that Envoy and the policy see
-    /// the same host.
+    /// Remove the port, so that Envoy selects its virtual host by the same host as the policy.
     #[default]
     Strip,
-    /// The port stays as sent, for listeners that strip or ignore it themselves.
+    /// Keep the port, for listeners that remove or ignore it themselves.
     Keep,
 }

@@ -1,4 +1,4 @@
-//! Authorization: whether the policy lets a principal use the route that was found.
+//! Authorization: whether a principal may use the located route.
 
 use super::access::{self, AccessRequest, Basis};
 use super::authority_port::AuthorityPort;
@@ -13,26 +13,26 @@ use crate::headers::Headers;
 /// The config's `rbac`, compiled.
 #[derive(Debug)]
 pub struct Policy {
-    /// Where roles are found in claims, and which roles include which.
+    /// Which claim contains the roles, and which roles include others.
     pub roles: RoleModel,
     /// All routes.
     pub routes: RouteTable,
-    /// What happens to the port of `:authority`.
+    /// What to do with the port of `:authority`.
     pub authority_port: AuthorityPort,
-    /// Whether CORS preflights pass where a route exists for the method that they announce.
+    /// Whether CORS preflights are allowed if a route exists for the announced method.
     pub cors_preflight: bool,
-    /// Whether verified claims suffice where no route matches.
+    /// Whether verified claims are sufficient if no route matches.
     pub default_authenticated: bool,
     /// When a client certificate counts as an mTLS peer.
     pub peer_validation: PeerValidation,
 }
 
-/// What access depends on besides the principal and the location.
+/// The input of an access check besides the principal and the location.
 #[derive(Clone, Copy)]
 pub(crate) struct Circumstances<'a> {
     /// The request's headers.
     pub(crate) headers: &'a Headers<'a>,
-    /// Reads the SPIFFE IDs of the mTLS peer; called only where access depends on them.
+    /// Returns the SPIFFE IDs of the mTLS peer; called only if access depends on them.
     pub(crate) peers: &'a dyn Fn() -> Vec<String>,
     /// Seconds since 1970.
     pub(crate) now: u64,
@@ -42,8 +42,7 @@ impl Policy {
     /// Decides whether the principal may use the location.
     ///
     /// # Errors
-    /// The [`Denial`]; its reason is [`Reason::ClaimsMissing`] where there is no principal and one is
-    /// needed.
+    /// A [`Denial`]; its reason is [`Reason::ClaimsMissing`] if a principal is required and there is none.
     pub(crate) fn authorize<'p, P: Principal>(
         &self,
         location: &Location<'_>,

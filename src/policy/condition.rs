@@ -1,6 +1,7 @@
 //! Typed tests on claims, headers and the mTLS peer, combined by `all`, `any` and `not`.
 //!
-//! What is missing or of another type never satisfies, in `not` either: a test has three outcomes.
+//! A test has three results: a value that is missing or of another type satisfies neither the test nor its
+//! `not`.
 
 mod evaluate;
 mod number;
@@ -16,67 +17,67 @@ pub(crate) use self::step_up::step_up;
 
 use super::peer::PeerPattern;
 
-/// A condition: a test, or several combined.
+/// A test, or a combination of tests.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Test {
-    /// Every one must hold. If something is missing in one, nothing is known.
+    /// All must hold. If one has no value, the result is [`TestResult::Missing`].
     All(Vec<Test>),
-    /// One must hold. If none does and something is missing in one, nothing is known.
+    /// One must hold. If none does and one has no value, the result is [`TestResult::Missing`].
     Any(Vec<Test>),
-    /// It must be known not to hold.
+    /// The test must fail; a missing value is not sufficient.
     Not(Box<Test>),
     /// A test on a claim.
     Claim {
         /// The claim.
         path: ClaimPath,
-        /// What it must be.
+        /// The test.
         test: ClaimTest,
     },
-    /// A test on a header, which every value of it must pass on its own.
+    /// A test that every value of a header must pass.
     Header {
         /// The name.
         name: HeaderName,
-        /// What each value must be.
+        /// The test.
         test: TextTest,
     },
     /// The mTLS peer's SPIFFE ID.
     Peer(PeerPattern),
 }
 
-/// What a claim must be.
+/// A test on a claim's value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ClaimTest {
-    /// This value, of this type; 5 and 5.0 are one number.
+    /// Equal, with the same type; 5 and 5.0 are equal.
     Equals(Scalar),
-    /// One of these.
+    /// Equal to one of these.
     In(Vec<Scalar>),
-    /// A list with this member.
+    /// A list that contains this value.
     Contains(Scalar),
-    /// A string that starts so.
+    /// A string with this prefix.
     Prefix(String),
     /// Anything but null.
     Exists,
-    /// A number, this or more.
+    /// A number of at least this value.
     AtLeast(Number),
-    /// A number, this or less.
+    /// A number of at most this value.
     AtMost(Number),
-    /// A time (RFC 7519 §2 NumericDate) no longer ago than this many seconds, and no more than
-    /// [`FUTURE_LEEWAY`] ahead.
+    /// A time (NumericDate, RFC 7519 §2) at most this many seconds in the past and at most
+    /// [`FUTURE_LEEWAY`] in the future.
     MaxAge(u64),
 }
 
-/// What a header's value must be.
+/// A test on a header's value; case-sensitive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TextTest {
-    /// This text, case and all.
+    /// Equal.
     Equals(String),
-    /// One of these.
+    /// Equal to one of these.
     In(Vec<String>),
-    /// A text with this in it.
+    /// Contains this text.
     Contains(String),
-    /// A text that starts so.
+    /// Starts with this text.
     Prefix(String),
-    /// Anything, empty too.
+    /// Any value, including the empty one.
     Exists,
 }
 
@@ -91,28 +92,28 @@ pub enum Scalar {
     Bool(bool),
 }
 
-/// How far, in seconds, a time claim may lie ahead of this proxy's clock.
+/// How far in the future a time claim may be, in seconds.
 pub(crate) const FUTURE_LEEWAY: i64 = 60;
 
-/// Why a test makes no sense.
+/// Why a test is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TestError {
-    /// `all` or `any` of nothing.
+    /// An empty `all` or `any`.
     #[error("`{0}` is empty: name at least one test, or leave it out")]
     Empty(&'static str),
-    /// `in` of nothing.
+    /// An empty `in`.
     #[error("`in` is empty and would never hold: name at least one value")]
     EmptyIn,
-    /// `prefix` or `contains` of the empty string.
+    /// An empty `prefix` or `contains`.
     #[error("`{0}` is empty and would always hold: write `exists` if that is meant")]
     EmptyText(&'static str),
-    /// A header that any client can send as if a proxy had set it.
+    /// A header that proxies set but any client can send.
     #[error("clients can send the header {0}, so it proves nothing: test a claim or `peer`")]
     ForgedHeader(HeaderName),
 }
 
 impl Test {
-    /// The names of all headers that it looks at.
+    /// The names of all headers that it tests.
     pub fn headers(&self) -> Vec<&str> {
         match self {
             Self::All(tests) | Self::Any(tests) => tests.iter().flat_map(Self::headers).collect(),
@@ -122,10 +123,10 @@ impl Test {
         }
     }
 
-    /// Looks for what would always or never hold.
+    /// Checks that no part would always or never hold.
     ///
     /// # Errors
-    /// The first [`TestError`] from the left.
+    /// The first [`TestError`].
     pub fn validate(&self) -> Result<(), TestError> {
         match self {
             Self::All(tests) if tests.is_empty() => Err(TestError::Empty("all")),
@@ -156,7 +157,7 @@ impl Test {
 }
 
 impl TestError {
-    /// Whether a test on this header can prove anything.
+    /// Checks that the header can be trusted in a test.
     ///
     /// # Errors
     /// [`TestError::ForgedHeader`]
@@ -169,7 +170,7 @@ impl TestError {
     }
 }
 
-/// What proxies tell each other about the client: never to be trusted from the wire.
+/// Whether proxies use the header to describe the client; a client could forge it.
 fn is_forged(name: &str) -> bool {
     name == "forwarded" || name.starts_with("x-forwarded-") || name.starts_with("x-envoy-")
 }

@@ -1,4 +1,4 @@
-//! The authority of a request in its canonical form, and the patterns for hosts in the config.
+//! The canonical authority of a request, and the config's host patterns.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,22 +6,22 @@ use std::net::Ipv6Addr;
 
 use crate::bytes::ByteSet;
 
-/// The value of `:authority`: a host and perhaps a port.
+/// The value of `:authority`: a host and an optional port.
 ///
 /// The host is in lower case and without a trailing dot; an IPv6 address is in brackets and in the
-/// form of RFC 5952. It is borrowed where the request already spells it so.
+/// form of RFC 5952. It is borrowed if the request has it in this form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authority<'r> {
     host: Cow<'r, [u8]>,
     port: Option<u16>,
 }
 
-/// A host, or all hosts below a domain, with or without a port.
+/// A host, or all hosts below a domain, with an optional port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HostPattern {
     /// The host that must match.
     pub(crate) name: HostName,
-    /// The port that the request must name; `None`: the port does not matter.
+    /// The port that the request must have; `None` matches any.
     pub(crate) port: Option<u16>,
 }
 
@@ -30,26 +30,26 @@ pub struct HostPattern {
 pub(crate) enum HostName {
     /// One host.
     Exact(Box<str>),
-    /// `*.example.com`: one or more labels before this suffix, which is kept without `*.`.
+    /// `*.example.com`: one or more labels before this suffix (stored without `*.`).
     Below(Box<str>),
 }
 
 /// Why an `:authority` is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
-    /// Nothing before the port.
+    /// The host is empty.
     #[error("the host is empty")]
     Empty,
     /// Longer than 253 bytes (RFC 1035 §2.3.4).
     #[error("the host is longer than 253 bytes")]
     TooLong,
-    /// Not digits up to 65535 behind the colon.
+    /// The port is not a number up to 65535.
     #[error("the port is not a number up to 65535")]
     Port,
     /// An empty label, as in `a..b`.
     #[error("the host has an empty label")]
     EmptyLabel,
-    /// A byte that is no letter, digit, `-`, `_` or `.`.
+    /// A byte other than a letter, a digit, `-`, `_` or `.`.
     #[error("the host has a character other than letters, digits, '-', '_' and '.'")]
     Character,
     /// `[…]` without a valid IPv6 address.
@@ -80,7 +80,7 @@ impl<'r> Authority<'r> {
     /// Reads the value of `:authority` (RFC 3986 §3.2, without user information).
     ///
     /// # Errors
-    /// A [`HostError`]: the request is malformed.
+    /// A `HostError`
     pub fn parse(authority: &'r [u8]) -> Result<Self, HostError> {
         if authority.first() == Some(&b'[') {
             return ipv6(authority);
@@ -119,7 +119,7 @@ impl<'r> Authority<'r> {
         Ok(Self { host, port })
     }
 
-    /// The canonical host, without the port; all of it ASCII.
+    /// The canonical host without the port, in ASCII.
     pub fn host(&self) -> &[u8] {
         &self.host
     }
@@ -172,7 +172,7 @@ impl HostPattern {
         }
         let authority = Authority::parse(host.as_bytes()).map_err(invalid)?;
         let port = authority.port;
-        // `Authority` lets ASCII pass only.
+        // A parsed host is ASCII.
         let name = String::from_utf8(authority.host.into_owned()).unwrap_or_default();
         let name = name.into_boxed_str();
         let name = if below {
@@ -197,7 +197,7 @@ impl fmt::Display for HostPattern {
     }
 }
 
-/// What a label may hold; `_` is in use, though no hostname has it (RFC 952).
+/// The bytes of a label; `_` is in use although RFC 952 does not allow it.
 static LABEL: ByteSet = ByteSet::alphanumeric_and(b"-_");
 
 /// RFC 1035 §2.3.4, without the root's dot.
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn case_port_and_one_trailing_dot_do_not_count() {
+    fn case_port_and_one_trailing_dot_are_ignored() {
         for text in [
             "shop.example.com",
             "SHOP.Example.com",
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_address_keeps_its_brackets_and_has_one_spelling() {
+    fn ipv6_addresses_are_canonical_and_in_brackets() {
         for text in ["[2001:db8::a]", "[2001:DB8:0:0::A]", "[2001:db8::a]:443"] {
             assert_eq!(canonical(text).as_deref(), Ok("[2001:db8::a]"), "{text}");
         }
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_copied_from_a_canonical_host() {
+    fn a_canonical_host_is_borrowed() {
         for text in ["a.example", "a.example:80", "[::1]", "[::1]:80", "10.0.0.1"] {
             let authority = Authority::parse(text.as_bytes()).unwrap();
             assert!(matches!(authority.host, Cow::Borrowed(_)), "{text}");
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_hosts_are_refused() {
+    fn invalid_hosts_are_rejected() {
         for (text, error) in [
             ("", HostError::Empty),
             (":80", HostError::Empty),
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_patterns_are_refused() {
+    fn invalid_patterns_are_rejected() {
         assert_eq!(HostPattern::parse("*"), Err(HostPatternError::Everything));
         for text in ["*x", "*example.com", "a.*.b", "a.*", "*.*", "*.*.a"] {
             assert_eq!(

@@ -1,6 +1,6 @@
-//! The way from a request to its route: method, host, path, route.
+//! Finds the route of a request by its method, host and path.
 //!
-//! Requests, the config's tests and the fuzz targets all use [`Policy::locate`].
+//! The pipeline, the config's tests and the fuzz targets all use [`Policy::locate`].
 
 use std::borrow::Cow;
 
@@ -27,37 +27,36 @@ pub struct Target<'r> {
     pub preflight_method: Option<&'r [u8]>,
 }
 
-/// Host and path in their canonical form, and the route that they select.
+/// The canonical host and path of a request, and its route.
 #[derive(Debug)]
 pub struct Location<'r> {
     /// The host, and the port if there is one.
     pub(crate) authority: Authority<'r>,
-    /// The path.
+    /// The canonical path.
     pub(crate) path: CanonicalPath<'r>,
-    /// The route that decides; `None` where no route matches.
+    /// The route; `None` if no route matches.
     pub route: Option<RouteId>,
-    /// Whether the request is a CORS preflight that passes without claims.
+    /// Whether the request is a CORS preflight, which is allowed without claims.
     pub(crate) is_preflight: bool,
     /// Whether the route was selected by a host pattern with a port.
     port_matched: bool,
 }
 
-/// A request whose route cannot be told, or that must not have one.
+/// A request that is denied before its route is known.
 #[derive(Debug)]
 pub struct LocateError {
-    /// Why.
+    /// The denial.
     pub denial: Box<Denial>,
-    /// The route whose path rules refuse the path.
+    /// The route whose path rules reject the path.
     pub route: Option<RouteId>,
 }
 
 impl Policy {
-    /// Finds the route that decides about a request.
+    /// Finds the route of a request.
     ///
     /// # Errors
-    /// A [`LocateError`] with one of these reasons:
-    /// [`Reason::RequestMalformed`] if the method, the host or the path is not valid; [`Reason::PathAmbiguous`] if the path can be read in
-    /// more than one way.
+    /// [`Reason::RequestMalformed`] if the method, the host or the path is not valid;
+    /// [`Reason::PathAmbiguous`] if a backend could interpret the path differently.
     pub fn locate<'r>(&self, target: &Target<'r>) -> Result<Location<'r>, LocateError> {
         Method::check(target.method).map_err(malformed)?;
         let authority = Authority::parse(target.authority).map_err(malformed)?;
@@ -90,8 +89,7 @@ impl Policy {
         })
     }
 
-    /// What `:authority` must become so that Envoy sees the host that was judged; `None` if it can
-    /// stay as it was sent.
+    /// The `:authority` to forward, so that Envoy sees the same host as the policy; `None` if it is unchanged.
     pub(crate) fn forwarded_authority<'l>(
         &self,
         location: &'l Location<'_>,
@@ -112,7 +110,7 @@ impl Policy {
         is_preflight.then_some(method)
     }
 
-    /// A browser is never an mTLS peer: a route that only peers may use needs no preflight.
+    /// Browsers are not mTLS peers, so a route for peers only does not allow preflights.
     fn may_be_preflighted(&self, route: RouteId) -> bool {
         let route = self.routes.get(route);
         route.is_some_and(|route| !route.access.is_for_peers_only())

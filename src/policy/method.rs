@@ -4,37 +4,36 @@ use std::fmt;
 
 use crate::bytes::ByteSet;
 
-/// A method that a route names: a token (RFC 9110 §5.6.2) without lower-case letters, and not
-/// CONNECT.
+/// A method: a token (RFC 9110 §5.6.2) without lower-case letters, other than CONNECT.
 ///
-/// Methods are case-sensitive, but some backends run the handler of DELETE for `delete`. A route for
-/// DELETE would not match such a request, so it is rejected before routes are looked at.
+/// Methods are case-sensitive, but some backends treat `delete` as DELETE. A route for DELETE would not
+/// match such a request, so lower-case letters are rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Method(Box<str>);
 
 /// Why bytes are not accepted as a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MethodError {
-    /// There are no bytes.
+    /// The method is empty.
     #[error("the method is empty")]
     Empty,
-    /// A byte that no token has.
+    /// A byte that is not allowed in a token.
     #[error("the method has a character that is not allowed in a token (RFC 9110 §5.6.2)")]
     Character,
     /// A lower-case letter.
     #[error("the method has a lower-case letter")]
     LowerCase,
-    /// CONNECT asks for a tunnel, which no route describes. An extended CONNECT (RFC 8441) arrives
+    /// CONNECT opens a tunnel, which routes cannot describe. Envoy presents an extended CONNECT (RFC 8441)
     /// as GET.
     #[error("CONNECT is always denied")]
     Connect,
 }
 
 impl Method {
-    /// Checks the method of a request, without a copy of it.
+    /// Checks the method of a request.
     ///
     /// # Errors
-    /// A [`MethodError`]: the request is malformed.
+    /// A [`MethodError`]
     pub fn check(method: &[u8]) -> Result<(), MethodError> {
         static ACCEPTED: ByteSet =
             ByteSet::of(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~");
@@ -62,7 +61,7 @@ impl Method {
         Self::check(text.as_bytes()).map(|()| Self(text.into()))
     }
 
-    /// The method as it is sent.
+    /// The method.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -89,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_rejected_with_its_cause() {
+    fn invalid_methods_are_rejected_with_the_cause() {
         for (bytes, error) in [
             (&b""[..], MethodError::Empty),
             (b"get", MethodError::LowerCase),

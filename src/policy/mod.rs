@@ -1,8 +1,7 @@
-//! Who may do what: hosts, paths and routes, roles, conditions, and the check against them.
+//! The policy: hosts, paths and routes, roles, conditions.
 //!
-//! [`Policy::locate`](authorize::Policy::locate) finds the one route that decides a request, and
-//! [`Policy::authorize`](authorize::Policy::authorize) checks whether that route's access lets the
-//! request's principal through, or why not.
+//! [`Policy::locate`](authorize::Policy::locate) finds the route of a request, and
+//! [`Policy::authorize`](authorize::Policy::authorize) checks whether the principal may use it.
 
 pub(crate) mod access;
 pub(crate) mod authority_port;

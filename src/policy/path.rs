@@ -1,9 +1,8 @@
-//! A request's path in the one form that is matched, and the ambiguity classes found in it.
+//! The canonical path of a request, and its ambiguity classes.
 //!
-//! Every percent triplet is decoded exactly once, inside its segment; separators never come from
-//! decoding. In the path that goes upstream dot and empty segments are resolved and the triplets of
-//! unreserved characters are decoded, so that Envoy's routes and the backends see the path that was
-//! judged.
+//! Each segment is percent-decoded exactly once; a decoded slash is never a separator. In the forwarded
+//! path, dot and empty segments are resolved and unreserved characters are decoded, so that Envoy's routes
+//! and the backends see the same path as the policy.
 
 mod decode;
 mod interpretations;
@@ -20,22 +19,21 @@ pub(crate) use self::rules::{
     Ambiguity, AmbiguitySet, PathRuleOverrides, PathRules, Resolve, Retain, TrailingSlash,
 };
 
-/// The value of `:path`, split and decoded once for matching, dots and empty segments resolved.
-///
-/// Borrows from the request wherever the path is matched as it was sent.
+/// The value of `:path`, split and decoded, with dot and empty segments resolved. Borrowed from the request
+/// if nothing had to be changed.
 #[derive(Debug, Clone)]
 pub struct CanonicalPath<'r> {
     segments: SegmentText<'r>,
     classes: AmbiguitySet,
     hidden: AmbiguitySet,
-    /// `:path` with its query as it goes upstream, if that differs from what was sent.
+    /// The `:path` to forward, query included, if it differs from the one received.
     normalized: Option<Vec<u8>>,
 }
 
-/// Why a `:path` is not valid. Always 400 `request_malformed`.
+/// Why a `:path` is not valid. Always answered with 400 `request_malformed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
-    /// Empty, `*`, or in absolute form: it does not start with a slash.
+    /// It does not start with a slash: it is empty, `*`, or in absolute form.
     #[error("the path does not start with '/'")]
     NotAbsolute,
     /// A raw `#`: a fragment is never sent (RFC 9110 §7.1).
@@ -44,33 +42,33 @@ pub enum PathError {
     /// A control byte, raw or decoded, or a raw space.
     #[error("the path holds a control character")]
     Control,
-    /// A `%` without two hexadecimal digits behind it.
+    /// A `%` that is not followed by two hexadecimal digits.
     #[error("the path holds a broken percent triplet")]
     Percent,
     /// Not UTF-8 after decoding, overlong forms included.
     #[error("the path is not UTF-8")]
     Utf8,
-    /// A `..` that leaves the root.
+    /// A `..` that leads above the root.
     #[error("the path leads above the root")]
     AboveRoot,
 }
 
-/// Decoded segments in one text, between separators that no segment can hold.
+/// Decoded segments in one text, separated by a byte that segments cannot contain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SegmentText<'r> {
-    /// UTF-8 without a separator at either end; empty for the root. No segment is empty.
+    /// UTF-8 without a separator at start or end; empty for the root. No segment is empty.
     pub(crate) text: Cow<'r, [u8]>,
-    /// `/` where nothing was decoded, else NUL, as control bytes are refused.
+    /// `/` if nothing was decoded, else NUL (control bytes are rejected).
     pub(crate) separator: u8,
-    /// Whether a slash stood at the end. Never for the root.
+    /// Whether the path ends in a slash; false for the root.
     pub(crate) trailing_slash: bool,
 }
 
 impl<'r> CanonicalPath<'r> {
-    /// Reads the value of `:path` (RFC 9113 §8.3.1; RFC 3986 §3.3).
+    /// Parses the value of `:path` (RFC 9113 §8.3.1; RFC 3986 §3.3).
     ///
     /// # Errors
-    /// A [`PathError`]: the request is malformed.
+    /// A `PathError`
     pub fn parse(raw: &'r [u8]) -> Result<Self, PathError> {
         let inner = raw.strip_prefix(b"/").ok_or(PathError::NotAbsolute)?;
         let mut plain = true;
@@ -112,22 +110,20 @@ impl<'r> CanonicalPath<'r> {
         })
     }
 
-    /// The ambiguity classes that the path was sent with.
+    /// The ambiguity classes of the path as received.
     pub fn classes(&self) -> AmbiguitySet {
         self.classes
     }
 
-    /// The first class for which the rules refuse the path. Dot segments that a backend could find
-    /// inside a segment (`..%2f`, `..;x`, `%252e%252e`) cannot be resolved here and are refused by all
-    /// rules.
-    pub fn refused_by(&self, rules: &PathRules) -> Option<Ambiguity> {
+    /// The first class for which the rules reject the path. Dot segments that only a backend could find
+    /// inside a segment (`..%2f`, `..;x`, `%252e%252e`) cannot be resolved and are always rejected.
+    pub fn rejected_by(&self, rules: &PathRules) -> Option<Ambiguity> {
         self.classes
             .iter()
             .find(|class| self.hidden.contains(*class) || rules.rejects(*class))
     }
 
-    /// What `:path` must become, query included, so that it goes on as it was judged; `None` if it can
-    /// stay as it was sent.
+    /// The `:path` to forward, query included; `None` if it is unchanged.
     pub fn normalized(&self) -> Option<&[u8]> {
         self.normalized.as_deref()
     }
@@ -142,7 +138,7 @@ impl<'r> CanonicalPath<'r> {
         })
     }
 
-    /// Whether the resolved path ends in a slash. That of the root does not count.
+    /// Whether the resolved path ends in a slash; false for the root.
     pub fn trailing_slash(&self) -> bool {
         self.segments.trailing_slash
     }
@@ -151,7 +147,7 @@ impl<'r> CanonicalPath<'r> {
         &self.segments
     }
 
-    /// Parses a path with a percent sign or anything else that programs may read differently.
+    /// Parses a path with percent-encoding or special characters.
     #[cold]
     fn parse_special(path: &[u8], query: &[u8]) -> Result<Self, PathError> {
         let mut classes = AmbiguitySet::EMPTY;
@@ -185,7 +181,7 @@ impl<'r> CanonicalPath<'r> {
                 trailing_slash = last;
                 continue;
             }
-            // Checked before `..` may drop it, so that no spelling hides what is invalid.
+            // Checked before a `..` may remove the segment.
             std::str::from_utf8(segment).map_err(|_| PathError::Utf8)?;
             let found = inspect(segment);
             classes.extend(found.classes);
@@ -216,13 +212,13 @@ impl SegmentText<'_> {
         (!self.text.is_empty()).then_some(&*self.text)
     }
 
-    /// The first segment of what is left, and what is left behind it.
+    /// Splits the first segment off the rest.
     pub(crate) fn next<'t>(&self, rest: &'t [u8]) -> (&'t [u8], Option<&'t [u8]>) {
         let mut parts = rest.splitn(2, |byte| *byte == self.separator);
         (parts.next().unwrap_or_default(), parts.next())
     }
 
-    /// What is left, with slashes between the segments.
+    /// The rest, with slashes between the segments.
     pub(crate) fn join<'t>(&self, rest: &'t [u8]) -> Cow<'t, [u8]> {
         if self.separator == b'/' {
             Cow::Borrowed(rest)
@@ -240,10 +236,10 @@ struct Kept<'p> {
     start: usize,
 }
 
-/// Characters that mean the same everywhere in a path, to every program.
+/// Characters that all programs interpret in the same way.
 static ORDINARY: ByteSet = ByteSet::alphanumeric_and(b"-_~!$&'()*+,=:@");
 
-/// Between decoded segments: no segment can hold it, as control bytes are refused.
+/// Separates decoded segments, which cannot contain it because control bytes are rejected.
 pub(crate) const SEPARATOR: u8 = 0;
 
 fn join(kept: &[Kept<'_>], trailing_slash: bool, query: &[u8]) -> Vec<u8> {

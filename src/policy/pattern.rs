@@ -15,9 +15,9 @@ pub struct PathPattern {
 /// One segment of a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Segment {
-    /// This text, decoded.
+    /// A literal, decoded.
     Literal(Box<str>),
-    /// `{name}`: any one non-empty segment.
+    /// `{name}`: any non-empty segment.
     Variable(Box<str>),
     /// `{*name}`: the rest of the path, which may be empty.
     Tail(Box<str>),
@@ -35,7 +35,7 @@ pub enum PatternError {
     /// `//`.
     #[error("it has an empty segment: write a single '/'")]
     EmptySegment,
-    /// `.` or `..`, in any spelling.
+    /// `.` or `..`, also percent-encoded.
     #[error("the segment {0:?} is a dot segment: write the path without it")]
     DotSegment(String),
     /// `*` outside `{*name}`.
@@ -43,7 +43,7 @@ pub enum PatternError {
         "the segment {0:?} has a '*': write {{name}} for one segment, {{*name}} for the rest of the path, or %2A for the character"
     )]
     Star(String),
-    /// A variable beside text, or an unbalanced brace.
+    /// A segment with a variable and other text, or an unbalanced brace.
     #[error(
         "the segment {0:?} mixes text and braces: a variable must be a whole segment, as in /{{name}}"
     )]
@@ -51,13 +51,13 @@ pub enum PatternError {
     /// A variable with an invalid name.
     #[error("{0:?} is not a valid variable name: use letters, digits and '_', and no digit first")]
     VariableName(String),
-    /// The same name twice.
+    /// Two variables with the same name.
     #[error("two variables are named {0:?}: give each its own name")]
     DuplicateVariable(String),
     /// `{*name}` before the end.
     #[error("{{*{0}}} matches the rest of the path: nothing may follow it, not even a slash")]
     TailNotLast(String),
-    /// A character that programs interpret differently.
+    /// A segment that backends could interpret in different ways.
     #[error(
         "the segment {segment:?} is ambiguous ({class}): use a variable instead, and set path_rules to keep such paths"
     )]
@@ -72,7 +72,7 @@ pub enum PatternError {
     Malformed {
         /// The segment.
         segment: String,
-        /// What is wrong with it.
+        /// The error.
         error: PathError,
     },
     /// More segments than a pattern may have.
@@ -80,14 +80,14 @@ pub enum PatternError {
     TooManySegments,
 }
 
-/// The most segments a pattern may have. Matching recurses once for each, on a small stack.
+/// The maximum number of segments of a pattern; the lookup recurses once for each.
 pub(crate) const MAX_SEGMENTS: usize = 128;
 
 impl PathPattern {
     /// Parses a pattern. Literal segments may be percent-encoded; they are compared decoded.
     ///
     /// # Errors
-    /// A [`PatternError`], the first from the left.
+    /// The first [`PatternError`].
     pub fn parse(source: &str) -> Result<Self, PatternError> {
         let path = source
             .strip_prefix('/')
@@ -139,18 +139,18 @@ impl PathPattern {
         &self.segments
     }
 
-    /// Whether it was written with a slash at the end. The root is not.
+    /// Whether it ends in a slash; false for the root.
     pub fn trailing_slash(&self) -> bool {
         self.trailing_slash
     }
 
-    /// The names of its variables, from the left.
+    /// The names of its variables, in order.
     pub fn variables(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().filter_map(Segment::variable)
     }
 
-    /// A text that is equal for two patterns that differ only in the names of variables and in a
-    /// trailing slash.
+    /// A text that is equal for patterns that differ only in the names of variables and in a trailing
+    /// slash.
     pub(crate) fn shape(&self) -> String {
         let mut shape = String::new();
         for segment in &self.segments {
@@ -167,7 +167,7 @@ impl PathPattern {
 }
 
 impl Segment {
-    /// The variable's name, if it is one.
+    /// The name of the variable, if it is one.
     pub fn variable(&self) -> Option<&str> {
         match self {
             Self::Literal(_) => None,
@@ -177,7 +177,7 @@ impl Segment {
 }
 
 impl fmt::Display for PathPattern {
-    /// As it was written.
+    /// The pattern as in the config.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.source)
     }

@@ -5,33 +5,33 @@ use std::fmt;
 /// A SPIFFE ID, or every ID below a path: `spiffe://cluster.local/ns/edge/*`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PeerPattern {
-    /// The ID; for a prefix up to and with the slash before `*`.
+    /// The ID; for a prefix, up to and including the slash before `*`.
     text: Box<str>,
     prefix: bool,
 }
 
-/// What it takes for a client's certificate to name a peer (the config's `rbac.peer_validation`).
+/// When a client certificate counts as an mTLS peer: the config's `rbac.peer_validation`.
 ///
-/// Envoy may hand over a certificate that nobody validated: where a listener asks for one without a
-/// validation context, or accepts untrusted ones. `connection.mtls` says only that there is one.
+/// Envoy may provide a certificate that was not validated, if a listener has no validation context or
+/// accepts untrusted certificates. `connection.mtls` only says that there is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PeerValidation {
-    /// Envoy reports that it validated the certificate (`connection.peer_certificate_valid`, since
-    /// 1.39). It does not for a TLS session that was resumed, nor before 1.39: then there is no peer.
+    /// If Envoy reports that the certificate was validated (`connection.peer_certificate_valid`). It does
+    /// not for resumed TLS sessions, nor before version 1.39.
     #[default]
     Reported,
-    /// The operator vouches that every listener with this filter refuses certificates that it cannot
-    /// validate, as Istio's do; then any certificate that is there was validated.
+    /// Always: the operator ensures that every listener with this filter rejects certificates that it
+    /// cannot validate, as Istio's listeners do.
     ByListener,
 }
 
-/// Why a text is no pattern for a peer.
+/// Why a text is not a valid peer pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PeerPatternError {
     /// It does not start with `spiffe://`.
-    #[error("{0:?} is no SPIFFE ID: write spiffe://<trust domain>/<path>")]
+    #[error("{0:?} is not a SPIFFE ID: write spiffe://<trust domain>/<path>")]
     Scheme(String),
-    /// The trust domain is empty or holds a character outside `a-z0-9.-_`.
+    /// The trust domain is empty or has a character outside `a-z0-9.-_`.
     #[error("{0:?} has no valid trust domain: lower-case letters, digits, '.', '-' and '_'")]
     TrustDomain(String),
     /// An empty or dot segment, or a character outside `A-Za-z0-9.-_`.
@@ -81,7 +81,7 @@ impl PeerPattern {
         })
     }
 
-    /// Whether a peer's ID is covered. What is no valid SPIFFE ID never is.
+    /// Whether the pattern matches a peer's ID. It never matches an invalid SPIFFE ID.
     pub fn covers(&self, peer: &str) -> bool {
         let matches = if self.prefix {
             peer.starts_with(&*self.text)
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_covers_what_lies_below_and_not_siblings() {
+    fn a_wildcard_covers_ids_below_and_not_siblings() {
         let pattern = PeerPattern::parse("spiffe://cluster.local/ns/edge/*").unwrap();
         assert_eq!(pattern.to_string(), "spiffe://cluster.local/ns/edge/*");
         assert!(pattern.covers("spiffe://cluster.local/ns/edge/sa/gw"));
@@ -160,14 +160,14 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_trust_domain_can_be_meant() {
+    fn a_wildcard_can_cover_a_whole_trust_domain() {
         let pattern = PeerPattern::parse("spiffe://cluster.local/*").unwrap();
         assert!(pattern.covers("spiffe://cluster.local/ns/a/sa/b"));
         assert!(!pattern.covers("spiffe://cluster.local"));
     }
 
     #[test]
-    fn what_is_no_pattern_is_refused() {
+    fn invalid_patterns_are_rejected() {
         for (text, error) in [
             ("", PeerPatternError::Scheme as fn(String) -> _),
             ("cluster.local/ns/a", PeerPatternError::Scheme),

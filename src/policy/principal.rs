@@ -1,12 +1,12 @@
-//! Who makes a request, as the policy sees them.
+//! The principal of a request, as the policy sees it.
 
 use super::roles::RoleSet;
 use crate::claims::Claims;
 
 /// A user or service with claims.
 ///
-/// The trait does not say that the claims were verified: the config's own tests have principals, too.
-/// Only a verified principal gets a permit (see `gate::permit`).
+/// The claims need not be verified: the config's tests have principals, too. Only a verified principal
+/// gets a permit (see `gate::permit`).
 pub(crate) trait Principal {
     /// The claims.
     fn claims(&self) -> &Claims;

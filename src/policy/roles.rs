@@ -1,11 +1,11 @@
-//! Roles: where tokens have them, which role includes which, and how routes require them.
+//! Roles: how claims contain them, which roles include others, and which roles a route requires.
 
 use crate::claims::{ClaimPath, Claims};
 use crate::json::Json;
 
 use super::hash::ConfigMap;
 
-/// How a claim holds roles.
+/// The format of roles in a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum RoleFormat {
     /// A list of strings; one string is one role.
@@ -13,21 +13,20 @@ pub(crate) enum RoleFormat {
     List,
     /// One string, split at spaces.
     Space,
-    /// One string, split at commas; spaces around a role do not count.
+    /// One string, split at commas; spaces around a role are ignored.
     Comma,
 }
 
-/// Which claim holds the roles.
+/// The claim that contains the roles.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RoleSource {
     /// The claim.
     pub claim: ClaimPath,
-    /// Its format. A claim of another type, or a list with a member that is not a string, holds no
-    /// roles at all.
+    /// Its format. A claim of another type, or a list with a member that is not a string, has no roles.
     pub format: RoleFormat,
 }
 
-/// Roles that include themselves: each includes the next, and the last includes the first.
+/// A cycle: each role includes the next, and the last includes the first.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("roles include each other: {}; remove one of these", cycle(.0))]
 pub struct RoleCycle(pub Vec<String>);
@@ -44,11 +43,11 @@ pub struct RequiredRole {
 pub(crate) struct RoleModelBuilder {
     source: Option<RoleSource>,
     ids: ConfigMap<Box<str>, u32>,
-    /// By role: what it includes directly.
+    /// The roles that each role includes directly, by ID.
     includes: Vec<Vec<u32>>,
 }
 
-/// All roles that a config names, and how claims hold them.
+/// All roles that a config names, and where claims contain them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RoleModel {
     source: Option<RoleSource>,
@@ -56,14 +55,14 @@ pub struct RoleModel {
     includes: Box<[Box<[u32]>]>,
 }
 
-/// The roles of one set of claims, with all that they include. It is small, so that it can be cached
-/// with the token, and valid only for the [`RoleModel`] that made it.
+/// The roles of a claims set, with all that they include: a bit set that is valid only for the
+/// [`RoleModel`] that made it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RoleSet(Box<[u32]>);
 
 impl RoleModelBuilder {
-    /// Starts with the source of roles and each role with those that it includes. Without a source,
-    /// claims hold no roles.
+    /// Creates a builder from the source of roles, and each role with those that it includes. Without a
+    /// source, claims have no roles.
     pub(crate) fn new(source: Option<RoleSource>, includes: &[(String, Vec<String>)]) -> Self {
         let mut builder = Self {
             source,
@@ -93,7 +92,7 @@ impl RoleModelBuilder {
     /// Builds the model.
     ///
     /// # Errors
-    /// A [`RoleCycle`] that names the roles in it, in order.
+    /// A [`RoleCycle`]
     pub(crate) fn build(self) -> Result<RoleModel, RoleCycle> {
         if let Some(cycle) = find_cycle(&self.includes) {
             let mut names: ConfigMap<u32, &str> = ConfigMap::default();
@@ -119,7 +118,7 @@ impl RoleModelBuilder {
         if let Some(id) = self.ids.get(name) {
             return *id;
         }
-        // More than 2^32 names do not fit into memory.
+        // More than 2^32 names would not fit into memory.
         let id = u32::try_from(self.includes.len()).unwrap_or(u32::MAX);
         self.ids.insert(name.into(), id);
         self.includes.push(Vec::new());
@@ -128,8 +127,8 @@ impl RoleModelBuilder {
 }
 
 impl RoleModel {
-    /// The roles that the claims hold, with all that these include. Roles that the config does not
-    /// name are left out: no route requires them.
+    /// The roles in the claims, with all that they include. Roles that the config does not name are
+    /// ignored, because no route requires them.
     pub fn roles_of(&self, claims: &Claims) -> RoleSet {
         let mut set = vec![0_u32; self.includes.len().div_ceil(32)];
         let mut open: Vec<u32> = self
@@ -150,7 +149,7 @@ impl RoleModel {
         RoleSet(set.into())
     }
 
-    /// Whether this claim holds the roles as one string, separated by commas.
+    /// Whether this claim contains the roles as one string, separated by commas.
     pub(crate) fn splits_at_commas(&self, claim: &ClaimPath) -> bool {
         let source = self.source.as_ref();
         source.is_some_and(|it| it.format == RoleFormat::Comma && it.claim == *claim)
@@ -186,7 +185,7 @@ impl RoleModel {
 }
 
 impl RoleSet {
-    /// Whether a role is among them, or included by one of them.
+    /// Whether the set contains a role.
     pub fn has(&self, required: &RequiredRole) -> bool {
         let (word, bit) = bit_of(required.id);
         self.0.get(word).is_some_and(|held| held & bit != 0)
@@ -214,7 +213,7 @@ fn bit_of(id: u32) -> (usize, u32) {
     ((id >> 5) as usize, 1_u32.rotate_left(id & 31))
 }
 
-/// A depth-first search without recursion: a config's chain may be longer than the stack is deep.
+/// A depth-first search without recursion, because a long chain could overflow the stack.
 fn find_cycle(includes: &[Vec<u32>]) -> Option<Vec<u32>> {
     let mut done = vec![false; includes.len()];
     let mut on_path = vec![false; includes.len()];
@@ -281,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn formats_are_read_strictly() {
+    fn roles_are_read_only_in_the_configured_format() {
         for (format, text, expected) in [
             (RoleFormat::List, r#"{"roles":["a","b"]}"#, vec!["a", "b"]),
             (RoleFormat::List, r#"{"roles":"a b,c"}"#, vec!["a b,c"]),
@@ -308,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn inclusion_is_transitive_and_one_way() {
+    fn inclusion_is_transitive_and_not_symmetric() {
         let includes: &[(&str, &[&str])] =
             &[("admin", &["editor"]), ("editor", &["reader", "lister"])];
         let mut builder = model(RoleFormat::List, includes);
@@ -341,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cycle_is_named() {
+    fn a_cycle_is_an_error_that_names_its_roles() {
         let includes: &[(&str, &[&str])] =
             &[("x", &["a"]), ("a", &["b"]), ("b", &["c"]), ("c", &["a"])];
         let error = model(RoleFormat::List, includes).build().unwrap_err();

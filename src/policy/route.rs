@@ -25,12 +25,12 @@ impl RouteId {
 pub struct Route {
     /// Unique; it appears in logs, metrics and response details.
     pub name: String,
-    /// Any of these; empty = every host.
+    /// Any of these hosts; empty means every host.
     pub hosts: Vec<HostPattern>,
-    /// Any of these; empty = every method. `GET` includes `HEAD` unless a route with the same path
-    /// names `HEAD`.
+    /// Any of these methods; empty means every method. `GET` includes `HEAD` unless a route with the same
+    /// path names `HEAD`.
     pub methods: Vec<Method>,
-    /// The path.
+    /// The path pattern.
     pub path: PathPattern,
     /// Overrides of `rbac.path`.
     pub rules: PathRuleOverrides,
@@ -40,7 +40,7 @@ pub struct Route {
     pub shadow: bool,
     /// The share of subjects for whom a denial is enforced.
     pub enforce_percent: Percent,
-    /// Statuses that replace those of the reasons, for denials on this route.
+    /// Statuses that override those of the reasons, for denials on this route.
     pub on_failure: Vec<(Reason, u16)>,
 }
 

@@ -1,8 +1,8 @@
-//! All routes in one compiled structure: the most specific one that matches decides.
+//! The compiled routes. The most specific matching route decides.
 //!
-//! By host (exact, then the longest wildcard, then any), then by path (literal, then variable, then
-//! tail, segment by segment from the left), then by method (named, then any). The cost of a lookup
-//! depends on the path, not on the number of routes.
+//! Specificity is by host (exact, then the longest wildcard, then any), then by path (literal, then
+//! variable, then tail, segment by segment from the left), then by method (named, then any). The cost of a
+//! lookup depends on the path, not on the number of routes.
 
 mod build;
 mod edges;
@@ -14,7 +14,7 @@ pub(crate) use self::error::TableError;
 pub(crate) use self::trie::Match;
 pub(crate) use self::variables::Variables;
 
-use self::trie::{Trie, Wanted};
+use self::trie::{MethodKey, Trie};
 use super::host::Authority;
 use super::path::{Ambiguity, CanonicalPath, PathRules, SegmentText, interpretations};
 use super::pattern::Segment;
@@ -28,32 +28,32 @@ pub struct RouteTable {
     trie: Trie,
 }
 
-/// A path that can be read in more than one way, and must not be.
+/// A path that is rejected because a backend could interpret it differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PathAmbiguity {
     /// The class of the ambiguity.
     pub(crate) class: Ambiguity,
-    /// The route whose rules refuse the path; `None`: those of `rbac.path` do.
+    /// The route whose rules reject the path; `None` if those of `rbac.path` do.
     pub(crate) route: Option<RouteId>,
 }
 
-/// A route that nearly matched, to explain a denial.
+/// A route that almost matched, to explain a denial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Nearest {
-    /// Its place.
+    /// Its ID.
     pub id: RouteId,
-    /// Whether the host was right.
+    /// Whether the host matches.
     pub host: bool,
-    /// Whether the method was right.
+    /// Whether the method matches.
     pub method: bool,
 }
 
-/// How many hosts [`RouteTable::nearest`] looks at beyond the request's own, so that a flood of
-/// unknown paths costs little.
+/// The maximum number of other hosts that [`RouteTable::nearest`] searches, to limit the cost of unknown
+/// paths.
 const NEAREST_HOSTS: usize = 64;
 
 impl RouteTable {
-    /// Compiles routes; their order does not matter.
+    /// Compiles routes; their order does not affect which route matches.
     ///
     /// # Errors
     /// Every [`TableError`] found, in the order of the routes.
@@ -66,24 +66,24 @@ impl RouteTable {
         })
     }
 
-    /// The route that decides a request; `None` where no route matches.
+    /// The route of a request; `None` if no route matches.
     ///
     /// # Errors
-    /// A [`PathAmbiguity`] if another program could read the path differently.
+    /// A [`PathAmbiguity`] if a backend could interpret the path differently.
     pub(crate) fn find(
         &self,
         authority: &Authority<'_>,
         method: &[u8],
         path: &CanonicalPath<'_>,
     ) -> Result<Option<Match>, PathAmbiguity> {
-        let wanted = self.trie.wanted(method);
-        let found = self.trie.find(authority, path.segment_text(), wanted);
+        let method_key = self.trie.method_key(method);
+        let found = self.trie.find(authority, path.segment_text(), method_key);
         if !path.classes().is_empty() {
             let route = found.and_then(|found| self.get(found.route));
             let rules = route.map_or(self.base, |route| route.rules.over(&self.base));
             let class = path
-                .refused_by(&rules)
-                .or_else(|| self.unsafe_class(authority, wanted, path, route));
+                .rejected_by(&rules)
+                .or_else(|| self.unsafe_class(authority, method_key, path, route));
             if let Some(class) = class {
                 let route = found.map(|found| found.route);
                 return Err(PathAmbiguity { class, route });
@@ -92,8 +92,7 @@ impl RouteTable {
         Ok(found)
     }
 
-    /// The route that fits best if the method, the host or both are ignored. For explanations only: it
-    /// decides nothing.
+    /// The best match if the method, the host or both are ignored. For explanations only.
     pub(crate) fn nearest(
         &self,
         authority: &Authority<'_>,
@@ -101,22 +100,22 @@ impl RouteTable {
         path: &CanonicalPath<'_>,
     ) -> Option<Nearest> {
         let segments = path.segment_text();
-        let wanted = self.trie.wanted(method);
-        let here = |wanted| {
-            let found = self.trie.find(authority, segments, wanted)?;
+        let method_key = self.trie.method_key(method);
+        let same_host = |method_key| {
+            let found = self.trie.find(authority, segments, method_key)?;
             Some(found.route)
         };
-        let elsewhere = |wanted| {
+        let other_hosts = |method_key| {
             self.trie
                 .roots()
                 .take(NEAREST_HOSTS)
-                .find_map(|root| self.trie.find_below(root, segments, wanted))
+                .find_map(|root| self.trie.find_below(root, segments, method_key))
         };
         let nearest = |id, host, method| Nearest { id, host, method };
-        None.or_else(|| here(wanted).map(|id| nearest(id, true, true)))
-            .or_else(|| here(Wanted::AnyMethod).map(|id| nearest(id, true, false)))
-            .or_else(|| elsewhere(wanted).map(|id| nearest(id, false, true)))
-            .or_else(|| elsewhere(Wanted::AnyMethod).map(|id| nearest(id, false, false)))
+        None.or_else(|| same_host(method_key).map(|id| nearest(id, true, true)))
+            .or_else(|| same_host(MethodKey::AnyMethod).map(|id| nearest(id, true, false)))
+            .or_else(|| other_hosts(method_key).map(|id| nearest(id, false, true)))
+            .or_else(|| other_hosts(MethodKey::AnyMethod).map(|id| nearest(id, false, false)))
     }
 
     /// Whether any route names a host.
@@ -124,7 +123,7 @@ impl RouteTable {
         !self.trie.hosts.is_empty() || !self.trie.suffixes.is_empty()
     }
 
-    /// The route at a place.
+    /// The route with this ID.
     pub fn get(&self, id: RouteId) -> Option<&Route> {
         self.routes.get(id.0 as usize)
     }
@@ -134,13 +133,13 @@ impl RouteTable {
         &self.routes
     }
 
-    /// The first kept class of the path, if some backend could read the path so that the decision would
-    /// not hold for it.
+    /// The path's first class with the rule `keep`, if the decision would not hold for some backend's
+    /// interpretation of the path.
     #[cold]
     fn unsafe_class(
         &self,
         authority: &Authority<'_>,
-        wanted: Wanted,
+        method_key: MethodKey,
         path: &CanonicalPath<'_>,
         route: Option<&Route>,
     ) -> Option<Ambiguity> {
@@ -149,40 +148,40 @@ impl RouteTable {
             .iter()
             .find(|class| !matches!(class, Ambiguity::DotSegments | Ambiguity::EmptySegments))?;
         let is_unsafe = interpretations(path.segment_text())
-            .any(|other| !self.is_safe(authority, wanted, path, route, &other));
+            .any(|other| !self.is_safe(authority, method_key, path, route, &other));
         is_unsafe.then_some(kept)
     }
 
     /// Whether the decision for a path also holds for another interpretation of it.
     ///
-    /// It does if the same route decides, with the same values in the variables that access depends
-    /// on. It also does if no route of any method matches the other interpretation and this one lies
-    /// below the leading literal segments of the route: nothing else is configured there.
+    /// It does if the same route matches with the same values of the bound variables. It also does if no
+    /// route of any method matches the other interpretation, which starts with the route's leading literal
+    /// segments: then no other access rules are configured for it.
     fn is_safe(
         &self,
         authority: &Authority<'_>,
-        wanted: Wanted,
+        method_key: MethodKey,
         path: &CanonicalPath<'_>,
         route: Option<&Route>,
         other: &SegmentText<'_>,
     ) -> bool {
-        if let Some(found) = self.trie.find(authority, other, wanted) {
+        if let Some(found) = self.trie.find(authority, other, method_key) {
             let same = route
                 .zip(self.get(found.route))
                 .filter(|(route, found)| std::ptr::eq(*route, *found));
             return same.is_some_and(|(route, _)| {
                 let sent = Variables::new(&route.path, path.segment_text());
-                let read = Variables::new(&route.path, other);
+                let interpreted = Variables::new(&route.path, other);
                 let mut bound = route.access.bound_variables();
-                bound.all(|name| sent.get(name) == read.get(name))
+                bound.all(|name| sent.get(name) == interpreted.get(name))
             });
         }
-        let other_method = self.trie.find(authority, other, Wanted::AnyMethod);
+        let other_method = self.trie.find(authority, other, MethodKey::AnyMethod);
         other_method.is_none() && route.is_none_or(|route| is_below_literals(route, other))
     }
 }
 
-/// Whether a path begins with the leading literal segments of a route, of which there is one at least.
+/// Whether a path starts with the leading literal segments of a route, which must have at least one.
 fn is_below_literals(route: &Route, path: &SegmentText<'_>) -> bool {
     let mut rest = path.start();
     let mut literals = 0_usize;

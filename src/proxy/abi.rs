@@ -1,7 +1,7 @@
-//! The calls of the Proxy-Wasm ABI 0.2.1 that the filter makes, without a panic in them.
+//! Wrappers of the Proxy-Wasm ABI 0.2.1 that do not panic.
 //!
-//! The SDK's own wrappers panic on a status that they do not list and on values that are not UTF-8, and
-//! one panic ends a worker's VM. These take and return bytes and turn every failure into a value.
+//! The SDK's wrappers panic on unknown statuses and on values that are not UTF-8, and a panic ends a
+//! worker's VM. These take and return bytes, and return every failure as an error.
 #![allow(unsafe_code)]
 
 use std::ptr::{null, null_mut};
@@ -10,12 +10,12 @@ use super::wire;
 use crate::reply::Reply;
 use crate::worker::host::{HeaderMap, HostError, MetricKind};
 
-/// Statuses of the ABI.
+/// The value does not exist.
 pub(super) const NOT_FOUND: HostError = HostError(1);
-/// The value was changed by another worker in the meantime.
+/// Another worker has changed the value.
 pub(super) const CAS_MISMATCH: HostError = HostError(8);
 
-/// The header map of an HTTP call's response, as the ABI numbers it.
+/// The ABI's number of the header map of an HTTP call's response.
 pub(super) const CALL_RESPONSE_HEADERS: u32 = 6;
 
 #[link(wasm_import_module = "env")]
@@ -90,7 +90,7 @@ unsafe extern "C" {
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
 }
 
-/// A value that the host put into this module's memory.
+/// Takes ownership of a value that the host has written to this module's memory.
 fn take_buffer(status: u32, data: *mut u8, size: usize) -> Result<Vec<u8>, HostError> {
     match status {
         0 if data.is_null() => Ok(Vec::new()),
@@ -109,14 +109,14 @@ fn check(status: u32) -> Result<(), HostError> {
     }
 }
 
-/// Writes a line to the host's log; level 0 is trace, 2 info, 4 error, 5 critical. Where the host does
-/// not take it, it is lost.
+/// Writes a line to the host's log; level 0 is trace, 2 info, 4 error, 5 critical. Failures are
+/// ignored.
 pub(super) fn log(level: u32, line: &str) {
     // SAFETY: the slice outlives the call.
     let _ = unsafe { proxy_log(level, line.as_ptr(), line.len()) };
 }
 
-/// The number of a header map in the ABI.
+/// The ABI's number of a header map.
 pub(super) const fn map_number(map: HeaderMap) -> u32 {
     match map {
         HeaderMap::Request => 0,
@@ -125,10 +125,7 @@ pub(super) const fn map_number(map: HeaderMap) -> u32 {
     }
 }
 
-/// All headers of a map, serialised; [`wire::parse`] reads them.
-///
-/// # Errors
-/// Any status but Ok; the map is there only during its own phase.
+/// All headers of a map, serialized (see [`wire::parse`]). A map is available only during its own phase.
 pub(super) fn header_pairs(map: u32) -> Result<Vec<u8>, HostError> {
     let (mut data, mut size) = (null_mut(), 0);
     // SAFETY: both out-pointers are valid for the call.
@@ -137,18 +134,12 @@ pub(super) fn header_pairs(map: u32) -> Result<Vec<u8>, HostError> {
 }
 
 /// Removes every instance of a header.
-///
-/// # Errors
-/// Any status but Ok.
 pub(super) fn remove_header(map: u32, name: &[u8]) -> Result<(), HostError> {
     // SAFETY: the slice outlives the call.
     check(unsafe { proxy_remove_header_map_value(map, name.as_ptr(), name.len()) })
 }
 
 /// Sets a header to one value.
-///
-/// # Errors
-/// Any status but Ok.
 pub(super) fn set_header(map: u32, name: &[u8], value: &[u8]) -> Result<(), HostError> {
     // SAFETY: the slices outlive the call.
     check(unsafe {
@@ -156,10 +147,7 @@ pub(super) fn set_header(map: u32, name: &[u8], value: &[u8]) -> Result<(), Host
     })
 }
 
-/// A property; the path's elements are separated by NUL.
-///
-/// # Errors
-/// Any status but Ok, [`NOT_FOUND`] where there is no such property.
+/// A property, or [`NOT_FOUND`]. The path's elements are separated by NUL.
 pub(super) fn property(path: &[u8]) -> Result<Vec<u8>, HostError> {
     let (mut data, mut size) = (null_mut(), 0);
     // SAFETY: the slice and both out-pointers are valid for the call.
@@ -168,20 +156,13 @@ pub(super) fn property(path: &[u8]) -> Result<Vec<u8>, HostError> {
     take_buffer(status, data, size)
 }
 
-/// Puts a value into filter state, as `wasm.` followed by the name.
-///
-/// # Errors
-/// Any status but Ok.
+/// Sets the filter state `wasm.<name>`.
 pub(super) fn set_filter_state(name: &str, value: &str) -> Result<(), HostError> {
     // SAFETY: the slices outlive the call.
     check(unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
 }
 
-/// Answers the request in the upstream's stead. `details` becomes `%RESPONSE_CODE_DETAILS%`, which is
-/// why this is not the SDK's function: that one leaves it empty.
-///
-/// # Errors
-/// Any status but Ok.
+/// Sends a local reply. Unlike the SDK's function, this sets `details` (`%RESPONSE_CODE_DETAILS%`).
 pub(super) fn send_reply(reply: &Reply) -> Result<(), HostError> {
     let headers = wire::serialize(&reply.headers);
     // SAFETY: every slice outlives the call.
@@ -199,7 +180,7 @@ pub(super) fn send_reply(reply: &Reply) -> Result<(), HostError> {
     })
 }
 
-/// A buffer, up to `max` bytes of it.
+/// The buffers of the ABI that the filter reads.
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub(super) enum Buffer {
@@ -209,10 +190,7 @@ pub(super) enum Buffer {
     PluginConfiguration = 7,
 }
 
-/// The bytes of a buffer, at most `max` of them.
-///
-/// # Errors
-/// Any status but Ok.
+/// At most `max` bytes of a buffer.
 pub(super) fn buffer(buffer: Buffer, max: usize) -> Result<Vec<u8>, HostError> {
     let (mut data, mut size) = (null_mut(), 0);
     // SAFETY: both out-pointers are valid for the call.
@@ -221,7 +199,7 @@ pub(super) fn buffer(buffer: Buffer, max: usize) -> Result<Vec<u8>, HostError> {
     take_buffer(status, data, size)
 }
 
-/// The host's wall clock in milliseconds since 1970; `None` where it can't be read.
+/// The host's wall clock in milliseconds since 1970; `None` if it cannot be read.
 pub(super) fn now_milliseconds() -> Option<u64> {
     let mut nanoseconds = 0;
     // SAFETY: the out-pointer is valid for the call.
@@ -231,10 +209,7 @@ pub(super) fn now_milliseconds() -> Option<u64> {
         .flatten()
 }
 
-/// Calls a function that the host offers beside the ABI.
-///
-/// # Errors
-/// [`NOT_FOUND`] where the host has none of that name; any other status but Ok.
+/// Calls a host function that is not part of the ABI; [`NOT_FOUND`] if the host does not have it.
 pub(super) fn foreign_function(name: &str, arguments: &[u8]) -> Result<Vec<u8>, HostError> {
     let (mut data, mut size) = (null_mut(), 0);
     // SAFETY: the slices and both out-pointers are valid for the call.
@@ -251,10 +226,7 @@ pub(super) fn foreign_function(name: &str, arguments: &[u8]) -> Result<Vec<u8>, 
     take_buffer(status, data, size)
 }
 
-/// A value that all workers share, and the number of its version.
-///
-/// # Errors
-/// [`NOT_FOUND`] where nobody has set it; any other status but Ok.
+/// A value that all workers share and its version; [`NOT_FOUND`] if it was never set.
 pub(super) fn shared(key: &str) -> Result<(Vec<u8>, u32), HostError> {
     let (mut data, mut size, mut cas) = (null_mut(), 0, 0);
     // SAFETY: the slice and the out-pointers are valid for the call.
@@ -270,11 +242,8 @@ pub(super) fn shared(key: &str) -> Result<(Vec<u8>, u32), HostError> {
     Ok((take_buffer(status, data, size)?, cas))
 }
 
-/// Sets a shared value, if its version is still `cas`. 0 sets it in any case; `u32::MAX` only where
-/// nothing is there yet.
-///
-/// # Errors
-/// [`CAS_MISMATCH`] where another worker was faster; any other status but Ok.
+/// Sets a shared value if its version is still `cas`, else fails with [`CAS_MISMATCH`]. 0 sets it
+/// unconditionally; `u32::MAX` only if it does not exist.
 pub(super) fn set_shared(key: &str, value: &[u8], cas: u32) -> Result<(), HostError> {
     let data = if value.is_empty() {
         null()
@@ -285,28 +254,19 @@ pub(super) fn set_shared(key: &str, value: &[u8], cas: u32) -> Result<(), HostEr
     check(unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), data, value.len(), cas) })
 }
 
-/// Makes a stream the one that the next calls are about.
-///
-/// # Errors
-/// Any status but Ok: the stream is gone.
+/// Makes a stream the target of the following calls; fails if the stream no longer exists.
 pub(super) fn set_effective_context(context: u32) -> Result<(), HostError> {
     // SAFETY: no pointers.
     check(unsafe { proxy_set_effective_context(context) })
 }
 
-/// Lets a paused request go on to the next filter.
-///
-/// # Errors
-/// Any status but Ok.
+/// Continues a paused request.
 pub(super) fn continue_request() -> Result<(), HostError> {
     // SAFETY: no pointers.
     check(unsafe { proxy_continue_stream(0) })
 }
 
-/// Defines a metric, or finds it where it is defined already.
-///
-/// # Errors
-/// Any status but Ok.
+/// Defines a metric, or returns the existing one.
 pub(super) fn define_metric(kind: MetricKind, name: &str) -> Result<u32, HostError> {
     let kind = match kind {
         MetricKind::Counter => 0,
@@ -320,27 +280,18 @@ pub(super) fn define_metric(kind: MetricKind, name: &str) -> Result<u32, HostErr
 }
 
 /// Adds to a counter or a gauge.
-///
-/// # Errors
-/// Any status but Ok.
 pub(super) fn increment_metric(id: u32, offset: i64) -> Result<(), HostError> {
     // SAFETY: no pointers.
     check(unsafe { proxy_increment_metric(id, offset) })
 }
 
-/// Sets a gauge or adds a value to a histogram.
-///
-/// # Errors
-/// Any status but Ok.
+/// Sets a gauge, or adds a value to a histogram.
 pub(super) fn record_metric(id: u32, value: u64) -> Result<(), HostError> {
     // SAFETY: no pointers.
     check(unsafe { proxy_record_metric(id, value) })
 }
 
-/// How often the root context's tick comes; 0 stops it.
-///
-/// # Errors
-/// Any status but Ok.
+/// Sets the period of the root context's tick; 0 stops it.
 pub(super) fn set_tick_period(milliseconds: u32) -> Result<(), HostError> {
     // SAFETY: no pointers.
     check(unsafe { proxy_set_tick_period_milliseconds(milliseconds) })

@@ -1,4 +1,4 @@
-//! A Proxy-Wasm host, as the worker sees it.
+//! The Proxy-Wasm host as an implementation of [`Host`].
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::worker::host::{
     StreamId, Version,
 };
 
-/// The host that this module runs in. There is one per thread, and the calls find it by themselves.
+/// The host that runs this module. The ABI's functions need no handle, so this is empty.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ProxyWasm;
 
@@ -66,7 +66,7 @@ impl Host for ProxyWasm {
 
     fn peer_certificate(&self, validation: PeerValidation) -> PeerCertificate {
         let is_set = |path: &[u8]| abi::property(path).is_ok_and(|value| value == [1]);
-        // `connection.mtls` holds for a certificate that nobody validated, too.
+        // `connection.mtls` is also true for a certificate that was not validated.
         if !is_set(b"connection\0mtls") {
             return PeerCertificate::Absent;
         }
@@ -77,7 +77,7 @@ impl Host for ProxyWasm {
         if !is_validated {
             return PeerCertificate::Unvalidated;
         }
-        // Envoy shows the first URI SAN only.
+        // Envoy provides only the first URI SAN.
         let uri_san = abi::property(b"connection\0uri_san_peer_certificate").ok();
         let uri_san = uri_san.and_then(|uri| String::from_utf8(uri).ok());
         let uri_sans = uri_san.filter(|uri| !uri.is_empty()).into_iter();
@@ -105,7 +105,7 @@ impl Host for ProxyWasm {
             ),
         ];
         let timeout = Duration::from_millis(request.timeout_ms);
-        // The SDK's own function: it remembers which context gets the response.
+        // The SDK's function, because it records which context gets the response.
         let call = proxy_wasm::hostcalls::dispatch_http_call(
             request.cluster,
             headers,
@@ -124,7 +124,7 @@ impl Host for ProxyWasm {
         let buffer = abi::header_pairs(CALL_RESPONSE_HEADERS)?;
         let list = wire::parse(&buffer).unwrap_or_default();
         let status = Headers::new(&list).first(":status").unwrap_or_default();
-        // Without a status there is no body either.
+        // A response without a status has no body.
         let body = if status.is_empty() {
             Vec::new()
         } else {
@@ -147,8 +147,8 @@ impl Host for ProxyWasm {
         value: &[u8],
         expected: Option<Version>,
     ) -> Result<bool, HostError> {
-        // Version 0 sets the value in any case. `Version::ABSENT` sets it if nobody has: a version other
-        // than 0 is not compared with that of a missing value.
+        // Version 0 sets the value unconditionally. `Version::ABSENT` sets it only if it is missing: the
+        // host does not compare versions then.
         let version = expected.map_or(0, |version| version.0);
         match abi::set_shared(key, value, version) {
             Ok(()) => Ok(true),
@@ -172,7 +172,7 @@ impl Host for ProxyWasm {
 
 impl SignatureBackend for ProxyWasm {
     /// Envoy's foreign function `verify_signature`. Status Ok with `result: false` means that the signature
-    /// is not valid. After any other failure the portable back-end decides.
+    /// is not valid. If the call fails, the portable back-end verifies the signature.
     fn verify(
         &self,
         algorithm: Algorithm,
@@ -194,5 +194,5 @@ impl SignatureBackend for ProxyWasm {
     }
 }
 
-/// The host's header map cannot be read.
+/// The serialized header map is malformed.
 const MALFORMED: HostError = HostError(4);

@@ -18,14 +18,14 @@ pub(super) struct Stream {
     response_header: Option<ResponseHeader>,
 }
 
-/// What was decided about the request.
+/// The state of the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// It goes on.
+    /// It is forwarded.
     Continues,
-    /// It was answered, or nothing is decided yet.
+    /// It was answered, or is not decided yet.
     Held,
-    /// It waits for keys, or has waited: the worker knows.
+    /// It waits for keys, or has waited; the worker has its state.
     Waiting,
 }
 
@@ -39,8 +39,8 @@ impl Stream {
         }
     }
 
-    /// Body and trailers pass only if the request does. While it waits, Envoy could otherwise take the
-    /// first of them as a reason to go on (`allow_on_headers_stop_iteration`).
+    /// Body and trailers continue only if the request does. Otherwise they could resume a waiting request
+    /// in Envoy (`allow_on_headers_stop_iteration`).
     fn action(&self) -> Action {
         let continues = match self.state {
             State::Continues => true,
@@ -102,7 +102,7 @@ impl HttpContext for Stream {
             self.response_header = header.flatten();
         }
         if let Some((name, value)) = &self.response_header {
-            // A response without the header is better than none.
+            // If this fails, the response is sent without the header.
             let _ = ProxyWasm.edit(HeaderMap::Response, name.as_bytes(), Some(value.as_bytes()));
         }
         Action::Continue

@@ -1,6 +1,5 @@
-//! Log lines to the host. The SDK's own logger panics where the host does not take a line, as one does
-//! that was told to withhold `proxy_log` (Envoy's `capability_restriction_config`); a line that is lost
-//! is no reason to lose a VM.
+//! Writes log lines to the host. The SDK's logger panics if `proxy_log` fails, as it does when Envoy's
+//! `capability_restriction_config` restricts it; this one drops the line.
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
@@ -29,12 +28,12 @@ impl Log for HostLogger {
     fn flush(&self) {}
 }
 
-/// Sends what is logged to the host, from `info` on. Again and again if called so.
+/// Sends log lines of level `info` and above to the host. Can be called repeatedly.
 pub(super) fn install() {
-    // It fails where a logger is installed already: ours, by an earlier call.
+    // Fails only if an earlier call has installed the logger.
     let _ = log::set_logger(&HostLogger);
     log::set_max_level(LevelFilter::Info);
-    // Natively the default hook shows more.
+    // Native builds keep the default hook, which shows more.
     #[cfg(target_family = "wasm")]
     std::panic::set_hook(Box::new(|panic| abi::log(5, &panic.to_string())));
 }

@@ -1,7 +1,7 @@
-//! The Proxy-Wasm host: contexts, and the calls of the ABI. The only code that names `proxy_wasm`.
+//! The Proxy-Wasm host: contexts and ABI calls. The only code that names `proxy_wasm`.
 //!
-//! A VM has one root context for each plugin config and one HTTP context for each request. They share the
-//! worker of that config.
+//! A VM has one root context for each plugin config and one HTTP context for each request. All contexts
+//! of a config share its worker.
 
 mod abi;
 mod host;
@@ -20,11 +20,10 @@ use self::host::ProxyWasm;
 pub use self::root::Root;
 use crate::worker::Worker;
 
-/// A worker and the contexts that share it.
 type SharedWorker = Rc<RefCell<Worker<ProxyWasm>>>;
 
-/// Runs a callback on the worker. `None` if the host calls back while another callback runs, which no
-/// host does; a request is not let through then.
+/// Runs a callback on the worker; `None` if another callback is running, which no known host does. The
+/// request is not forwarded then.
 fn with_worker<T>(
     worker: &SharedWorker,
     act: impl FnOnce(&mut Worker<ProxyWasm>) -> T,
@@ -42,14 +41,14 @@ fn with_worker<T>(
     None
 }
 
-/// Registers the filter with the SDK. It makes no host call, since the host traps on any but a log
-/// before the VM has started.
+/// Registers the filter with the SDK. Makes no host call: before the VM has started, hosts trap on any
+/// call but `proxy_log`.
 pub fn register() {
     logger::install();
     proxy_wasm::set_root_context(|id| -> Box<dyn RootContext> { Box::new(Root::new(id)) });
 }
 
-/// The entry point that the host calls, where the SDK's macro defines it.
+/// The module's entry point.
 #[cfg(target_family = "wasm")]
 #[allow(missing_docs)]
 mod entry {

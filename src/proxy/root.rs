@@ -37,7 +37,7 @@ impl Root {
         (bytes.len() == size).then_some(bytes)
     }
 
-    /// The worker makes streams the current context; the SDK expects this one.
+    /// Makes this the current context again, as the SDK expects; the worker may have selected streams.
     fn restore_context(&self) {
         let _ = ProxyWasm.select_stream(StreamId(self.id));
     }
@@ -65,7 +65,7 @@ impl Context for Root {
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
         let Some(bytes) = Self::config(size) else {
-            // Not `false`: if this happens on one worker only, Envoy lets its requests pass unfiltered.
+            // Not `false`: if this happens on one worker only, Envoy would forward its requests unfiltered.
             log::error!(
                 "edge-claims: proxy_get_buffer_bytes did not return the plugin config; every request is \
                  denied"

@@ -1,14 +1,13 @@
-//! Header maps as the Proxy-Wasm ABI serialises them: a count, the sizes of each name and value (32 bits
+//! Header maps in the serialization of the Proxy-Wasm ABI: a count, the sizes of each name and value (32 bits
 //! each, little endian), then the names and values, each followed by a NUL.
 
 use smallvec::SmallVec;
 
 use crate::headers::Header;
 
-/// Most requests have fewer headers than this; more need an allocation.
 type List<'a> = SmallVec<[Header<'a>; 32]>;
 
-/// Reads a serialised header map; `None` if the buffer is shorter than its sizes say.
+/// Parses a serialized header map; `None` if the buffer is too short.
 pub(super) fn parse(buffer: &[u8]) -> Option<List<'_>> {
     let (count, rest) = buffer.split_first_chunk::<4>()?;
     let count = u32::from_le_bytes(*count) as usize;
@@ -24,13 +23,12 @@ pub(super) fn parse(buffer: &[u8]) -> Option<List<'_>> {
     Some(list)
 }
 
-/// Splits off a text of that size and the NUL after it.
+/// Splits off a text of this size and the NUL after it.
 fn split(text: &[u8], size: [u8; 4]) -> Option<(&[u8], &[u8])> {
     let (text, rest) = text.split_at_checked(u32::from_le_bytes(size) as usize)?;
     Some((text, rest.get(1..)?))
 }
 
-/// Serialises headers.
 pub(super) fn serialize(headers: &[(String, String)]) -> Vec<u8> {
     let size = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
     let (mut sizes, mut text) = (Vec::new(), Vec::new());
@@ -49,7 +47,7 @@ mod tests {
     const TWO: &[u8] = b"\x02\0\0\0\x02\0\0\0\x01\0\0\0\x01\0\0\0\0\0\0\0ab\0c\0d\0\0";
 
     #[test]
-    fn the_serialisation_is_the_one_of_the_abi() {
+    fn serialization_matches_the_abi() {
         let headers = [("ab".to_owned(), "c".to_owned()), ("d".into(), "".into())];
         assert_eq!(serialize(&headers), TWO);
         let parsed = parse(TWO).unwrap();
@@ -69,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a_truncated_buffer_is_refused_at_every_length() {
+    fn a_truncated_buffer_is_rejected_at_every_length() {
         for len in 0..TWO.len() {
             assert!(parse(TWO.get(..len).unwrap()).is_none(), "{len}");
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A JWS `alg`. `none` does not exist here, so nothing can ever ask for it.
+/// A JWS `alg`. There is no `none`, so it can never be allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Algorithm {
@@ -34,10 +34,10 @@ pub enum Algorithm {
     Hs512,
 }
 
-/// What kind of key an algorithm needs.
+/// The kind of key that an algorithm needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Family {
-    /// `EC` keys; each algorithm has a curve of its own.
+    /// `EC` keys; each algorithm has its own curve.
     Ecdsa,
     /// `RSA` keys with PKCS #1 v1.5 padding.
     RsaPkcs1,
@@ -45,7 +45,7 @@ pub enum Family {
     RsaPss,
     /// `OKP` keys with the curve Ed25519.
     EdDsa,
-    /// Shared secrets. Never together with the others: whoever can verify can sign.
+    /// Shared secrets. An issuer never uses them together with other kinds.
     Hmac,
 }
 
@@ -86,14 +86,14 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm with that `alg` value, case-sensitive (RFC 7515 §4.1.1).
+    /// The algorithm with this `alg` value, case-sensitive (RFC 7515 §4.1.1).
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
             .find(|algorithm| algorithm.name() == name)
     }
 
-    /// What kind of key it needs.
+    /// The kind of key that it needs.
     pub const fn family(self) -> Family {
         match self {
             Self::Es256 | Self::Es384 | Self::Es512 => Family::Ecdsa,
@@ -104,12 +104,12 @@ impl Algorithm {
         }
     }
 
-    /// Whether it works with a shared secret.
+    /// Whether it uses a shared secret.
     pub const fn is_symmetric(self) -> bool {
         matches!(self.family(), Family::Hmac)
     }
 
-    /// The length of its hash in bytes; also the least length of an HMAC secret (RFC 7518 §3.2).
+    /// The length of its hash in bytes, which is also the minimum length of an HMAC secret (RFC 7518 §3.2).
     pub const fn hash_len(self) -> usize {
         match self {
             Self::Es256 | Self::Rs256 | Self::Ps256 | Self::Hs256 => 32,

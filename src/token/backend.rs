@@ -1,4 +1,4 @@
-//! Signature back-ends: the host's crypto, or the portable one in this crate.
+//! Signature back-ends: the trait, and the portable implementation.
 
 use jwt_simple::prelude::{
     ECDSAP256PublicKeyLike, ECDSAP384PublicKeyLike, PS256PublicKey, PS384PublicKey, PS512PublicKey,
@@ -11,12 +11,11 @@ use superboring::sign::Verifier as RsaVerifier;
 use crate::token::key::{Material, RSA_EXPONENT};
 use crate::token::{Algorithm, PublicKey};
 
-/// A verifier of asymmetric signatures. The caller has checked that `key` fits `algorithm`, and that
-/// the signature has the length of the key's signatures.
+/// Verifies asymmetric signatures. The caller checks that `key` fits `algorithm`, and that the signature
+/// has the length of the key's signatures.
 pub trait SignatureBackend {
-    /// Whether `signature` is valid for `message`, the JWS signing input; `None` if this back-end
-    /// cannot tell, so that the portable one has to. A failure of the back-end itself must never be
-    /// `Some(false)`.
+    /// Whether `signature` is valid for `message`, the JWS signing input. `None` if this back-end does not
+    /// support the algorithm or fails; then the portable one verifies.
     fn verify(
         &self,
         algorithm: Algorithm,
@@ -25,18 +24,17 @@ pub trait SignatureBackend {
         signature: &[u8],
     ) -> Option<bool>;
 
-    /// The CPU time in microseconds that such a verification takes, estimated.
+    /// The estimated CPU time of a verification, in microseconds.
     fn cost_micros(&self, algorithm: Algorithm, key: &PublicKey) -> u64 {
         portable_cost_micros(algorithm, key)
     }
 }
 
-/// The back-end that works on every host: jwt-simple, except for ES512, which it lacks (p521), and
-/// EdDSA, which ed25519-dalek verifies in less than half the time on wasm32.
+/// The back-end that works on every host: jwt-simple, except for ES512, which it does not support (p521),
+/// and EdDSA, for which ed25519-dalek takes less than half the time on wasm32.
 ///
-/// jwt-simple's keys give access to the signature verification below its JWT layer. Its
-/// `verify_token` is not used: it would parse the token a second time, and check the header and the
-/// times by rules other than this crate's.
+/// It uses the signature verification below jwt-simple's JWT layer. `verify_token` would parse the token
+/// again, and check header and times by different rules.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Portable;
 
@@ -83,14 +81,14 @@ impl Portable {
                     .is_ok_and(|signature| key.verify_strict(message, &signature).is_ok())
             }
             (_, Material::Rsa(modulus)) => check_rsa(algorithm, modulus, message, signature),
-            // The key fixes the algorithm: any other pair is an error of the caller.
+            // The key does not fit the algorithm.
             _ => false,
         }
     }
 }
 
-/// Measured in Envoy 1.40 as the CPU time of a request with an invalid signature, less that of a request
-/// with an invalid HMAC. RSA grows with the square of the modulus: 1 ms for 2048 bits, 4 ms for 4096.
+/// Measured in Envoy 1.40 as the CPU time of a request with an invalid signature minus that of a request
+/// with an invalid HMAC. The cost of RSA is quadratic: 1 ms for 2048 bits, 4 ms for 4096 bits.
 fn portable_cost_micros(algorithm: Algorithm, key: &PublicKey) -> u64 {
     let length = u64::try_from(key.signature_len()).unwrap_or(u64::MAX);
     match algorithm {
@@ -121,7 +119,7 @@ fn check_rsa(algorithm: Algorithm, modulus: &[u8], message: &[u8], signature: &[
     }
 }
 
-/// jwt-simple's key type fixes hash and padding.
+/// jwt-simple's key type determines hash and padding.
 fn is_valid_rsa<K: RSAPublicKeyLike>(key: &K, message: &[u8], signature: &[u8]) -> Option<bool> {
     let public_key = PKey::from_rsa(key.public_key().as_ref().clone()).ok()?;
     let mut verifier = RsaVerifier::new(K::hash(), &public_key).ok()?;

@@ -1,9 +1,10 @@
 //! Strict base64url (RFC 4648 §5, RFC 7515 §2): no padding, no whitespace, zero trailing bits.
 //!
-//! A table rather than a constant-time codec: everything in a token and in a key set is public.
+//! Uses a lookup table, not a constant-time codec, because tokens and key sets are not secret to their
+//! sender.
 
-/// Decodes `text`, or `None` if any other text than the canonical encoding of some bytes. Every byte
-/// string has one encoding only, so that one token can't be written in two ways.
+/// Decodes `text`; `None` unless it is a canonical encoding. Each byte string has only one, so that a token
+/// cannot be encoded in two ways.
 pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let (fours, rest) = text.as_chunks::<4>();
     let whole = fours.len().checked_mul(3)?;
@@ -15,7 +16,7 @@ pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
         seen |= a | b | c | d;
         *three = [(a << 2) | (b >> 4), (b << 4) | (c >> 2), (c << 6) | d];
     }
-    // A value of 64 and above marks a byte outside the alphabet.
+    // A value above 63 marks a byte outside the alphabet.
     if seen & !63 != 0 {
         return None;
     }
@@ -63,7 +64,7 @@ pub(super) fn encode(bytes: &[u8]) -> String {
     text
 }
 
-/// The alphabet's value of a byte; 255 for any other.
+/// The value of a byte of the alphabet; 255 for any other byte.
 fn value(byte: u8) -> u8 {
     VALUES.get(usize::from(byte)).copied().unwrap_or(OTHER)
 }
@@ -75,7 +76,7 @@ const ALPHABET: [u8; 64] = *b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 const VALUES: [u8; 256] = {
     let mut values = [OTHER; 256];
     let mut index = 0;
-    // Evaluated by the compiler, where an index out of range or an overflow fails the build.
+    // Evaluated at compile time, where an index out of range or an overflow fails the build.
     #[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
     while index < ALPHABET.len() {
         #[allow(clippy::cast_possible_truncation)]
@@ -95,7 +96,7 @@ mod tests {
     use super::{decode, encode};
 
     #[test]
-    fn only_the_canonical_encoding_is_read() {
+    fn only_the_canonical_encoding_is_accepted() {
         assert_eq!(decode(b""), Some(vec![]));
         assert_eq!(decode(b"AA"), Some(vec![0]));
         assert_eq!(decode(b"_-8"), Some(vec![0xff, 0xef]));

@@ -1,20 +1,18 @@
-//! A bound on the CPU time that a worker spends on expensive signature verifications for tokens that it
-//! then refuses.
+//! Limits the CPU time that a worker spends on expensive signature verifications for rejected tokens.
 //!
 //! A forged token costs its sender nothing and costs a worker up to 4 ms (PS512 with a 4096-bit key,
-//! verified in the module). This token bucket holds CPU time: each such verification takes what it cost,
-//! and time gives it back. While the bucket is empty, tokens that would need a fresh expensive
-//! verification get 503 `overloaded`. Cached tokens and cheap algorithms are not affected, and
-//! verifications that end in acceptance are free.
+//! verified in the module). This token bucket contains CPU time: each such verification takes its cost from
+//! it, and it is refilled over time. While it is empty, tokens that need a new expensive verification get
+//! 503 `overloaded`. Cached tokens, cheap algorithms and accepted tokens are not affected.
 
-/// Verifications that cost less are not limited: they cost about as much as proxying a request does.
-/// EdDSA and what the host verifies with P-256 or RSA lie below, as do HMACs.
+/// Cheaper verifications are not limited: they cost about as much as proxying a request. These are EdDSA,
+/// HMAC, and P-256 and RSA on the host.
 pub(super) const EXPENSIVE_MICROS: u64 = 250;
 
-/// CPU time that is given back per millisecond: a quarter of one worker.
+/// The refill of CPU time per millisecond: a quarter of one worker.
 const REFILL_MICROS_PER_MILLI: u64 = 250;
 
-/// The most CPU time that can be spent at once.
+/// The maximum CPU time of a burst.
 const CAPACITY_MICROS: u64 = 250_000;
 
 /// The bucket of one worker.
@@ -34,8 +32,8 @@ impl FailureBudget {
         }
     }
 
-    /// Whether a verification of that cost may start at `now_ms` (milliseconds since 1970). A clock that
-    /// is set back gives nothing back, and takes nothing.
+    /// Whether a verification with this cost may start at `now_ms` (milliseconds since 1970). If the clock was
+    /// set back, nothing is refilled.
     pub(super) fn allows(&mut self, cost_micros: u64, now_ms: u64) -> bool {
         let elapsed = now_ms.saturating_sub(self.refilled_at);
         let refill = elapsed.saturating_mul(REFILL_MICROS_PER_MILLI);
@@ -44,7 +42,7 @@ impl FailureBudget {
         cost_micros < EXPENSIVE_MICROS || self.spent_micros < CAPACITY_MICROS
     }
 
-    /// Charges a verification whose token was refused. One verification may overdraw the bucket.
+    /// Charges the verification of a rejected token. This may overdraw the bucket.
     pub(super) fn charge(&mut self, cost_micros: u64) {
         if cost_micros >= EXPENSIVE_MICROS {
             self.spent_micros = self.spent_micros.saturating_add(cost_micros);
@@ -58,8 +56,7 @@ mod tests {
 
     const NOW_MS: u64 = 1_800_000_000_000;
 
-    /// The CPU time in milliseconds that refused verifications of one cost take in a time of so many
-    /// milliseconds, if there is always one more.
+    /// The CPU time in milliseconds that a constant flood of rejected tokens takes in `millis` milliseconds.
     fn flood(budget: &mut FailureBudget, cost_micros: u64, start: u64, millis: u64) -> u64 {
         let mut spent = 0;
         for now in start..start + millis {
@@ -74,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_takes_a_quarter_of_the_time() {
+    fn a_flood_takes_a_quarter_of_the_cpu_time() {
         for cost in [250, 600, 2_200, 3_800] {
             let mut budget = FailureBudget::new();
             // After the burst that an idle worker allows.
@@ -85,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_is_bounded_and_comes_back_after_a_second() {
+    fn a_burst_is_limited_and_refilled_within_a_second() {
         let mut budget = FailureBudget::new();
         let spent = flood(&mut budget, 3_800, NOW_MS, 1);
         assert_eq!(spent, 38);
@@ -109,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_gives_nothing_back_and_blocks_nothing() {
+    fn a_clock_that_is_set_back_neither_refills_nor_blocks_the_bucket() {
         let mut budget = FailureBudget::new();
         flood(&mut budget, 3_800, NOW_MS, 1_000);
         assert!(!budget.allows(3_800, NOW_MS - 3_600_000));

@@ -1,7 +1,6 @@
 //! The cache of verified tokens.
 //!
-//! It is keyed by the whole token: only a token that is equal byte by byte is a hit. Failed verifications
-//! are not cached.
+//! The key is the whole token, so only an identical token is a hit. Failed verifications are not cached.
 
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::rc::Rc;
@@ -14,7 +13,7 @@ use crate::bytes;
 use crate::claims::Claims;
 use crate::token::verified::VerifiedToken;
 
-/// The verified tokens of one worker: an LRU map from whole tokens, bounded by entries and by bytes.
+/// The verified tokens of one worker: an LRU map, limited by entries and bytes.
 pub(super) struct TokenCache<D> {
     tokens: LruCache<Token, Entry<D>, FixedState>,
     /// A clone of the hasher of `tokens`.
@@ -25,13 +24,11 @@ pub(super) struct TokenCache<D> {
     used: usize,
 }
 
-/// The admission filter of a full cache, as in TinyLFU: it records tokens that were seen once, so that a
-/// token can evict others only on its second use. One fingerprint per slot; a slot is chosen by the
-/// token's hash, may be overwritten, and is 0 while it is empty.
+/// The admission filter of a full cache, as in TinyLFU: a token can evict others only on its second use.
+/// Records one fingerprint in each slot (0 if empty); the token's hash selects the slot.
 #[derive(Default)]
 struct Doorkeeper(Box<[u32]>);
 
-/// The entry of a token in the map, occupied or vacant.
 type MapEntry<'m, D> = RawEntryMut<'m, Token, Entry<D>, FixedState>;
 
 struct Token(Box<[u8]>);
@@ -42,8 +39,7 @@ struct Entry<D> {
 }
 
 impl Doorkeeper {
-    /// Whether the token with that hash was seen before; if not, records it. `entries` is the cache's
-    /// capacity and the number of slots.
+    /// Whether the token with this hash was seen before; if not, records it. `entries` is the number of slots.
     fn seen_before(&mut self, hash: u64, entries: usize) -> bool {
         if self.0.is_empty() {
             self.0 = vec![0; entries].into();
@@ -56,8 +52,8 @@ impl Doorkeeper {
     }
 }
 
-/// The last sixteen bytes of a token, a part of its signature, which has 43 or more. They suffice to
-/// distinguish tokens whose signatures are valid: nobody can choose the end of a valid signature.
+/// The last 16 bytes of a token, which are part of its signature. They are sufficient as hash input, because
+/// nobody can choose the end of a valid signature.
 fn hashed_part(token: &[u8]) -> &[u8] {
     token.last_chunk::<16>().map_or(token, |end| end)
 }
@@ -77,7 +73,7 @@ impl PartialEq for Token {
 impl Eq for Token {}
 
 impl<D> TokenCache<D> {
-    /// A cache of at most `entries` tokens that together cost at most `bytes`; 0 of either turns it off.
+    /// A cache of at most `entries` tokens and `bytes` bytes; 0 for either disables it.
     pub(super) fn new(entries: usize, bytes: usize, hasher: FixedState) -> Self {
         Self {
             tokens: LruCache::with_hasher(entries, hasher.clone()),
@@ -89,7 +85,7 @@ impl<D> TokenCache<D> {
         }
     }
 
-    /// Looks a token up and makes it the most recently used one.
+    /// Returns a token and marks it as most recently used.
     pub(super) fn get(&mut self, token: &[u8]) -> Option<&Rc<VerifiedToken<D>>> {
         if self.tokens.is_empty() {
             return None;
@@ -103,9 +99,8 @@ impl<D> TokenCache<D> {
         }
     }
 
-    /// Caches a token. A full cache evicts the least recently used tokens: at once if they are expired,
-    /// else only when the new token comes for the second time. So tokens that are used only once,
-    /// however many, never evict one that is used again, and cost no work here.
+    /// Caches a token. A full cache evicts the least recently used tokens if they are expired, else only when
+    /// the new token is used for the second time. So tokens that are used only once do not evict others.
     pub(super) fn insert(
         &mut self,
         token: &[u8],
@@ -142,7 +137,6 @@ impl<D> TokenCache<D> {
         }
     }
 
-    /// Removes a token.
     pub(super) fn remove(&mut self, token: &[u8]) {
         if let RawEntryMut::Occupied(entry) = self.entry(self.hash(token), token) {
             let cost = entry.remove().cost;
@@ -162,7 +156,7 @@ impl<D> TokenCache<D> {
         found.from_hash(hash, |Token(known)| bytes::equal(known, token))
     }
 
-    /// Removes all tokens for which `keep` is false.
+    /// Removes all tokens for which `keep` returns false.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&VerifiedToken<D>) -> bool) {
         let used = &mut self.used;
         self.tokens.retain(|_, entry| {
@@ -183,13 +177,13 @@ impl<D> TokenCache<D> {
     }
 }
 
-/// The bytes that a cached token takes, estimated: twice its length, as the data derived from it is
-/// about as long, and its claims as a tree.
+/// The estimated memory of a cached token, in bytes: twice its length (the derived data is about as long),
+/// and its parsed claims.
 fn cost(token: &[u8], claims: &Claims) -> usize {
     let tree = claims.members().heap_bytes();
     let text = token.len().saturating_mul(2);
     text.saturating_add(tree).saturating_add(OVERHEAD)
 }
 
-/// The map's own share per entry, in bytes.
+/// The map's overhead per entry, in bytes.
 const OVERHEAD: usize = 256;

@@ -1,5 +1,5 @@
-//! The checks of a token beside its signature, one function each. Those whose result depends on the time,
-//! the request or a revocation are repeated for cached tokens.
+//! The checks of a token except its signature. Those that depend on the time, the request or a revocation
+//! are repeated for cached tokens.
 
 use crate::claims::{ClaimPath, Claims};
 use crate::denial::Reason;
@@ -10,7 +10,7 @@ use crate::token::verify::LiveRequest;
 
 type Check = Result<(), Reason>;
 
-/// From its `not_after` on, an issuer's tokens are refused.
+/// The issuer's `not_after` has not passed.
 pub(super) fn issuer_in_force(issuer: &Issuer, now: u64) -> Check {
     demand(
         issuer.not_after.is_none_or(|end| now < end),
@@ -18,19 +18,18 @@ pub(super) fn issuer_in_force(issuer: &Issuer, now: u64) -> Check {
     )
 }
 
-/// `exp`, `nbf`, `iat` and the age, for fresh and cached tokens alike (RFC 7519 §4.1.4 to §4.1.6).
-/// The leeway applies once at each end: a token is valid while `now < exp + leeway`, from
-/// `now + leeway ≥ nbf` and `≥ iat` on, and while `now − iat ≤ max_age + leeway`.
+/// `exp`, `nbf`, `iat` and `max_age` (RFC 7519 §4.1.4 to §4.1.6). A token is valid if `now < exp + leeway`,
+/// `now + leeway ≥ nbf`, `now + leeway ≥ iat` and `now − iat ≤ max_age + leeway`.
 pub(super) fn times(issuer: &Issuer, times: &Times, now: u64) -> Check {
     let expiry = times.expiry.ok_or(Reason::ClaimRequired)?;
     demand(now < expiry.saturating_add(issuer.leeway), Reason::Expired)?;
-    let soon = now.saturating_add(issuer.leeway);
+    let latest = now.saturating_add(issuer.leeway);
     demand(
-        times.not_before.is_none_or(|start| soon >= start),
+        times.not_before.is_none_or(|start| latest >= start),
         Reason::NotYetValid,
     )?;
     demand(
-        times.issued_at.is_none_or(|issued| soon >= issued),
+        times.issued_at.is_none_or(|issued| latest >= issued),
         Reason::NotYetValid,
     )?;
     if let Some(max_age) = issuer.max_age {
@@ -40,7 +39,7 @@ pub(super) fn times(issuer: &Issuer, times: &Times, now: u64) -> Check {
     Ok(())
 }
 
-/// `exp − iat`.
+/// `exp − iat` is at most `max_lifetime`.
 pub(super) fn lifetime(issuer: &Issuer, times: &Times) -> Check {
     let Some(max_lifetime) = issuer.max_lifetime else {
         return Ok(());
@@ -53,11 +52,11 @@ pub(super) fn lifetime(issuer: &Issuer, times: &Times) -> Check {
     )
 }
 
-/// The exact `typ` (RFC 8725 §3.11).
+/// `typ` is the issuer's `type` (RFC 8725 §3.11).
 pub(super) fn token_type(issuer: &Issuer, token_type: Option<&str>) -> Check {
-    let wanted = issuer.token_type.as_deref();
+    let expected = issuer.token_type.as_deref();
     demand(
-        wanted.is_none_or(|wanted| token_type == Some(wanted)),
+        expected.is_none_or(|expected| token_type == Some(expected)),
         Reason::Type,
     )
 }
@@ -71,7 +70,7 @@ pub(super) fn audience(issuer: &Issuer, claims: &Claims) -> Check {
     )
 }
 
-/// The claims of `require`, and the string that identifies a one-use token.
+/// The claims of `require` are present, as is the ID of a one-use token.
 pub(super) fn required(issuer: &Issuer, claims: &Claims) -> Check {
     let all = issuer.require.iter().all(|path| claims.at(path).is_some());
     demand(all, Reason::ClaimRequired)?;
@@ -84,7 +83,7 @@ pub(super) fn required(issuer: &Issuer, claims: &Claims) -> Check {
     demand(identified, Reason::ClaimRequired)
 }
 
-/// The token's `kid`, before any cryptography.
+/// The `kid` is not revoked; checked before any cryptography.
 pub(super) fn kid_not_revoked(issuer: &Issuer, kid: Option<&str>) -> Check {
     demand(
         kid.is_none_or(|kid| !issuer.revoked.kids.contains(kid)),
@@ -92,7 +91,7 @@ pub(super) fn kid_not_revoked(issuer: &Issuer, kid: Option<&str>) -> Check {
     )
 }
 
-/// The token's `kid`, `sub` and `jti`.
+/// `kid`, `sub` and `jti` are not revoked.
 pub(super) fn not_revoked(issuer: &Issuer, kid: Option<&str>, claims: &Claims) -> Check {
     kid_not_revoked(issuer, kid)?;
     let revoked = &issuer.revoked;
@@ -108,7 +107,7 @@ pub(super) fn not_revoked(issuer: &Issuer, kid: Option<&str>, claims: &Claims) -
     demand(!listed, Reason::Revoked)
 }
 
-/// The claims of `bind` equal the request; an absent claim does not.
+/// The claims of `bind` are present and match the request.
 pub(super) fn bound(issuer: &Issuer, claims: &Claims, live: &LiveRequest<'_>) -> Check {
     let equal = |path: &Option<ClaimPath>, same: &dyn Fn(&str) -> bool| {
         path.as_ref()

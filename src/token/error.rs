@@ -1,36 +1,36 @@
-//! Why a token is not accepted, and whether a fetch of keys might change that.
+//! Why a token is rejected, and whether a fetch of keys may change that.
 
 use crate::denial::Reason;
 use crate::token::IssuerId;
 
-/// Why verification did not yield a [`Verified`](crate::token::Verified).
+/// Why verification failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum VerifyError {
-    /// The token is refused; no fetch of keys would change that.
+    /// The token is rejected; a fetch of keys would not change that.
     Denied(Reason),
-    /// The key that the token needs is not known; a fetch might bring it.
+    /// The token's key is missing; a fetch may bring it.
     KeyUnavailable {
         /// The issuer whose keys are needed.
         issuer: IssuerId,
-        /// Why the key is not known.
+        /// Why the key is missing.
         why: KeyAbsence,
     },
 }
 
-/// Why a key of a remote key set is not known.
+/// Why a remote key is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeyAbsence {
-    /// No key set was fetched yet.
+    /// No key set has been fetched.
     NeverFetched,
-    /// The last key set that was fetched has no key for the token.
+    /// The fetched key set has no key for the token.
     UnknownKid,
-    /// The last key set that was fetched is older than `max_stale`.
+    /// The fetched key set is older than `max_stale`.
     Stale,
 }
 
 impl VerifyError {
-    /// The deny reason if the keys were fetched after the request arrived: only then is an unknown
-    /// `kid` the sender's error.
+    /// The deny reason if keys were fetched after the request arrived: only then is an unknown `kid` the
+    /// client's error.
     pub(crate) fn reason_after_fetch(&self) -> Reason {
         match self {
             Self::Denied(reason) => *reason,
@@ -45,8 +45,8 @@ impl VerifyError {
         }
     }
 
-    /// The deny reason if no fetch could be made or awaited: an unknown key may be a new one then, so
-    /// the answer is 503 and not 401.
+    /// The deny reason if the request did not wait for a fetch: an unknown key may be a new one, so the status
+    /// is 503 and not 401.
     pub(crate) fn reason_without_fetch(&self) -> Reason {
         match self {
             Self::Denied(reason) => *reason,

@@ -1,4 +1,4 @@
-//! What the config says of one issuer, checked and compiled.
+//! The compiled config of one issuer.
 
 use std::collections::HashSet;
 
@@ -9,45 +9,43 @@ use crate::token::{Algorithm, KeySet, Secret};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IssuerId(pub(crate) usize);
 
-/// One issuer of tokens and everything that its tokens must satisfy. `config` fills it in;
-/// [`Verifier`](crate::token::Verifier) owns it afterwards. Times are whole seconds unless a field
-/// says otherwise.
+/// An issuer and the requirements for its tokens. Durations are in seconds.
 #[derive(Debug, Clone)]
 pub struct Issuer {
-    /// The exact `iss`. No two issuers of a config share one.
+    /// The exact `iss`, unique in the config.
     pub name: String,
-    /// At least one of these must be in `aud`; `None` is the config's `any_audience: true`.
+    /// At least one of these must be in `aud`; `None` for `any_audience: true`.
     pub audiences: Option<Vec<String>>,
-    /// The allow-list for `alg`. Either all symmetric or none.
+    /// The allowed values of `alg`: either all symmetric or none.
     pub algorithms: Vec<Algorithm>,
-    /// The exact `typ` of the header, if one is demanded.
+    /// The required `typ` of the header.
     pub token_type: Option<String>,
-    /// The keys in the config itself.
+    /// The keys in the config.
     pub inline: KeySet,
-    /// Where further keys come from.
+    /// The source of further keys.
     pub remote: Option<RemoteKeys>,
-    /// Shared secrets of the VM's environment, for HS*.
+    /// Shared secrets in the VM's environment, for HS*.
     pub secrets: Vec<Secret>,
-    /// The accepted difference between clocks.
+    /// The tolerated difference between clocks.
     pub leeway: u64,
-    /// The greatest age of a token, now − `iat`, without leeway.
+    /// The maximum age of a token, now − `iat`; the leeway is added.
     pub max_age: Option<u64>,
-    /// The longest lifetime of a token, `exp` − `iat`; no leeway applies.
+    /// The maximum lifetime of a token, `exp` − `iat`; without leeway.
     pub max_lifetime: Option<u64>,
-    /// Claims that must be present (`exp` always must).
+    /// Claims that must be present, in addition to `exp`.
     pub require: Vec<ClaimPath>,
-    /// Claims that must equal the live request.
+    /// Claims that must match the request.
     pub bind: RequestBinding,
-    /// Each token is accepted once.
+    /// Set if each token is accepted only once.
     pub one_use: Option<OneUse>,
     /// The revocation lists.
     pub revoked: Revoked,
-    /// Unix time in seconds from which on this issuer's tokens are refused.
+    /// The Unix time in seconds from which this issuer's tokens are rejected.
     pub not_after: Option<u64>,
 }
 
-/// The largest `leeway` that a config may have, in seconds. Used one-use tokens are kept for that long
-/// after `exp`, whatever the leeway is now: a later config may have a larger one.
+/// The maximum `leeway` of a config, in seconds. Used one-use tokens are kept for this time after `exp`,
+/// because a later config may have a larger leeway.
 pub(crate) const MAX_LEEWAY: u64 = 300;
 
 /// A JWKS behind an Envoy cluster.
@@ -55,45 +53,45 @@ pub(crate) const MAX_LEEWAY: u64 = 300;
 pub struct RemoteKeys {
     /// The URL; its host becomes `:authority`, its path and query `:path`.
     pub url: String,
-    /// Envoy's name of the cluster that the call goes to.
+    /// The Envoy cluster for the call.
     pub cluster: String,
-    /// Seconds between two fetches.
+    /// The time between two fetches, in seconds.
     pub refresh: u64,
-    /// Milliseconds that one fetch may take.
+    /// The timeout of a fetch, in milliseconds.
     pub timeout: u64,
-    /// Seconds for which the keys of a fetch are trusted while no later fetch succeeds.
+    /// How long fetched keys are used if no later fetch succeeds, in seconds.
     pub max_stale: u64,
 }
 
-/// Claims that must equal the request, in the form in which it is judged and goes on.
+/// Claims that must match the canonical request, which is forwarded.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RequestBinding {
-    /// The claim that names the method, compared exactly (methods are case-sensitive, RFC 9110 §9.1).
+    /// The claim for the method, compared exactly (methods are case-sensitive, RFC 9110 §9.1).
     pub method: Option<ClaimPath>,
-    /// The claim that names the path: `:path` up to its first `?`, compared exactly. The query may be
-    /// any; a claim that contains a `?` never matches.
+    /// The claim for the path without its query, compared exactly. A claim that contains a `?` never
+    /// matches.
     pub path: Option<ClaimPath>,
-    /// The claim that names path and query: the whole `:path`, compared exactly.
+    /// The claim for the whole `:path`, compared exactly.
     pub path_and_query: Option<ClaimPath>,
-    /// The claim that names the host: the canonical host (no port, no trailing dot), in any case.
+    /// The claim for the canonical host (no port, no trailing dot), not case-sensitive.
     pub host: Option<ClaimPath>,
 }
 
-/// One-use tokens: each is accepted once per proxy.
+/// One-use tokens: each proxy accepts each token once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OneUse {
     /// The claim that identifies the token, a string.
     pub claim: ClaimPath,
-    /// The most used tokens that are kept at a time.
+    /// The maximum number of used tokens that are kept at a time.
     pub entries: usize,
 }
 
-/// Revocation lists. Both lists of keys revoke the key itself, under whatever `kid` and in whatever
-/// source of the issuer it appears.
+/// Revocation lists. `kids` and `thumbprints` revoke the key itself, in all sources of the issuer and under
+/// any `kid`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Revoked {
-    /// `kid` values. A key that is known under one of them, now or after a later fetch, is revoked for as
-    /// long as the config is loaded, and so is every token that names one of them.
+    /// `kid` values. They revoke tokens with such a `kid`, and every key that has had such a `kid` since the
+    /// config was loaded.
     pub kids: HashSet<String>,
     /// RFC 7638 thumbprints of keys (SHA-256, base64url without padding).
     pub thumbprints: HashSet<String>,

@@ -7,10 +7,10 @@ use crate::json::{Json, JsonError, Object};
 use crate::token::key::{BadKey, MAX_RSA_BITS, MIN_RSA_BITS};
 use crate::token::{Algorithm, PublicKey, base64url};
 
-/// The most keys of one set.
+/// The maximum number of keys in a set.
 pub(crate) const MAX_KEYS: usize = 64;
 
-/// The most bytes of a fetched set.
+/// The maximum size of a fetched set, in bytes.
 pub(crate) const MAX_BYTES: usize = 65_536;
 
 /// The public keys of one source.
@@ -19,96 +19,95 @@ pub struct KeySet {
     keys: Vec<Rc<PublicKey>>,
 }
 
-/// What is wrong with a key set. `index` counts the members of `keys` from 0. Each message ends with
-/// what would be right, and begins with the place inside the set.
+/// An error in a key set. Messages start with the path inside the set and end with what is expected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeySetError {
     /// More bytes than [`MAX_BYTES`].
     #[error("{bytes} bytes: at most {MAX_BYTES} are read")]
     TooLarge {
-        /// The size of the answer in bytes.
+        /// The size of the response in bytes.
         bytes: usize,
     },
     /// Not JSON, or JSON with duplicate names.
     #[error("not JSON: {problem}")]
     Syntax {
-        /// What the parser says.
+        /// The parser's message.
         problem: String,
     },
     /// Not an object with a list `keys` (RFC 7517 §5).
     #[error("not a JWKS: must be an object with a list named \"keys\"")]
     NoKeySet,
-    /// No key, or none that can be used.
+    /// No usable key.
     #[error("keys: none that can verify a signature: at least one is needed")]
     Empty,
     /// More keys than [`MAX_KEYS`].
     #[error("keys: {count} of them: at most {MAX_KEYS} are read")]
     TooMany {
-        /// How many there are.
+        /// The number of keys.
         count: usize,
     },
-    /// One key can't be used.
+    /// A key is rejected.
     #[error("keys[{index}]: {problem}")]
     Key {
-        /// Which.
+        /// Its index in `keys`.
         index: usize,
-        /// Why.
+        /// The reason.
         problem: KeyProblem,
     },
 }
 
-/// Why one JWK can't be used.
+/// Why a JWK is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyProblem {
-    /// A key is an object.
+    /// The key is not an object.
     #[error("{found}: a key must be an object")]
     NotAnObject {
-        /// What it is.
+        /// The type of the value.
         found: &'static str,
     },
     /// A duplicate member name.
     #[error("duplicate name {name:?}: each may occur once")]
     DuplicateName {
-        /// Which.
+        /// The name.
         name: String,
     },
-    /// A member that must be there and be a string.
+    /// A member is missing or not a string.
     #[error("{name}: must be a string")]
-    WantsString {
+    NotAString {
         /// Which.
         name: &'static str,
     },
-    /// A member that must be strict base64url, of one length where the curve fixes it.
+    /// A member is not strict base64url, or does not have the length that the curve requires.
     #[error("{name}: must be base64url without padding{}", Bytes(*bytes))]
-    WantsBase64url {
+    NotBase64url {
         /// Which.
         name: &'static str,
-        /// How many bytes it must decode to.
+        /// The required length in bytes, after decoding.
         bytes: Option<usize>,
     },
-    /// `kty` is none that tokens are verified with.
+    /// `kty` is not supported.
     #[error(
         "kty {kty:?}: must be EC, RSA or OKP; shared secrets belong in the environment, not in a key set"
     )]
     Type {
-        /// What it is.
+        /// The value.
         kty: String,
     },
-    /// `crv` is none that tokens are verified with.
+    /// `crv` is not supported.
     #[error("crv {crv:?}: must be P-256, P-384 or P-521 with EC, Ed25519 with OKP")]
     Curve {
-        /// What it is.
+        /// The value.
         crv: String,
     },
-    /// `alg` is not an algorithm of such a key.
+    /// `alg` is not an algorithm of this type of key.
     #[error(
         "alg {alg:?}: not a signature algorithm of this key; must be one of {}, or absent",
         Names(fits)
     )]
     Algorithm {
-        /// What it is.
+        /// The value.
         alg: String,
-        /// What it may be.
+        /// The allowed values.
         fits: Vec<Algorithm>,
     },
     /// `use` is not `sig` (RFC 7517 §4.2).
@@ -117,21 +116,21 @@ pub enum KeyProblem {
     /// `key_ops` has no `verify` (RFC 7517 §4.3).
     #[error("key_ops: must be a list with \"verify\"")]
     Operations,
-    /// A private key (RFC 7518 §6.2.2, §6.3.2, §6.4) where only public ones belong.
+    /// A private key (RFC 7518 §6.2.2, §6.3.2, §6.4).
     #[error(
-        "{name}: part of a private key: remove it here, and replace the key, for it is no secret any more"
+        "{name}: part of a private key: remove it here and replace the key, because it is no longer secret"
     )]
     Private {
-        /// The member that gives it away.
+        /// The private member.
         name: &'static str,
     },
     /// The point is not on the curve, or of small order.
-    #[error("x, y: no point of the curve that could be a public key")]
+    #[error("x, y: not a valid public key on the curve")]
     Point,
     /// The RSA modulus is too short or too long.
     #[error("n: {bits} bits: must be {MIN_RSA_BITS} to {MAX_RSA_BITS}")]
     RsaSize {
-        /// Its length.
+        /// Its size in bits.
         bits: usize,
     },
     /// The RSA exponent is not 65537.
@@ -172,10 +171,10 @@ impl std::fmt::Display for Bytes {
 }
 
 impl KeySet {
-    /// Reads a set of the config: every key in it must be usable.
+    /// Reads an inline set of the config, in which every key must be valid.
     ///
     /// # Errors
-    /// Everything that is wrong with it, in the order of its keys.
+    /// All errors, in the order of the keys.
     pub fn inline(json: &Json) -> Result<Self, Vec<KeySetError>> {
         let (set, problems) = read(json).map_err(|error| vec![error])?;
         if !problems.is_empty() {
@@ -187,10 +186,10 @@ impl KeySet {
         }
     }
 
-    /// Reads a set that was fetched: keys that can't be used are left out and reported.
+    /// Reads a fetched set; skips invalid keys and returns their errors.
     ///
     /// # Errors
-    /// What makes the set as a whole unusable; then the old one stays.
+    /// An error of the set as a whole.
     pub fn fetched(bytes: &[u8]) -> Result<(Self, Vec<KeySetError>), KeySetError> {
         if bytes.len() > MAX_BYTES {
             return Err(KeySetError::TooLarge { bytes: bytes.len() });
@@ -215,7 +214,7 @@ impl KeySet {
         self.keys.len()
     }
 
-    /// Whether there is no key, as with an issuer that has none inline.
+    /// Whether the set has no keys.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
@@ -224,8 +223,8 @@ impl KeySet {
         &self.keys
     }
 
-    /// Puts the earlier set's own key in the place of each equal one, so that a key that stays is
-    /// the same key, by address, as before.
+    /// Replaces each key that is equal to one of the earlier set by that one, so that an unchanged key keeps
+    /// its address.
     pub(super) fn keep_from(&mut self, earlier: &Self) {
         for key in &mut self.keys {
             if let Some(same) = earlier.keys.iter().find(|old| **old == *key) {
@@ -287,7 +286,7 @@ fn public_key(jwk: &Json) -> Result<PublicKey, KeyProblem> {
     }
 }
 
-/// That it is meant for verifying, and public.
+/// Checks that the key is public and for verifying signatures.
 fn check_purpose(jwk: &Object) -> Result<(), KeyProblem> {
     const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
     let kty = required_text(jwk, "kty")?;
@@ -354,16 +353,16 @@ fn material(jwk: &Object, kid: Option<String>) -> Result<PublicKey, KeyProblem> 
 
 fn optional_text<'a>(jwk: &'a Object, name: &'static str) -> Result<Option<&'a str>, KeyProblem> {
     jwk.get(name)
-        .map(|value| value.as_str().ok_or(KeyProblem::WantsString { name }))
+        .map(|value| value.as_str().ok_or(KeyProblem::NotAString { name }))
         .transpose()
 }
 
 fn required_text<'a>(jwk: &'a Object, name: &'static str) -> Result<&'a str, KeyProblem> {
-    optional_text(jwk, name)?.ok_or(KeyProblem::WantsString { name })
+    optional_text(jwk, name)?.ok_or(KeyProblem::NotAString { name })
 }
 
 fn number(jwk: &Object, name: &'static str, bytes: Option<usize>) -> Result<Vec<u8>, KeyProblem> {
     base64url::decode(required_text(jwk, name)?.as_bytes())
         .filter(|number| bytes.is_none_or(|bytes| number.len() == bytes))
-        .ok_or(KeyProblem::WantsBase64url { name, bytes })
+        .ok_or(KeyProblem::NotBase64url { name, bytes })
 }

@@ -1,5 +1,4 @@
-//! The compact JWS (RFC 7515 §7.1) with a claims set as its payload (RFC 7519): shape only, nothing
-//! is verified here.
+//! Parses a compact JWS (RFC 7515 §7.1) whose payload is a claims set (RFC 7519). Does not verify it.
 
 use smol_str::SmolStr;
 
@@ -9,13 +8,13 @@ use crate::json::{Json, Object};
 use crate::token::base64url;
 use crate::token::verified::Times;
 
-/// The most bytes of a token. The config's `max_bytes` lies far below.
+/// The maximum size of a token, in bytes; also the maximum of the config's `max_bytes`.
 pub(crate) const MAX_BYTES: usize = 65_536;
 
 /// A well-formed, **unverified** token.
 #[derive(Debug)]
 pub(crate) struct Jws<'a> {
-    /// What the signature is over: header, dot, payload, still encoded (RFC 7515 §5.1).
+    /// The signed bytes: encoded header, dot, encoded payload (RFC 7515 §5.1).
     pub signing_input: &'a [u8],
     /// The decoded signature, not empty.
     pub signature: Vec<u8>,
@@ -31,24 +30,24 @@ pub(crate) struct Jws<'a> {
     pub times: Times,
 }
 
-/// The bytes are no compact JWS with a claims set, or one with members that are refused.
+/// The token is not a compact JWS with a claims set, or has members that are not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
 impl<'a> Jws<'a> {
-    /// Reads a token.
+    /// Parses a token.
     ///
     /// # Errors
     /// [`Malformed`] unless there are exactly three non-empty parts of strict base64url, header and
     /// payload are JSON objects without duplicate names at any depth, and their registered members
-    /// have the types of RFC 7515 §4.1 and RFC 7519 §4.1. `crit`, `b64`, `zip` and `salt` are
-    /// refused, because to ignore them would be to misread the token (RFC 7515 §4.1.11, RFC 7797 §3);
-    /// so is an embedded `jwk`, which nobody sends in good faith.
+    /// have the types of RFC 7515 §4.1 and RFC 7519 §4.1. `crit`, `b64`, `zip` and `salt` are rejected,
+    /// because they change the meaning of the token (RFC 7515 §4.1.11, RFC 7797 §3). An embedded `jwk`
+    /// is rejected, because its only use here would be an attack.
     pub(crate) fn parse(token: &'a [u8]) -> Result<Self, Malformed> {
         Self::parse_after(&mut LastHeader::default(), token)
     }
 
-    /// The same, sparing itself the header where it is spelt as the last one was.
+    /// Like [`Self::parse`], but reuses the last header if it is equal.
     pub(super) fn parse_after(last: &mut LastHeader, token: &'a [u8]) -> Result<Self, Malformed> {
         if token.len() > MAX_BYTES {
             return Err(Malformed);
@@ -80,7 +79,7 @@ impl<'a> Jws<'a> {
     }
 }
 
-/// A header's members that matter (RFC 7515 §4.1).
+/// The members of a header that are used (RFC 7515 §4.1).
 #[derive(Debug, Clone)]
 struct Header {
     algorithm: SmolStr,
@@ -88,7 +87,7 @@ struct Header {
     token_type: Option<SmolStr>,
 }
 
-/// The last well-formed header. All tokens of one key have the same, byte by byte, mostly.
+/// The last well-formed header. Most tokens of one key have the same header.
 #[derive(Debug, Default)]
 pub(super) struct LastHeader(Option<(Box<str>, Header)>);
 
@@ -119,7 +118,7 @@ fn object(encoded: &str) -> Result<Object, Malformed> {
     }
 }
 
-/// A member that must be a string where it is there.
+/// An optional member that must be a string.
 fn text(object: &Object, name: &str) -> Result<Option<SmolStr>, Malformed> {
     match object.get(name) {
         None => Ok(None),
@@ -128,10 +127,11 @@ fn text(object: &Object, name: &str) -> Result<Option<SmolStr>, Malformed> {
     }
 }
 
-/// RFC 7515 §4.1. Key references (`jku`, `x5u`, `x5c`, …) must be well-formed and are never used.
+/// Checks the types of RFC 7515 §4.1. Key references (`jku`, `x5u`, `x5c`, …) must be well-formed and are
+/// never used.
 fn check_header(header: &Object) -> Result<(), Malformed> {
     for (name, value) in header.iter() {
-        let fine = match name {
+        let is_valid = match name {
             "crit" | "b64" | "zip" | "salt" | "jwk" => false,
             "alg" | "kid" | "typ" | "cty" | "jku" | "x5u" | "x5t" | "x5t#S256" => {
                 value.as_str().is_some()
@@ -139,18 +139,18 @@ fn check_header(header: &Object) -> Result<(), Malformed> {
             "x5c" => is_list_of_strings(value),
             _ => true,
         };
-        if !fine {
+        if !is_valid {
             return Err(Malformed);
         }
     }
     Ok(())
 }
 
-/// RFC 7519 §4.1, and `nonce` (OpenID Connect Core §2).
+/// Checks the types of RFC 7519 §4.1, and of `nonce` (OpenID Connect Core §2).
 fn check_claims(payload: &Object) -> Result<Times, Malformed> {
     let mut times = Times::default();
     for (name, value) in payload.iter() {
-        let fine = match name {
+        let is_valid = match name {
             "iss" | "sub" | "jti" | "nonce" => value.as_str().is_some(),
             "aud" => value.as_str().is_some() || is_list_of_strings(value),
             "exp" => {
@@ -167,7 +167,7 @@ fn check_claims(payload: &Object) -> Result<Times, Malformed> {
             }
             _ => true,
         };
-        if !fine {
+        if !is_valid {
             return Err(Malformed);
         }
     }
@@ -180,14 +180,14 @@ fn is_list_of_strings(value: &Json) -> bool {
         .is_some_and(|items| items.iter().all(|item| item.as_str().is_some()))
 }
 
-/// The last second of the year 9999: what lies beyond is a mistake, milliseconds for example.
+/// The last second of the year 9999. A later time is a mistake, for example milliseconds.
 const LAST_SECOND: u64 = 253_402_300_799;
 
-/// A NumericDate (RFC 7519 §2), whole after rounding.
+/// A NumericDate (RFC 7519 §2), rounded to whole seconds.
 fn seconds(value: &Json, round: fn(f64) -> f64) -> Option<u64> {
     let seconds = match *value {
         Json::Integer(seconds) => u64::try_from(seconds).ok()?,
-        // -0.0 is zero. The cast saturates, and what it saturates at is refused below.
+        // -0.0 is zero. The cast saturates at a value that is rejected below.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         Json::Float(seconds) if seconds >= 0.0 => round(seconds) as u64,
         _ => return None,
@@ -199,9 +199,8 @@ fn seconds(value: &Json, round: fn(f64) -> f64) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// The cached header of one token has no influence on another token.
     #[test]
-    fn the_cached_header_is_used_for_an_equal_header_only() {
+    fn the_cached_header_is_used_only_for_an_equal_header() {
         let good = "eyJhbGciOiJFUzI1NiIsImtpZCI6ImEifQ";
         let other = "eyJhbGciOiJFUzM4NCIsImtpZCI6ImIifQ";
         let headers = [

@@ -1,4 +1,4 @@
-//! One public key, checked, with everything that either signature back-end needs of it.
+//! A validated public key, in the forms that the signature back-ends need.
 
 use ed25519_dalek::VerifyingKey;
 use jwt_simple::prelude::{ES256PublicKey, ES384PublicKey, RS256PublicKey};
@@ -7,8 +7,7 @@ use p521::ecdsa::VerifyingKey as P521PublicKey;
 use crate::token::roca::has_roca_fingerprint;
 use crate::token::{Algorithm, base64url};
 
-/// A public key of a key set. Two are equal if the same tokens verify with them: same `kid`, same
-/// algorithms, same key.
+/// A public key of a key set. Two are equal if `kid`, algorithms and key are equal.
 #[derive(Debug)]
 pub struct PublicKey {
     kid: Option<String>,
@@ -19,23 +18,23 @@ pub struct PublicKey {
     pub(super) material: Material,
 }
 
-/// The key as the portable verifier wants it.
+/// The key in the form of the portable back-end.
 #[derive(Debug)]
 pub(super) enum Material {
     P256(ES256PublicKey),
     P384(ES384PublicKey),
     P521(Box<P521PublicKey>),
     Ed25519(Box<VerifyingKey>),
-    /// The modulus without leading zeros; jwt-simple has a type per algorithm, made when needed.
+    /// The modulus without leading zeros. jwt-simple has one key type for each algorithm, created on use.
     Rsa(Vec<u8>),
 }
 
-/// Why numbers are not a key that is accepted.
+/// Why a key is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BadKey {
     /// The coordinates or the encoded point are not on the curve, or are a weak point.
     NotOnCurve,
-    /// The RSA modulus has that many bits.
+    /// The size of the RSA modulus, in bits, is not accepted.
     RsaSize(usize),
     /// The RSA exponent is not 65537.
     RsaExponent,
@@ -45,14 +44,14 @@ pub(super) enum BadKey {
     Roca,
 }
 
-/// Bits of the smallest RSA modulus (RFC 7518 §3.3).
+/// The minimum size of an RSA modulus, in bits (RFC 7518 §3.3).
 pub(crate) const MIN_RSA_BITS: usize = 2048;
 
-/// Bits of the largest RSA modulus. Envoy could do more; a key that only one of the two back-ends
-/// can verify would make the decision depend on the host.
+/// The maximum size of an RSA modulus, in bits. Envoy supports larger ones, but the decision must not
+/// depend on the back-end.
 pub(crate) const MAX_RSA_BITS: usize = 4096;
 
-/// 65537, the one exponent in use.
+/// 65537, the only accepted exponent.
 pub(super) const RSA_EXPONENT: [u8; 3] = [1, 0, 1];
 
 impl PublicKey {
@@ -61,12 +60,12 @@ impl PublicKey {
         self.kid.as_deref()
     }
 
-    /// The algorithms it may be used with: those its type and curve fix, or the one its `alg` names.
+    /// The algorithms that it may be used with: those of its type and curve, or the one in its `alg`.
     pub fn algorithms(&self) -> &[Algorithm] {
         &self.algorithms
     }
 
-    /// Whether it may be used with that algorithm.
+    /// Whether it may be used with the algorithm.
     pub fn fits(&self, algorithm: Algorithm) -> bool {
         self.algorithms.contains(&algorithm)
     }
@@ -76,17 +75,17 @@ impl PublicKey {
         &self.spki
     }
 
-    /// The key's RFC 7638 thumbprint with SHA-256, in base64url: the same under every `kid`.
+    /// The key's RFC 7638 thumbprint with SHA-256, in base64url; it does not depend on the `kid`.
     pub(super) fn thumbprint(&self) -> &str {
         &self.thumbprint
     }
 
-    /// The length in bytes that each of its signatures has (RFC 7518 §3.3 to §3.5, RFC 8032 §5.1.6).
+    /// The length of its signatures in bytes (RFC 7518 §3.3 to §3.5, RFC 8032 §5.1.6).
     pub fn signature_len(&self) -> usize {
         self.signature_len
     }
 
-    /// Narrows it to one algorithm; `None` if it can't do that one.
+    /// Restricts it to one algorithm; `None` if it does not support that one.
     pub(super) fn only_for(mut self, algorithm: Algorithm) -> Option<Self> {
         self.fits(algorithm).then(|| {
             self.algorithms = vec![algorithm];
@@ -139,8 +138,8 @@ impl PublicKey {
     pub(super) fn ed25519(kid: Option<String>, x: &[u8]) -> Result<Self, BadKey> {
         let bytes = x.try_into().map_err(|_| BadKey::NotOnCurve)?;
         let key = VerifyingKey::from_bytes(bytes).map_err(|_| BadKey::NotOnCurve)?;
-        // A point has one encoding only (RFC 8032 §5.1.3). Those of small order are points, too, but
-        // verify signatures that nobody made.
+        // Each point has one valid encoding (RFC 8032 §5.1.3). Points of small order would verify forged
+        // signatures.
         let canonical = key.to_edwards().compress().to_bytes() == *bytes;
         if !canonical || key.is_weak() {
             return Err(BadKey::NotOnCurve);
@@ -221,19 +220,18 @@ const RSA: [Algorithm; 6] = [
     Algorithm::Ps512,
 ];
 
-/// SubjectPublicKeyInfo of a P-521 key up to its uncompressed point (RFC 5480 §2): the lengths are
-/// fixed, so it needs no encoder.
+/// The SubjectPublicKeyInfo of a P-521 key up to its uncompressed point (RFC 5480 §2).
 const P521_SPKI_PREFIX: [u8; 25] = [
     0x30, 0x81, 0x9b, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05,
     0x2b, 0x81, 0x04, 0x00, 0x23, 0x03, 0x81, 0x86, 0x00,
 ];
 
-/// An Ed25519 SubjectPublicKeyInfo (RFC 8410 §4) up to its point.
+/// The SubjectPublicKeyInfo of an Ed25519 key up to its point (RFC 8410 §4).
 const ED25519_SPKI_PREFIX: [u8; 12] = [
     0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
 ];
 
-/// SEC 1 §2.3.3, the uncompressed form.
+/// The uncompressed point (SEC 1 §2.3.3).
 fn uncompressed(x: &[u8], y: &[u8]) -> Vec<u8> {
     [&[4], x, y].concat()
 }
@@ -258,7 +256,7 @@ fn without_leading_zeros(number: &[u8]) -> &[u8] {
     number.get(zeros..).unwrap_or_default()
 }
 
-/// Bits of a big-endian number without leading zeros.
+/// The number of bits of a big-endian number without leading zero bytes.
 fn bit_length(number: &[u8]) -> usize {
     let first_zeros = number
         .first()

@@ -1,4 +1,4 @@
-//! All keys of one issuer, and which of them a token is verified with: never more than one.
+//! The keys of one issuer, and the choice of the one key for a token.
 
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -16,8 +16,8 @@ pub(super) struct Keyring {
     revoked: RevokedKeys,
 }
 
-/// The public keys that are revoked, by RFC 7638 thumbprint: those of the config, and those that are or
-/// were known under a revoked `kid`.
+/// The revoked public keys, by RFC 7638 thumbprint: those in the config, and those that have or had a
+/// revoked `kid`.
 #[derive(Debug)]
 struct RevokedKeys {
     kids: HashSet<String>,
@@ -27,9 +27,9 @@ struct RevokedKeys {
 #[derive(Debug)]
 struct NamedSecret {
     kid: Option<String>,
-    /// `None` if the environment does not have it.
+    /// `None` if the environment does not contain it.
     key: Option<SecretKey>,
-    /// Whether this secret is listed under any of its `kid`s.
+    /// Whether this secret has a revoked `kid` in any entry.
     revoked: bool,
 }
 
@@ -60,14 +60,14 @@ pub(super) enum Chosen<'a> {
 /// Why there is no key for a token.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum KeyLookupError {
-    /// No fetch would bring one.
+    /// A fetch would not help.
     Denied(Reason),
-    /// A fetch might bring it.
+    /// A fetch may bring the key.
     Unavailable(KeyAbsence),
 }
 
 impl Chosen<'_> {
-    /// The key's own `kid`, which is the token's if that has one.
+    /// The key's `kid`, which equals the token's if it has one.
     pub(super) fn kid(&self) -> Option<&str> {
         match self {
             Self::Secret { kid, .. } => *kid,
@@ -85,7 +85,7 @@ impl Chosen<'_> {
 }
 
 impl Keyring {
-    /// Takes the issuer's inline keys, and its secrets from the environment.
+    /// Collects the issuer's inline keys, and its secrets from the environment.
     pub(super) fn new(
         index: usize,
         issuer: &Issuer,
@@ -103,8 +103,8 @@ impl Keyring {
                         env: secret.env.clone(),
                     }),
                     Some(bytes) => {
-                        let wanted = issuer.algorithms.iter();
-                        let short = wanted.filter(|algorithm| {
+                        let algorithms = issuer.algorithms.iter();
+                        let short = algorithms.filter(|algorithm| {
                             algorithm.is_symmetric() && bytes.len() < algorithm.hash_len()
                         });
                         warnings.extend(short.map(|algorithm| SecretWarning::TooShort {
@@ -129,7 +129,7 @@ impl Keyring {
             kids: issuer.revoked.kids.clone(),
             thumbprints: issuer.revoked.thumbprints.clone(),
         };
-        revoked.learn(&issuer.inline);
+        revoked.add_from(&issuer.inline);
         Self {
             inline: issuer.inline.clone(),
             secrets: mark_revoked(secrets, &revoked.kids),
@@ -141,9 +141,8 @@ impl Keyring {
         }
     }
 
-    /// The key for a token: the one that its `kid` names, inline before remote; without `kid` the
-    /// only one of the issuer that fits its algorithm. Secrets verify HS* only, public keys the
-    /// others only, so neither can stand in for the other.
+    /// The key for a token: the one with its `kid`, inline before remote; without `kid`, the issuer's only key
+    /// for its algorithm. Secrets are used only for HS*, public keys only for other algorithms.
     pub(super) fn choose(
         &self,
         kid: Option<&str>,
@@ -172,7 +171,7 @@ impl Keyring {
             return Err(KeyLookupError::Denied(Reason::KeyUnknown));
         };
         match &secret.key {
-            // The operator's error, not the sender's.
+            // The operator's error, not the client's.
             None => Err(KeyLookupError::Denied(Reason::KeysUnavailable)),
             Some(key) if key.fits(algorithm) => {
                 let kid = secret.kid.as_deref();
@@ -213,7 +212,7 @@ impl Keyring {
         let remote = self.fetched(now)?.map(KeySet::shared).unwrap_or_default();
         let remote = remote
             .iter()
-            // A key that is inline as well counts once.
+            // A key that is also inline counts once.
             .filter(|key| self.inline.iter().all(|other| other.spki() != key.spki()))
             .map(Chosen::Remote);
         let mut fitting = inline.chain(remote).filter(|chosen| match chosen {
@@ -234,7 +233,7 @@ impl Keyring {
         }
     }
 
-    /// The fetched keys, if there is a source of them.
+    /// The fetched keys; `Ok(None)` if the issuer has no remote keys.
     fn fetched(&self, now: u64) -> Result<Option<&KeySet>, KeyLookupError> {
         let Some(remote) = &self.remote else {
             return Ok(None);
@@ -256,8 +255,8 @@ impl Keyring {
             .is_some_and(|remote| remote.is_stale(now))
     }
 
-    /// Whether the choice of that key for a token of that `kid` rests on the fetched keys: on their
-    /// having it, or, without `kid`, on their having no other that fits.
+    /// Whether the choice of a key depends on the fetched keys: it is one of them, or the token has no `kid`,
+    /// so that another fitting key would change the choice.
     pub(super) fn needs_remote(&self, kid: Option<&str>, chosen: &Chosen<'_>) -> bool {
         match chosen {
             Chosen::Secret { .. } => false,
@@ -266,7 +265,7 @@ impl Keyring {
         }
     }
 
-    /// Replaces the fetched keys; whether they changed. An empty set replaces nothing.
+    /// Replaces the fetched keys, unless the set is empty. Returns whether they changed.
     pub(super) fn set_remote(&mut self, mut keys: KeySet, at: u64) -> bool {
         let Some(remote) = self.remote.as_mut().filter(|_| !keys.is_empty()) else {
             return false;
@@ -277,13 +276,13 @@ impl Keyring {
             .map(|fetched| fetched.keys)
             .unwrap_or_default();
         keys.keep_from(&before);
-        self.revoked.learn(&keys);
+        self.revoked.add_from(&keys);
         let changed = keys != before;
         remote.fetched = Some(Fetched { keys, at });
         changed
     }
 
-    /// Whether the key that was chosen for a token is revoked.
+    /// Whether the chosen key is revoked.
     pub(super) fn is_revoked(&self, chosen: &Chosen<'_>) -> bool {
         match chosen {
             Chosen::Secret { revoked, .. } => *revoked,
@@ -296,7 +295,7 @@ impl Keyring {
         self.revoked.contains(key)
     }
 
-    /// Whether that very key is still among the fetched ones.
+    /// Whether this key object is one of the fetched keys.
     pub(super) fn has_remote(&self, key: &Rc<PublicKey>) -> bool {
         self.remote
             .iter()
@@ -333,9 +332,9 @@ impl Keyring {
 }
 
 impl RevokedKeys {
-    /// Revokes the keys of a set that have a revoked `kid`, for good: a later set may have the same key
-    /// under another `kid`.
-    fn learn(&mut self, keys: &KeySet) {
+    /// Adds the keys of a set that have a revoked `kid`. They stay revoked, because a later set may contain the
+    /// same key with another `kid`.
+    fn add_from(&mut self, keys: &KeySet) {
         let listed = keys
             .iter()
             .filter(|key| key.kid().is_some_and(|kid| self.kids.contains(kid)));

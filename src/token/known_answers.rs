@@ -1,7 +1,7 @@
-//! Known answers: a good and a bad signature per algorithm that a host may offer, so that its word is
-//! taken only where it gets both right.
+//! Known-answer tests of a signature back-end: a valid and an invalid signature for each algorithm that a
+//! host may support.
 //!
-//! Made with pyca/cryptography; the private keys are gone.
+//! The signatures were made with pyca/cryptography; the private keys were deleted.
 
 use crate::token::{Algorithm, Jws, KeySet, SignatureBackend};
 
@@ -10,7 +10,7 @@ pub(crate) fn algorithms() -> impl ExactSizeIterator<Item = Algorithm> {
     KNOWN.iter().map(|known| known.algorithm)
 }
 
-/// Whether the back-end says yes to the good signature and no to the bad one.
+/// Whether the back-end accepts the valid signature and rejects the invalid one.
 pub(crate) fn passes(backend: &dyn SignatureBackend, algorithm: Algorithm) -> bool {
     let answer = |token: &str| -> Option<bool> {
         let (keys, _) = KeySet::fetched(KEYS.as_bytes()).ok()?;

@@ -1,9 +1,8 @@
-//! Edge claims as tokens: the compact JWS, keys, verification, the cache.
+//! Tokens: the compact JWS, keys, verification, the cache.
 //!
-//! Bytes become a [`Jws`] (shape only), a JWKS becomes a [`KeySet`], and a [`Verifier`]
-//! joins both with what the config says of each [`Issuer`]: its result is a [`Verified`], which
-//! nothing else can build. Pure: the time, the environment, the host's crypto and the live request
-//! are arguments.
+//! A token is parsed into a [`Jws`], a JWKS into a [`KeySet`]. A [`Verifier`] verifies a token for its
+//! [`Issuer`] and returns a [`Verified`], which nothing else can create. This module makes no host calls:
+//! time, environment, signature back-end and request are arguments.
 
 mod algorithm;
 mod backend;
@@ -26,8 +25,7 @@ mod verify;
 
 pub use algorithm::Algorithm;
 pub(crate) use algorithm::Family;
-pub use backend::Portable;
-pub use backend::SignatureBackend;
+pub use backend::{Portable, SignatureBackend};
 pub(crate) use error::{KeyAbsence, VerifyError};
 pub(crate) use issuer::{
     Issuer, IssuerId, MAX_LEEWAY, OneUse, RemoteKeys, RequestBinding, Revoked,

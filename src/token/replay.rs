@@ -1,36 +1,35 @@
-//! Which one-use tokens were used already.
+//! Replay windows: the one-use tokens that were used.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use hmac_sha256::Hash;
 
-/// The ID of a one-use token: the first 16 bytes of SHA-256 over its issuer and its
-/// identifying claim. Of fixed size, so that a window can live in shared memory; independent of a
-/// config's order, so that it can outlive one.
+/// The ID of a one-use token: the first 16 bytes of SHA-256 over its issuer and its identifying claim. It
+/// has a fixed size for shared memory, and does not depend on the config.
 pub(crate) type TokenId = [u8; 16];
 
-/// Why a one-use token can't be used.
+/// Why a one-use token is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReplayError {
     /// It was used before.
     Replayed,
-    /// The token cannot be recorded: the window is full of tokens that have not expired, or its
-    /// storage failed. Dropping an entry early would allow a replay.
+    /// The token cannot be recorded: the window is full of unexpired entries, or its storage failed. Removing
+    /// an entry early would allow a replay.
     Full,
 }
 
-/// The used tokens of one issuer. The proxy backs it by storage that all workers share; the one
-/// shipped here, [`MemoryWindow`], knows one worker only.
+/// The used tokens of one issuer. `worker` implements it in storage that all workers share;
+/// [`MemoryWindow`] is for one worker only.
 pub(crate) trait ReplayWindow {
-    /// Uses a token: records `id` until `keep_until` (Unix seconds), or returns why it cannot. Two
-    /// calls with one ID in that time never both succeed, whatever other calls lie between.
+    /// Records the use of a token until `keep_until` (Unix seconds). Until then, no other call with the same
+    /// ID succeeds.
     ///
     /// # Errors
-    /// [`ReplayError::Replayed`] for a recorded ID, [`ReplayError::Full`] if the window is full.
+    /// A [`ReplayError`]
     fn consume(&mut self, id: TokenId, keep_until: u64, now: u64) -> Result<(), ReplayError>;
 }
 
-/// The ID of a token. Issuer and claim can't be confused: the issuer's length comes first.
+/// The ID of a token. The issuer's length is hashed first to separate issuer and claim.
 pub(crate) fn token_id(issuer: &str, claim: &str) -> TokenId {
     let mut hash = Hash::new();
     hash.update((issuer.len() as u64).to_be_bytes());
@@ -103,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_of_one_issuer_and_one_claim() {
+    fn ids_differ_by_issuer_and_claim() {
         let ids = [("a", "bc"), ("ab", "c"), ("abc", ""), ("", "abc")];
         let ids: BTreeSet<_> = ids.map(|(issuer, claim)| token_id(issuer, claim)).into();
         assert_eq!(ids.len(), 4);
@@ -111,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_window_forgets_nothing_early() {
+    fn a_full_window_keeps_unexpired_entries() {
         let mut window = MemoryWindow::new(2);
         assert_eq!(window.consume([1; 16], 100, 50), Ok(()));
         assert_eq!(window.consume([2; 16], 60, 50), Ok(()));
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_of_zero_entries_lets_nothing_pass() {
+    fn a_window_of_zero_entries_rejects_every_token() {
         assert_eq!(
             MemoryWindow::new(0).consume([1; 16], 100, 50),
             Err(ReplayError::Full)

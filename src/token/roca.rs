@@ -1,8 +1,7 @@
-//! The fingerprint of RSA keys with the ROCA weakness (CVE-2017-15361): their private key can be computed.
+//! Detects RSA keys with the ROCA weakness (CVE-2017-15361), whose private key can be computed.
 
-/// Whether a modulus (big-endian) has the fingerprint: modulo each of the small primes it is a power of
-/// 65537 (Nemec et al., "The Return of Coppersmith's Attack", §3.2). One sound modulus in 2^27 has it by
-/// chance.
+/// Whether a big-endian modulus has the fingerprint: modulo each of the small primes it is a power of 65537
+/// (Nemec et al., "The Return of Coppersmith's Attack", §3.2). One unaffected modulus in 2^27 has it, too.
 pub(super) fn has_roca_fingerprint(modulus: &[u8]) -> bool {
     PRIMES.into_iter().all(|prime| {
         let remainder = modulus.iter().fold(0, |remainder, byte| {

@@ -1,4 +1,4 @@
-//! Shared secrets for HS*, which come from the VM's environment and never from the config.
+//! Shared secrets for HS*, which are read from the VM's environment, not from the config.
 
 use std::fmt;
 
@@ -6,17 +6,17 @@ use jwt_simple::prelude::{HS256Key, HS384Key, HS512Key, MACLike};
 
 use crate::token::Algorithm;
 
-/// Where a shared secret is found.
+/// A reference to a shared secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Secret {
-    /// The environment variable whose bytes are the secret, as they are.
+    /// The environment variable whose raw bytes are the secret.
     pub env: String,
-    /// The `kid` of tokens that it is for.
+    /// The `kid` of the tokens that it verifies.
     pub kid: Option<String>,
 }
 
-/// Why a secret of the config can't do what it is there for. Such a config loads all the same: the
-/// environment is not part of its bytes. The tokens in question are refused.
+/// Why a secret of the config cannot be used. The config is accepted, because this depends on the
+/// environment; the affected tokens are rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SecretWarning {
     /// The variable is not set, or is empty.
@@ -48,12 +48,12 @@ pub(crate) enum SecretWarning {
         algorithm: Algorithm,
         /// Its length in bytes.
         bytes: usize,
-        /// The least length in bytes.
+        /// The minimum length in bytes.
         needed: usize,
     },
 }
 
-/// A secret that was found. jwt-simple's keys wipe themselves when dropped.
+/// A secret. jwt-simple's keys are zeroized when dropped.
 pub(super) struct SecretKey {
     hs256: Option<HS256Key>,
     hs384: Option<HS384Key>,
@@ -71,7 +71,7 @@ impl SecretKey {
         }
     }
 
-    /// Whether it can verify that algorithm.
+    /// Whether it is long enough for the algorithm.
     pub(super) fn fits(&self, algorithm: Algorithm) -> bool {
         match algorithm {
             Algorithm::Hs256 => self.hs256.is_some(),
@@ -81,7 +81,7 @@ impl SecretKey {
         }
     }
 
-    /// Whether the tag is right, in constant time for a tag of the right length.
+    /// Whether the tag is valid, in constant time for a tag of the right length.
     pub(super) fn verify(&self, algorithm: Algorithm, signing_input: &[u8], tag: &[u8]) -> bool {
         let expected = match algorithm {
             Algorithm::Hs256 => self
@@ -103,7 +103,7 @@ impl SecretKey {
 }
 
 impl fmt::Debug for SecretKey {
-    /// Says what it fits, never what it is.
+    /// Shows the algorithms, never the secret.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fits: Vec<&str> = Algorithm::ALL
             .into_iter()

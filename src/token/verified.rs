@@ -9,9 +9,9 @@ use smol_str::SmolStr;
 use crate::claims::Claims;
 use crate::token::{Algorithm, IssuerId, PublicKey};
 
-/// Claims whose signature, times, audience and everything else that their [`Issuer`] demands were
-/// checked for the request at hand. Only [`Verifier::verify`] makes one. Clones share all of it. `D`
-/// is what the caller derives from the claims, see [`Verified::derived`].
+/// Claims that passed the signature verification and all checks of their [`Issuer`] for one request. Only
+/// [`Verifier::verify`] creates it. Cheap to clone. `D` is what the caller derives from the claims, see
+/// [`Verified::derived`].
 ///
 /// [`Issuer`]: crate::token::Issuer
 /// [`Verifier::verify`]: crate::token::Verifier::verify
@@ -20,7 +20,7 @@ pub(crate) struct Verified<D> {
     from_cache: bool,
 }
 
-/// A verified token as the cache holds it.
+/// A verified token in the cache.
 pub(super) struct VerifiedToken<D> {
     pub(super) claims: Claims,
     pub(super) issuer: IssuerId,
@@ -35,14 +35,14 @@ pub(super) struct VerifiedToken<D> {
     pub(super) needs_remote: bool,
     /// The public key that verified it; `None` for a secret.
     pub(super) key: Option<Rc<PublicKey>>,
-    /// What its signature verification cost, in microseconds of CPU time.
+    /// The CPU time of its signature verification, in microseconds.
     pub(super) cost_micros: u64,
     /// See [`Verified::derived`].
     pub(super) derived: OnceCell<D>,
 }
 
-/// The registered times of a token in Unix seconds (RFC 7519 §4.1.4 to §4.1.6). Fractions are rounded
-/// against the token: `exp` down, `nbf` and `iat` up.
+/// The registered times of a token in Unix seconds (RFC 7519 §4.1.4 to §4.1.6). Fractions are rounded to the
+/// strict side: `exp` down, `nbf` and `iat` up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Times {
     /// `exp`
@@ -58,12 +58,10 @@ impl<D> Verified<D> {
         Self { token, from_cache }
     }
 
-    /// The claims.
     pub(crate) fn claims(&self) -> &Claims {
         &self.token.claims
     }
 
-    /// Its issuer.
     pub(crate) fn issuer(&self) -> IssuerId {
         self.token.issuer
     }
@@ -98,13 +96,13 @@ impl<D> Verified<D> {
         self.token.cost_micros
     }
 
-    /// Whether this request needed no signature verification.
+    /// Whether the token was in the cache.
     pub(crate) fn is_cached(&self) -> bool {
         self.from_cache
     }
 
-    /// What `derive` makes of the claims: computed once per token and kept while the token is cached.
-    /// `derive` must depend on nothing but the claims and the config.
+    /// The result of `derive`, computed once per token and cached with it. `derive` must depend only on the
+    /// claims and the config.
     pub(crate) fn derived(&self, derive: impl FnOnce(&Claims) -> D) -> &D {
         let claims = &self.token.claims;
         self.token.derived.get_or_init(|| derive(claims))
@@ -121,7 +119,7 @@ impl<D> Clone for Verified<D> {
 }
 
 impl<D> fmt::Debug for Verified<D> {
-    /// Names the issuer and the key; claims never reach a log by accident.
+    /// Omits the claims, so that they do not reach a log by accident.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Verified")

@@ -1,4 +1,4 @@
-//! From the bytes of a token to [`Verified`].
+//! Verifies tokens.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -18,8 +18,8 @@ use crate::token::{
     SignatureBackend, Verified, VerifyError, checks,
 };
 
-/// Everything that one worker knows about tokens: the issuers of one config, their keys, and the cache. A new config makes a new one. `D` is what the caller derives from the claims of a token,
-/// which is kept with the cached token.
+/// Verifies the tokens of one config on one worker: holds the issuers, their keys and the cache. `D` is what
+/// the caller derives from a token's claims; it is cached with the token.
 pub(crate) struct Verifier<D> {
     issuers: Vec<IssuerState>,
     cache: TokenCache<D>,
@@ -37,22 +37,22 @@ struct IssuerState {
     replay: Option<Box<dyn ReplayWindow>>,
 }
 
-/// The bounds of the cache of verified tokens; 0 of either turns it off.
+/// The limits of the cache of verified tokens; 0 for either disables it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CacheLimits {
-    /// The most tokens.
+    /// The maximum number of tokens.
     pub entries: usize,
-    /// The most bytes that they take, estimated: twice the length of each token, and its claims' tree.
+    /// The maximum estimated memory, in bytes: for each token twice its length, and its parsed claims.
     pub bytes: usize,
 }
 
 /// The parts of the request that [`RequestBinding`](crate::token::RequestBinding) compares claims with, in
-/// the form in which they are judged and go on.
+/// canonical form.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LiveRequest<'a> {
     /// `:method`
     pub method: &'a [u8],
-    /// `:path` in the form that goes on, query included.
+    /// `:path`, query included.
     pub path: &'a [u8],
     /// The canonical host: lower case, no port, no trailing dot.
     pub host: &'a [u8],
@@ -67,13 +67,13 @@ pub(crate) struct Stats {
     pub cache_misses: u64,
     /// Signature verifications by the back-end that the caller passed, by `Algorithm as usize`.
     pub by_backend: [u64; Algorithm::ALL.len()],
-    /// Signature verifications by [`Portable`] in its place, and all HMACs, by `Algorithm as usize`.
+    /// Signature verifications by [`Portable`], and all HMACs, by `Algorithm as usize`.
     pub by_portable: [u64; Algorithm::ALL.len()],
 }
 
 impl<D> Verifier<D> {
-    /// A verifier for the issuers of a config. `seed` is random and secret. `env` reads an
-    /// environment variable of the VM; what it lacks never fails, see [`Verifier::warnings`].
+    /// Creates a verifier for the issuers of a config. `seed` must be random and secret. `env` reads an
+    /// environment variable of the VM; a missing one is not an error, see [`Verifier::warnings`].
     pub(crate) fn new(
         issuers: Vec<Issuer>,
         limits: CacheLimits,
@@ -97,29 +97,28 @@ impl<D> Verifier<D> {
         }
     }
 
-    /// Secrets that the environment lacks, to be logged.
+    /// Warnings about missing or short secrets, to be logged.
     pub(crate) fn warnings(&self) -> &[SecretWarning] {
         &self.warnings
     }
 
-    /// The counters.
     pub(crate) fn stats(&self) -> &Stats {
         &self.stats
     }
 
-    /// How many tokens are cached, and an estimate of the bytes that they take.
+    /// The number of cached tokens, and their estimated memory in bytes.
     pub(crate) fn cached(&self) -> (usize, usize) {
         (self.cache.len(), self.cache.used())
     }
 
-    /// Verifies a token for the request at hand, at `now_ms` in milliseconds since 1970. At most one
-    /// signature is verified.
+    /// Verifies a token for a request at `now_ms` (milliseconds since 1970). At most one signature is
+    /// verified.
     ///
     /// # Errors
     /// The first check that fails, in this order: shape, issuer, `alg` allowed, `kid` and key, `alg`
     /// fits the key, signature, `typ`, times and `max_age`, `aud`, `max_lifetime`, `require`,
-    /// revocation, binding. [`Reason::Overloaded`] in place of an expensive signature verification while
-    /// too many of them were for tokens that were refused. A one-use token is not used up by this: see [`Verifier::consume`].
+    /// revocation, binding. [`Reason::Overloaded`] instead of an expensive signature verification if too
+    /// many of these were for rejected tokens. Does not consume a one-use token: see [`Verifier::consume`].
     pub(crate) fn verify(
         &mut self,
         token: &[u8],
@@ -165,7 +164,7 @@ impl<D> Verifier<D> {
         Ok(Verified::new(verified, false))
     }
 
-    /// Checks that may turn out differently for two requests with the same token.
+    /// The checks whose results can differ between two requests with the same token.
     fn recheck(
         &self,
         token: &VerifiedToken<D>,
@@ -181,7 +180,7 @@ impl<D> Verifier<D> {
             });
         }
         checks::times(&state.issuer, &token.times, now)?;
-        // A key set that was fetched meanwhile may have shown that the key is revoked.
+        // A key set fetched since then may have revoked the key.
         let revoked = |key: &Rc<_>| state.keys.is_revoked_key(key);
         if token.key.as_ref().is_some_and(revoked) {
             return Err(Reason::Revoked.into());
@@ -190,7 +189,7 @@ impl<D> Verifier<D> {
         Ok(checks::bound(&state.issuer, &token.claims, live)?)
     }
 
-    /// Sets `cost` to what the signature verification cost, in microseconds.
+    /// Sets `cost` to the CPU time of the signature verification, in microseconds.
     #[inline(never)]
     fn verify_fresh(
         &mut self,
@@ -229,7 +228,7 @@ impl<D> Verifier<D> {
                     why,
                 },
             })?;
-        // The token may name the key by another `kid`, or not at all.
+        // The token may have no `kid`.
         checks::kid_not_revoked(issuer, chosen.kid())?;
         if state.keys.is_revoked(&chosen) {
             return Err(Reason::Revoked.into());
@@ -268,12 +267,12 @@ impl<D> Verifier<D> {
         })
     }
 
-    /// Uses up a one-use token; does nothing for other issuers. The last step, when everything else
+    /// Consumes a one-use token; does nothing for other tokens. Must be called last, when everything else
     /// allows the request.
     ///
     /// # Errors
-    /// [`Reason::Replayed`]; [`Reason::Internal`] (503) where the window is full or its storage
-    /// failed: a token that cannot be recorded could be used again.
+    /// [`Reason::Replayed`]; [`Reason::Internal`] (503) if the window is full or its storage failed: a token
+    /// that is not recorded could be used again.
     pub(crate) fn consume(&mut self, verified: &Verified<D>, now: u64) -> Result<(), Reason> {
         let state = self
             .issuers
@@ -295,16 +294,16 @@ impl<D> Verifier<D> {
         })
     }
 
-    /// Replaces the issuer's replay window, for one that all workers share.
+    /// Replaces the issuer's replay window by one that all workers share.
     pub(crate) fn set_replay_window(&mut self, issuer: IssuerId, window: Box<dyn ReplayWindow>) {
         if let Some(state) = self.issuers.get_mut(issuer.0) {
             state.replay = Some(window);
         }
     }
 
-    /// Replaces the remote keys of an issuer by a set fetched at `fetched_at` (Unix seconds). Cached
-    /// tokens whose key is gone are removed; those of keys that stay (same `kid`, same key) stay cached.
-    /// Returns whether any key changed. An empty set and an issuer without remote keys change nothing.
+    /// Replaces the remote keys of an issuer by a set fetched at `fetched_at` (Unix seconds). Removes cached
+    /// tokens whose key is not in the new set. Returns whether any key changed. Does nothing if the set is
+    /// empty or the issuer has no remote keys.
     pub(crate) fn set_keys(&mut self, issuer: IssuerId, keys: KeySet, fetched_at: u64) -> bool {
         let Some(state) = self.issuers.get_mut(issuer.0) else {
             return false;
@@ -312,13 +311,13 @@ impl<D> Verifier<D> {
         let changed = state.keys.set_remote(keys, fetched_at);
         if changed {
             let keys = &state.keys;
-            // Without a `kid`, a token was accepted because its key was the only one that fits,
-            // which the new set may have changed.
+            // A token without `kid` was accepted because only one key fits its algorithm. The new set may
+            // have another one.
             self.cache.retain(|token| {
-                let stays = |key: &Rc<_>| token.names_its_key && keys.has_remote(key);
+                let is_kept = |key: &Rc<_>| token.names_its_key && keys.has_remote(key);
                 token.issuer != issuer
                     || !token.needs_remote
-                    || token.key.as_ref().is_some_and(stays)
+                    || token.key.as_ref().is_some_and(is_kept)
             });
         }
         changed
@@ -329,8 +328,7 @@ impl<D> Verifier<D> {
         self.issuers.get(issuer.0)?.keys.fetched_at()
     }
 
-    /// How many keys an issuer has now: inline, secrets that were found, and remote ones, stale or
-    /// not.
+    /// The number of an issuer's keys: inline, secrets that are present, and remote (also if stale).
     pub(crate) fn keys_loaded(&self, issuer: IssuerId) -> usize {
         self.issuers
             .get(issuer.0)
@@ -359,7 +357,6 @@ impl IssuerState {
     }
 }
 
-/// The one signature verification of a request.
 fn is_signed(
     algorithm: Algorithm,
     chosen: &Chosen<'_>,
@@ -382,9 +379,9 @@ fn is_signed(
                 return false;
             }
             match backend.verify(algorithm, key, token.signing_input, &token.signature) {
-                Some(right) => {
+                Some(is_valid) => {
                     count(&mut stats.by_backend);
-                    right
+                    is_valid
                 }
                 None => {
                     count(&mut stats.by_portable);

@@ -1,4 +1,4 @@
-//! What a worker asks of the proxy that it runs in.
+//! The interface between a worker and the proxy that runs it.
 
 use crate::gate::Edit;
 use crate::headers::Headers;
@@ -7,22 +7,22 @@ use crate::record::AccessField;
 use crate::reply::Reply;
 use crate::token::SignatureBackend;
 
-/// A host: the proxy that runs the filter, as one worker sees it. Clones are handles to the same host.
+/// The proxy that runs the filter. Clones are handles to the same host.
 ///
-/// Calls about a request are about the current stream: the one whose callback is running, or the one that
-/// [`Host::select_stream`] named. As a [`SignatureBackend`] the host verifies signatures with its own
-/// crypto; the worker puts it to a test before it relies on it.
+/// Calls about a request apply to the current stream: the one whose callback is running, or the one
+/// selected by [`Host::select_stream`]. As a [`SignatureBackend`] the host verifies signatures with its own
+/// cryptography; the worker tests it before use.
 pub trait Host: SignatureBackend + Clone + 'static {
     /// The wall clock in milliseconds since 1970; `None` if it cannot be read.
     fn now_ms(&self) -> Option<u64>;
 
-    /// Fills the buffer with random bytes; `false` if there are none.
+    /// Fills the buffer with random bytes; `false` if that fails.
     fn fill_random(&self, buffer: &mut [u8]) -> bool;
 
     /// A variable of the environment.
     fn environment(&self, name: &str) -> Option<Vec<u8>>;
 
-    /// Asks for a tick every so many milliseconds.
+    /// Sets the period of the worker's `on_tick`.
     fn set_tick_period(&self, milliseconds: u32) -> Result<(), HostError>;
 
     /// Calls `read` with the headers of the current stream.
@@ -32,10 +32,10 @@ pub trait Host: SignatureBackend + Clone + 'static {
         read: impl FnOnce(&Headers<'_>) -> T,
     ) -> Result<T, HostError>;
 
-    /// Applies an edit to the headers of the current stream.
+    /// Sets a header of the current stream to one value, or removes all its instances.
     fn edit(&self, map: HeaderMap, name: &[u8], value: Option<&[u8]>) -> Result<(), HostError>;
 
-    /// Answers the current stream in place of the upstream.
+    /// Sends a reply on the current stream instead of forwarding the request.
     fn reply(&self, reply: &Reply) -> Result<(), HostError>;
 
     /// Makes a value available to the access log of the current stream.
@@ -47,20 +47,20 @@ pub trait Host: SignatureBackend + Clone + 'static {
     /// Makes a stream the current one.
     fn select_stream(&self, stream: StreamId) -> Result<(), HostError>;
 
-    /// Lets the current stream's request go on after it was paused.
+    /// Continues the current stream's paused request.
     fn continue_request(&self) -> Result<(), HostError>;
 
     /// Starts an HTTP `GET`; the worker's `on_call_done` is called with the response.
     fn call(&self, request: &HttpGet<'_>) -> Result<CallId, CallError>;
 
-    /// The response of the call that is done: status and at most `max` bytes of its body.
+    /// The response of the finished call: status and at most `max` bytes of the body.
     fn call_response(&self, max: usize) -> Result<(Vec<u8>, Vec<u8>), HostError>;
 
-    /// A value that all workers share; `None` if nobody has set it.
+    /// A value that all workers share; `None` if it was never set.
     fn shared_data(&self, key: &str) -> Result<Option<(Vec<u8>, Version)>, HostError>;
 
-    /// Sets a shared value, unless another worker has changed it since `expected`: then `false`. `None`
-    /// sets it in any case.
+    /// Sets a shared value if its version is still `expected`, else returns `false`. `None` sets it
+    /// unconditionally.
     fn set_shared_data(
         &self,
         key: &str,
@@ -68,7 +68,7 @@ pub trait Host: SignatureBackend + Clone + 'static {
         expected: Option<Version>,
     ) -> Result<bool, HostError>;
 
-    /// Defines a metric, or finds it if it is defined already.
+    /// Defines a metric, or returns the existing one.
     fn define_metric(&self, kind: MetricKind, name: &str) -> Result<MetricId, HostError>;
 
     /// Adds to a counter or a gauge.
@@ -77,7 +77,7 @@ pub trait Host: SignatureBackend + Clone + 'static {
     /// Sets a gauge, or adds a value to a histogram.
     fn record_metric(&self, metric: MetricId, value: u64) -> Result<(), HostError>;
 
-    /// Applies header edits in order, up to the first that fails.
+    /// Applies edits of the request's headers in order; stops at the first that fails.
     fn apply(&self, edits: &[Edit]) -> Result<(), HostError> {
         edits.iter().try_for_each(|edit| {
             let value = edit.value.as_deref();
@@ -86,37 +86,37 @@ pub trait Host: SignatureBackend + Clone + 'static {
     }
 }
 
-/// A host call failed, with this status of the host.
+/// The status of a failed host call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostError(pub(crate) u32);
 
 /// Why a call was not made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallError {
-    /// The host has no cluster of that name.
+    /// The host has no cluster with this name.
     UnknownCluster,
     /// Any other failure.
     Failed,
 }
 
-/// A request, as the host numbers them.
+/// The host's ID of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamId(pub(crate) u32);
 
-/// A call under way.
+/// The host's ID of a call in progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallId(pub(crate) u32);
 
-/// A metric, as the host numbers them.
+/// The host's ID of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MetricId(pub(crate) u32);
 
-/// The version of a shared value: it changes whenever the value is set.
+/// The version of a shared value; it changes whenever the value is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Version(pub(crate) u32);
 
 impl Version {
-    /// The version of a value that nobody has set yet.
+    /// The version of a value that was never set.
     pub const ABSENT: Self = Self(u32::MAX);
 }
 
@@ -134,15 +134,15 @@ pub enum HeaderMap {
 /// The client certificate of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PeerCertificate {
-    /// There is none.
+    /// There is no certificate.
     Absent,
-    /// There is one, but nothing says that it was validated.
+    /// There is one, but the host does not report that it was validated.
     Unvalidated,
     /// A validated one, with its URI SANs.
     Validated(Vec<String>),
 }
 
-/// An HTTP `GET` to a cluster that the host knows.
+/// An HTTP `GET` to a cluster of the host.
 #[derive(Debug, Clone, Copy)]
 pub struct HttpGet<'a> {
     /// The name of the cluster.
@@ -155,7 +155,7 @@ pub struct HttpGet<'a> {
     pub path: &'a str,
     /// `accept`
     pub accept: &'a str,
-    /// The time limit in milliseconds.
+    /// The timeout in milliseconds.
     pub timeout_ms: u64,
 }
 

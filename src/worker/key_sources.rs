@@ -1,8 +1,8 @@
-//! Fetches remote key sets: one fetch for all workers.
+//! Fetches remote key sets: one worker fetches for all.
 //!
-//! Two records per source live in the host's shared data: the key set and the refresh plan. Their keys
-//! are derived from issuer, URL and cluster, so they outlive a config push. Other plugins in the same
-//! proxy can write there too; they are trusted not to.
+//! The key set and the refresh plan of each source are stored in the host's shared data. Their keys are
+//! derived from issuer, URL and cluster, so a new config finds them again. Other plugins in the same proxy
+//! can write there too and are trusted not to.
 
 use super::Resources;
 use super::fingerprint;
@@ -11,41 +11,41 @@ use super::refresh::{Cause, Due, Fetched, Plan};
 use crate::token::jwks::MAX_BYTES;
 use crate::token::{Issuer, IssuerId, KeySet, RemoteKeys};
 
-/// How long a request waits for keys beyond the time limit of a fetch, in milliseconds.
+/// How long a request waits for keys after the timeout of a fetch, in milliseconds.
 const EXTRA_WAIT: u64 = 1_500;
 
-/// How far in the future a shared set may have been fetched, in milliseconds. Beyond that the clock was
-/// set back, and the set would stay fresh for too long.
+/// How far in the future a shared set's fetch time may be, in milliseconds. If it is further, the clock
+/// was set back, and the set would be used for too long.
 const MAX_CLOCK_STEP: u64 = 60_000;
 
-/// How often a change of the plan is tried again when another worker was faster.
+/// How often a change of the plan is attempted when other workers change it at the same time.
 const ATTEMPTS: usize = 8;
 
 /// The remote key sets of one config.
 #[derive(Default)]
 pub(super) struct KeySources(Vec<KeySource>);
 
-/// One remote key set, as this worker knows it.
+/// One remote key set.
 struct KeySource {
     issuer: IssuerId,
     remote: RemoteKeys,
     set_key: String,
     plan_key: String,
-    /// The shared set that this worker has read, by the time its fetch began; 0 for none.
+    /// The start time of the fetch of the shared set that this worker has read last; 0 for none.
     seen: u64,
-    /// When the fetch of the installed set began.
+    /// The start time of the fetch of the installed set.
     installed: Option<u64>,
-    /// When the installed set is to be fetched again.
+    /// When the set must be fetched again.
     due: Due,
     /// Whether a request waits for a key ID that the installed set lacks.
-    wanted: bool,
+    requested: bool,
     /// Whether a fetch could still bring keys to waiting requests, as of the last tick.
     fetch_possible: bool,
-    /// The call under way, and when it began.
+    /// The call in progress and its start time.
     call: Option<(CallId, u64)>,
 }
 
-/// The number of fetches since the counts were last taken, for the metrics.
+/// The number of fetches since the last flush of the metrics.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct FetchCounts {
     pub(super) succeeded: u64,
@@ -67,8 +67,8 @@ impl KeySources {
         self.0.is_empty()
     }
 
-    /// Installs the key sets that other workers, or an earlier config, have fetched. It makes no call:
-    /// the host may load a config only to try it.
+    /// Installs the key sets that other workers, or an earlier config, have fetched. Starts no fetch, because
+    /// the host may load a config only to validate it.
     pub(super) fn install_shared(&mut self, resources: &mut Resources<'_, impl Host>) {
         for source in &mut self.0 {
             let plan = source.plan(resources.host).0;
@@ -76,39 +76,39 @@ impl KeySources {
         }
     }
 
-    /// Installs what other workers have fetched, and starts the fetches that are due.
+    /// Installs the key sets that other workers have fetched, and starts the fetches that are due.
     pub(super) fn tick(&mut self, resources: &mut Resources<'_, impl Host>) {
         for source in &mut self.0 {
             source.tick(resources);
         }
     }
 
-    /// A request needs a key that is not installed. Returns whether a fetch could bring it.
+    /// Requests a fetch for a key that is not installed. Returns whether a fetch is possible.
     pub(super) fn request_key(&mut self, issuer: IssuerId, host: &impl Host, now: u64) -> bool {
         let Some(source) = self.0.iter_mut().find(|source| source.issuer == issuer) else {
             return false;
         };
-        source.wanted = true;
+        source.requested = true;
         source.is_fetch_possible(&source.plan(host).0, now)
     }
 
-    /// How long a request may wait for that issuer's keys, in milliseconds.
+    /// How long a request may wait for the issuer's keys, in milliseconds.
     pub(super) fn max_wait(&self, issuer: IssuerId) -> u64 {
         self.find(issuer).map_or(0, KeySource::max_wait)
     }
 
-    /// Whether a fetch could still bring that issuer's keys, as of the last tick.
+    /// Whether a fetch could still bring the issuer's keys, as of the last tick.
     pub(super) fn fetch_possible(&self, issuer: IssuerId) -> bool {
         self.find(issuer)
             .is_some_and(|source| source.fetch_possible)
     }
 
-    /// When the fetch of the installed set began, in milliseconds since 1970.
+    /// The start time of the fetch of the installed set, in milliseconds since 1970.
     pub(super) fn installed(&self, issuer: IssuerId) -> Option<u64> {
         self.find(issuer)?.installed
     }
 
-    /// A call is done.
+    /// Handles the response of a call.
     pub(super) fn call_done(&mut self, call: CallId, resources: &mut Resources<'_, impl Host>) {
         for source in &mut self.0 {
             if source.call.is_some_and(|(known, _)| known == call) {
@@ -117,7 +117,7 @@ impl KeySources {
         }
     }
 
-    /// The config goes out of force: the host cancels its calls, so other workers may fetch at once.
+    /// Releases the leases of this worker's calls, which the host cancels when the config is replaced.
     pub(super) fn abandon(&mut self, host: &impl Host) {
         for source in &mut self.0 {
             if source.call.take().is_some() {
@@ -145,7 +145,7 @@ impl KeySource {
             seen: 0,
             installed: None,
             due: Due::default(),
-            wanted: false,
+            requested: false,
             fetch_possible: true,
             call: None,
         }
@@ -170,11 +170,11 @@ impl KeySource {
             || plan.fetch_possible(cause, now, self.remote.timeout, self.max_wait())
     }
 
-    /// Why to fetch now, if there is a reason.
+    /// Why to fetch now, if at all.
     fn cause(&self, now: u64) -> Option<Cause> {
         if self.due.has_come(now) {
             Some(Cause::Due)
-        } else if self.wanted {
+        } else if self.requested {
             Some(Cause::UnknownKid)
         } else {
             None
@@ -188,8 +188,8 @@ impl KeySource {
         }
     }
 
-    /// Changes the plan, again as long as other workers change it at the same time. Returns whether
-    /// `change` made a change and it was stored.
+    /// Changes the plan by compare-and-swap, with retries. Returns whether `change` made a change and it
+    /// was stored.
     fn change_plan(&self, host: &impl Host, mut change: impl FnMut(&mut Plan) -> bool) -> bool {
         for _ in 0..ATTEMPTS {
             let (mut plan, version) = self.plan(host);
@@ -210,7 +210,7 @@ impl KeySource {
         if plan.fetched == self.seen {
             return;
         }
-        // It is read once, whether or not it can be used. If it cannot, the next fetch is due.
+        // Read each set once, even if it cannot be used; in that case the next fetch is due.
         self.seen = plan.fetched;
         self.due = Due::default();
         let Ok(Some((bytes, _))) = resources.host.shared_data(&self.set_key) else {
@@ -238,19 +238,19 @@ impl KeySource {
         let verifier = resources.gate.verifier();
         verifier.set_keys(self.issuer, keys, seconds);
         self.installed = Some(started_at);
-        // Requests that still lack their key ask again.
-        self.wanted = false;
+        // A request that still lacks its key requests it again.
+        self.requested = false;
         let refresh = self.remote.refresh.saturating_mul(1_000);
         self.due = Due::after(fetched_at, refresh, resources.random);
     }
 
-    /// Starts a fetch if it is due and no other worker has started one; whether the plan was changed.
+    /// Starts a fetch if one is due and no other worker has started it. Returns whether the plan was changed.
     fn fetch_if_due(&mut self, resources: &mut Resources<'_, impl Host>) -> bool {
         let (host, now) = (resources.host, resources.now_ms);
         let timeout = self.remote.timeout;
-        // A call without a response is given up when its lease ends.
-        let is_over = |began: u64| now.abs_diff(began) > timeout.saturating_add(1_000);
-        if self.call.is_some_and(|(_, began)| is_over(began)) {
+        // Forget a call without a response when its lease ends.
+        let is_expired = |began: u64| now.abs_diff(began) > timeout.saturating_add(1_000);
+        if self.call.is_some_and(|(_, began)| is_expired(began)) {
             self.call = None;
         }
         let Some(cause) = self.cause(now).filter(|_| self.call.is_none()) else {
@@ -300,7 +300,7 @@ impl KeySource {
             Err(error) => Err(format!("the response is not a usable key set: {error}")),
         });
         let (keys, skipped, body) = match result {
-            Ok(good) => good,
+            Ok(fetched) => fetched,
             Err(why) => return self.failed(&why, resources),
         };
         for problem in skipped {
@@ -316,10 +316,10 @@ impl KeySource {
         };
         let newest = self.plan(host).0.fetched;
         if newest > started_at && newest <= now {
-            // The response took longer than its lease, and another worker has fetched meanwhile.
+            // The response arrived after its lease had ended, and another worker has fetched a newer set.
             return;
         }
-        // The set before the plan that names it: a worker that reads the plan finds the set.
+        // Store the set before the plan, so that a worker that reads the plan finds the set.
         let stored = host.set_shared_data(&self.set_key, &fetched.encode(), None);
         if stored.is_ok() && self.change_plan(host, |plan| plan.succeeded(started_at, now)) {
             self.seen = started_at;
@@ -331,8 +331,8 @@ impl KeySource {
         resources.fetches.failed = resources.fetches.failed.saturating_add(1);
         let url = &self.remote.url;
         log::warn!(
-            "edge-claims: keys of {url} could not be fetched: {why}; the keys that are here stay in use, \
-             the fetch is tried again"
+            "edge-claims: keys of {url} could not be fetched: {why}; the installed keys stay in use, \
+             and the fetch is retried"
         );
         let now = resources.now_ms;
         self.change_plan(resources.host, |plan| {

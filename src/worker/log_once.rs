@@ -1,4 +1,4 @@
-//! Log lines that every worker could write, written by one of them.
+//! Log lines that are the same on all workers, written by only one of them.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -6,10 +6,10 @@ use super::fingerprint;
 use super::host::{Host, Version};
 use crate::token::Issuer;
 
-/// The time in which all workers load a config, in milliseconds.
+/// The time within which all workers load a config, in milliseconds.
 const LOAD_TIME: u64 = 5_000;
 
-/// How often a break-glass issuer is logged while it is configured, in milliseconds.
+/// The interval at which a break-glass issuer is logged, in milliseconds.
 const REMINDER: u64 = 15 * 60 * 1_000;
 
 /// Logs a line that is the same on all workers.
@@ -26,7 +26,7 @@ pub(super) fn warn(host: &impl Host, text: &str) {
     }
 }
 
-/// Reminds of the issuers with a `not_after`, which are for emergencies, as long as they are configured.
+/// Logs a reminder for each break-glass issuer (an issuer with `not_after`).
 pub(super) fn break_glass(host: &impl Host, issuers: &[Issuer], now_ms: u64) {
     let seconds = now_ms.checked_div(1_000).unwrap_or_default();
     for (index, issuer) in issuers.iter().enumerate() {
@@ -54,7 +54,7 @@ pub(super) fn break_glass(host: &impl Host, issuers: &[Issuer], now_ms: u64) {
     }
 }
 
-/// Whether no worker has logged this text for so many milliseconds. The first one to ask logs it.
+/// Whether no worker has logged this text in the last `silence` milliseconds. Returns `true` to one caller.
 fn is_first(host: &impl Host, text: &str, silence: u64) -> bool {
     let Some(now) = host.now_ms() else {
         return true;

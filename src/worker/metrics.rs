@@ -1,8 +1,8 @@
-//! Metrics: counted by the gate, passed to the host with the tick.
+//! Passes the gate's counters to the host as metrics, at each tick.
 //!
-//! The Proxy-Wasm ABI has no labels, so tags are packed into the name, before it, in Istio's way:
-//! `tag=.=value;.;name`. `stats_tags` regexes extract them again; the docs have them for Envoy and for
-//! Istio. Envoy puts `wasmcustom.` in front, which its Prometheus page leaves out.
+//! The Proxy-Wasm ABI has no labels, so tags are packed into the metric's name as in Istio:
+//! `tag=.=value;.;name`. The `stats_tags` regexes in the docs extract them. Envoy adds the prefix
+//! `wasmcustom.`, except on its Prometheus page.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,23 +16,23 @@ use crate::gate::counters::{COUNTED_ROUTES, Counters};
 use crate::policy::percent::Percent;
 use crate::token::{Algorithm, IssuerId, Stats};
 
-/// The metrics of one worker. The host keeps the values, for all workers of the process together.
+/// The metrics of one worker. The host adds up the values of all workers of the process.
 #[derive(Default)]
 pub(super) struct Metrics {
     ids: HashMap<String, Option<MetricId>>,
-    /// The statistics that were already passed to the host.
+    /// The statistics that the host already has.
     reported: Stats,
-    /// The number of cached tokens that was already passed to the host.
+    /// The number of cached tokens that the host already has.
     cache_entries: u64,
     routes: Vec<String>,
     kids: HashSet<String>,
 }
 
-/// The most key IDs with a series of their own in the life of a worker: the host never forgets a series,
-/// and keys that rotate would add new ones without end.
+/// The maximum number of key IDs with their own series in the lifetime of a worker: the host never removes
+/// a series, and key rotation adds new ones.
 const MAX_KID_SERIES: usize = 64;
 
-/// The tag of everything without a series of its own.
+/// The tag value for everything without its own series.
 const OTHER: &str = "other";
 
 const CONFIG_REFUSED: &str = "edge_claims_config_refused_total";
@@ -44,7 +44,7 @@ const ALLOWED: [(&str, &str); 2] = [("decision", "allow"), ("reason", "none")];
 struct Series<'a>(&'a str, &'a [(&'a str, &'a str)]);
 
 impl Metrics {
-    /// Makes the series that must be there before anything happens, so that an alert on them works.
+    /// Defines the series that must exist from the start, so that alerts on them work.
     pub(super) fn define<H: Host>(host: &H, config: &Config, backend: &TestedBackend<H>) -> Self {
         let mut metrics = Self {
             routes: config
@@ -84,9 +84,9 @@ impl Metrics {
         let shadow = u64::from(config.mode == Mode::Shadow);
         metrics.set(host, &Series("edge_claims_shadow_mode", &[]), shadow);
         let routes = config.rbac.routes.routes().iter();
-        let spared = routes.filter(|route| route.shadow || route.enforce_percent < Percent::ALL);
-        let spared = u64::try_from(spared.count()).unwrap_or_default();
-        metrics.set(host, &Series("edge_claims_shadow_routes", &[]), spared);
+        let shadowed = routes.filter(|route| route.shadow || route.enforce_percent < Percent::ALL);
+        let shadowed = u64::try_from(shadowed.count()).unwrap_or_default();
+        metrics.set(host, &Series("edge_claims_shadow_routes", &[]), shadowed);
         for algorithm in Algorithm::ALL {
             let by_host = u64::from(backend.verifies(algorithm));
             let tags = [("algorithm", algorithm.name())];
@@ -110,12 +110,12 @@ impl Metrics {
         metrics
     }
 
-    /// Counts a config that this worker refused.
-    pub(super) fn count_refused_config(host: &impl Host) {
+    /// Counts a config that this worker rejected.
+    pub(super) fn count_rejected_config(host: &impl Host) {
         Self::default().count(host, &Series(CONFIG_REFUSED, &[]), 1);
     }
 
-    /// Passes on what was counted since the last time.
+    /// Passes the counts since the last flush to the host.
     pub(super) fn flush(
         &mut self,
         host: &impl Host,
@@ -140,7 +140,7 @@ impl Metrics {
         }
     }
 
-    /// The worker's cache is gone.
+    /// Subtracts this worker's cached tokens from the gauge.
     pub(super) fn clear_cache_entries(&mut self, host: &impl Host) {
         self.set_cache_entries(host, 0);
     }
@@ -201,12 +201,11 @@ impl Metrics {
     }
 
     fn tokens(&mut self, host: &impl Host, kid: &str, count: u64) {
-        let known = self.kids.contains(kid);
-        let room = self.kids.len() < MAX_KID_SERIES;
-        if !known && room && count > 0 {
+        let has_series = self.kids.contains(kid) || self.kids.len() < MAX_KID_SERIES;
+        if has_series && count > 0 {
             self.kids.insert(kid.to_owned());
         }
-        let kid = if known || room { kid } else { OTHER };
+        let kid = if has_series { kid } else { OTHER };
         self.count(
             host,
             &Series("edge_claims_tokens_total", &[("kid", kid)]),
@@ -247,7 +246,7 @@ impl Metrics {
         }
     }
 
-    /// The gauge is the sum over all workers: each adds the change of its own number.
+    /// Adds the change of this worker's number to the gauge, which is the sum over all workers.
     fn set_cache_entries(&mut self, host: &impl Host, entries: u64) {
         let change = i64::try_from(entries)
             .ok()
@@ -285,7 +284,7 @@ impl Metrics {
         }
     }
 
-    /// Makes a counter that starts at 0.
+    /// Defines a counter, which starts at 0.
     fn declare(&mut self, host: &impl Host, series: &Series<'_>) {
         self.id(host, MetricKind::Counter, series);
     }
@@ -329,13 +328,13 @@ impl Series<'_> {
     }
 }
 
-/// A text from config or token as a tag's value: at most 128 characters, none of which could end it.
+/// A text from config or token as a tag's value: at most 128 characters without separators.
 fn tag(text: &str) -> String {
     text.chars()
         .take(128)
-        .map(|letter| match letter {
+        .map(|character| match character {
             ';' | '=' | '|' => '_',
-            letter if letter.is_ascii_graphic() => letter,
+            character if character.is_ascii_graphic() => character,
             _ => '_',
         })
         .collect()

@@ -1,8 +1,8 @@
-//! Everything that one worker thread does for one plugin config beyond a single request: key sets and
-//! their refresh, requests that wait, one-use windows, metrics, log limits, the test of the host's crypto.
+//! The state of one plugin config on one worker thread: key sets and their refresh, waiting requests,
+//! replay windows, metrics, log limits, the self-test of the host's cryptography.
 //!
-//! A worker knows the proxy that it runs in only as a [`Host`]. Its methods are the callbacks of the
-//! proxy. Each thread has its own workers; what they share lives in the host's shared data.
+//! A worker calls the proxy only through the trait [`Host`]; the proxy calls the worker's public methods.
+//! Each thread has its own workers, which share state only through the host's shared data.
 
 pub(crate) mod host;
 mod key_sources;
@@ -29,20 +29,20 @@ use crate::config::{self, Config, Mode};
 use crate::gate::Gate;
 use crate::token::Algorithm;
 
-/// One worker. Until a config is accepted, it denies every request.
+/// A worker. It denies every request until a config is accepted.
 pub struct Worker<H: Host> {
     host: H,
     random: RandomPool,
-    /// The period of the tick in milliseconds; 0 until the host has accepted one.
+    /// The tick's period in milliseconds; 0 until the host has accepted one.
     tick_period: u32,
-    /// Whether a client certificate came that Envoy does not report as validated.
+    /// Whether the warning about client certificates that are not reported as validated was logged.
     warned_unvalidated_peer: bool,
-    /// They outlive a config: the next one decides about them.
+    /// Requests keep waiting when the config changes; the new config decides about them.
     waiting: WaitingRequests,
     active: Option<Active<H>>,
 }
 
-/// The config in force and what belongs to it.
+/// The active config and its state.
 struct Active<H: Host> {
     gate: Gate,
     backend: TestedBackend<H>,
@@ -53,25 +53,25 @@ struct Active<H: Host> {
     flushed_at: u64,
 }
 
-/// What the key sources need of the worker.
+/// The parts of the worker that the key sources use.
 struct Resources<'r, H> {
     host: &'r H,
     gate: &'r mut Gate,
     fetches: &'r mut FetchCounts,
     /// Milliseconds since 1970.
     now_ms: u64,
-    /// For the jitter of the refresh.
+    /// The jitter of the refresh.
     random: u8,
 }
 
-/// How often a worker does what is not part of a request, in milliseconds.
+/// The tick's period, in milliseconds.
 const TICK: u32 = 1_000;
 
-/// The same while requests wait, and until the first tick.
+/// The tick's period while requests wait, and until the first tick, in milliseconds.
 const SHORT_TICK: u32 = 25;
 
 impl<H: Host> Worker<H> {
-    /// A worker without a config.
+    /// Creates a worker without a config.
     pub fn new(host: H) -> Self {
         Self {
             host,
@@ -83,8 +83,8 @@ impl<H: Host> Worker<H> {
         }
     }
 
-    /// Loads a plugin config. Whether it is accepted depends on its bytes alone: if one worker refused what
-    /// the others accept, Envoy would let the requests of that worker pass without the filter.
+    /// Loads a plugin config. Returns whether it is accepted, which depends only on its bytes: if only one
+    /// worker rejected it, Envoy would forward that worker's requests without the filter.
     pub fn configure(&mut self, bytes: &[u8]) -> bool {
         match config::load(bytes) {
             Ok(config) => {
@@ -93,14 +93,14 @@ impl<H: Host> Worker<H> {
             }
             Err(errors) => {
                 log::error!("edge-claims {}: {errors}", env!("CARGO_PKG_VERSION"));
-                Metrics::count_refused_config(&self.host);
+                Metrics::count_rejected_config(&self.host);
                 false
             }
         }
     }
 
-    /// Puts a config into force. It makes no call: the host tries a config on a VM that it then throws
-    /// away, and a fetch started there would only delay the others.
+    /// Activates a config. Starts no fetch: the host first loads a config in a VM that it discards, and a
+    /// fetch started there would delay the others.
     fn activate(&mut self, config: Config, bytes: &[u8]) {
         let host = self.host.clone();
         let env = |name: &str| host.environment(name);
@@ -143,7 +143,7 @@ impl<H: Host> Worker<H> {
         self.decide_waiting_anew();
     }
 
-    /// What a worker does besides requests: keys, requests that wait for them, metrics.
+    /// Fetches keys, decides about waiting requests, and flushes metrics.
     pub fn on_tick(&mut self) {
         let Some(now) = self.host.now_ms() else {
             return;
@@ -162,7 +162,7 @@ impl<H: Host> Worker<H> {
         active.flush(&self.host, now);
     }
 
-    /// A call is done.
+    /// Handles the response of a call.
     pub fn on_call_done(&mut self, call: CallId) {
         let Some(now) = self.host.now_ms() else {
             return;
@@ -171,7 +171,7 @@ impl<H: Host> Worker<H> {
         self.decide_waiting(now);
     }
 
-    /// The config goes out of force: what was counted since the last tick is passed to the host.
+    /// Deactivates the config and flushes its metrics.
     pub fn retire(&mut self) {
         let now = self.host.now_ms();
         if let Some(mut active) = self.active.take() {
@@ -201,8 +201,8 @@ impl<H: Host> Worker<H> {
         act(&mut active.key_sources, &mut resources);
     }
 
-    /// Sets the period of the tick, but only to change it: each call starts a new period, so a stream of
-    /// requests that set it would put off the tick for ever.
+    /// Sets the tick's period if it differs. Each host call restarts the period, so setting it for every
+    /// request could postpone the tick forever.
     fn set_tick_period(&mut self, milliseconds: u32) {
         if self.tick_period != milliseconds && self.host.set_tick_period(milliseconds).is_ok() {
             self.tick_period = milliseconds;
@@ -217,7 +217,7 @@ impl<H: Host> Active<H> {
     }
 }
 
-/// What the operator sees first: version, config, mode, and which algorithms the host verifies.
+/// The log line at start: version, config, mode, and which algorithms the host verifies.
 fn start_line<H: Host>(config: &Config, bytes: &[u8], backend: &TestedBackend<H>) -> String {
     let digest: String = hmac_sha256::Hash::hash(bytes)
         .iter()
@@ -255,7 +255,7 @@ fn start_line<H: Host>(config: &Config, bytes: &[u8], backend: &TestedBackend<H>
     )
 }
 
-/// The first 16 bytes of SHA-256 over the parts, in hex. The length of each part is hashed, too.
+/// The first 16 bytes of SHA-256 over the parts and their lengths, in hex.
 fn fingerprint(parts: &[&str]) -> String {
     let mut hash = hmac_sha256::Hash::new();
     for part in parts {

@@ -1,11 +1,10 @@
-//! Random bytes in blocks, so that a generated ID rarely costs a host call.
+//! Random bytes, requested in blocks to save host calls.
 
 use super::host::Host;
 
-/// Bytes requested at a time: enough for 64 correlation IDs.
+/// The size of a block in bytes: enough for 64 correlation IDs.
 const BLOCK: usize = 640;
 
-/// Random bytes of the host, one block at a time.
 #[derive(Debug, Default)]
 pub(super) struct RandomPool {
     block: Vec<u8>,
@@ -14,8 +13,8 @@ pub(super) struct RandomPool {
 }
 
 impl RandomPool {
-    /// Ten random bytes, each returned once. If the host has none, they are a counter: an ID must still
-    /// differ from the last one, and no decision depends on it.
+    /// Ten random bytes. If the host has none, a counter instead: IDs stay unique, and no decision depends
+    /// on them.
     pub(super) fn ten(&mut self, host: &impl Host) -> [u8; 10] {
         if self.block.len() < 10 {
             self.block.resize(BLOCK, 0);

@@ -1,67 +1,65 @@
-//! When to fetch an issuer's keys, decided by all workers together.
+//! Coordinates the fetches of an issuer's keys among all workers.
 //!
-//! The workers share two records for each issuer: the key set that was fetched last, and this plan,
-//! which says which set that is, who may fetch next, and when. A worker reads the plan, changes it, and
-//! writes it back only if no other worker has changed it (compare and swap), so N workers make one fetch.
-//! Pure: `key_sources` moves the bytes.
+//! The workers share two records for each issuer: the last fetched key set, and this plan, which identifies
+//! that set and says when the next fetch may start. Workers change the plan by compare-and-swap, so that
+//! only one of them fetches. This module makes no host calls; see `key_sources`.
 //!
-//! A wall clock can be set back: a time that lies further ahead than any change of the plan could have
-//! put it is ignored.
+//! The wall clock can be set back: a time that is too far in the future for any change of the plan is
+//! ignored.
 
-/// Fetches that unknown key IDs may cause at once.
+/// The maximum number of fetches for unknown key IDs in a burst.
 const BURST: u32 = 3;
 
-/// Milliseconds until a used-up fetch for an unknown key ID is given back.
+/// The interval in milliseconds at which one more fetch for an unknown key ID is allowed.
 const REFILL: u64 = 10_000;
 
 /// The longest pause after a failed fetch, in milliseconds.
 const MAX_BACKOFF: u64 = 30_000;
 
-/// How much longer than its timeout a fetch keeps others from starting one, in milliseconds.
+/// How much longer than its timeout the lease of a fetch lasts, in milliseconds.
 const GRACE: u64 = 1_000;
 
 /// Why to fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// It is time again, or there is no key set yet.
+    /// The refresh is due, or there is no key set yet.
     Due,
     /// A request waits for a key ID that no key set has.
     UnknownKid,
 }
 
-/// What the workers agree on about the fetches of one issuer. Times are milliseconds since 1970.
+/// The shared state of the fetches of one issuer. Times are in milliseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Plan {
-    /// When the fetch of the shared key set began; 0 where there is none yet.
+    /// The start time of the fetch of the shared key set; 0 if there is none yet.
     pub fetched: u64,
-    /// Nobody else fetches before.
+    /// Until then, no other worker may start a fetch.
     pub lease_until: u64,
-    /// No fetch before, since the last ones failed.
+    /// Until then, no fetch may start because the last one failed.
     pub not_before: u64,
-    /// How many fetches failed since the last that did not.
+    /// The number of consecutive failed fetches.
     pub failures: u32,
-    /// How many fetches for unknown key IDs were made and not yet given back.
+    /// The number of fetches for unknown key IDs that are used up.
     pub spent: u32,
-    /// When the last of them was given back.
+    /// When `spent` was last reduced.
     pub refilled_at: u64,
 }
 
-/// A fetched key set as the workers share it: when its fetch began and ended, in milliseconds since
-/// 1970, and the answer's body.
+/// A fetched key set as the workers share it. Times are in milliseconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fetched {
-    /// When the fetch was started: what it lacks did not exist then.
+    /// When the fetch started: a key that is not in the set did not exist then.
     pub started_at: u64,
-    /// When the answer was there.
+    /// When the response arrived.
     pub fetched_at: u64,
-    /// The body, which was a valid key set.
+    /// The body of the response, a valid key set.
     pub body: Vec<u8>,
 }
 
 impl Plan {
-    /// Takes the lease for a fetch, if one may start now. `known` is the shared set that the caller
-    /// has seen: where there is a newer one, it is to look at that first. The caller shares the changed
-    /// plan, and fetches if nobody was faster.
+    /// Takes the lease for a fetch, if one may start now. `known` is the shared set that the caller has
+    /// read: if there is a newer one, it must read that first. The caller fetches once it has stored the
+    /// changed plan.
     pub(crate) fn start(&mut self, cause: Cause, known: u64, now: u64, timeout: u64) -> bool {
         if self.fetched != known || self.leased(now, timeout) || self.pause(now) > 0 {
             return false;
@@ -77,8 +75,7 @@ impl Plan {
         true
     }
 
-    /// Whether a fetch is under way, or could start within `max_wait` milliseconds, so that it makes
-    /// sense for a request to wait.
+    /// Whether a fetch is in progress or could start within `max_wait` milliseconds.
     pub(crate) fn fetch_possible(
         &self,
         cause: Cause,
@@ -92,8 +89,7 @@ impl Plan {
         self.leased(now, timeout) || (allowed && self.pause(now) < max_wait)
     }
 
-    /// A fetch that began then brought a key set. `false`: another one has brought a newer set
-    /// meanwhile, and that one stays.
+    /// Records a successful fetch that started at `started_at`; `false` if there is a newer set.
     pub(crate) fn succeeded(&mut self, started_at: u64, now: u64) -> bool {
         if self.fetched > started_at && self.fetched <= now {
             return false;
@@ -105,7 +101,7 @@ impl Plan {
         true
     }
 
-    /// A fetch brought none: the next one waits, twice as long each time.
+    /// Records a failed fetch; the pause until the next one doubles each time.
     pub(crate) fn failed(&mut self, now: u64) {
         self.lease_until = 0;
         let pause = 500_u64
@@ -115,7 +111,7 @@ impl Plan {
         self.failures = self.failures.saturating_add(1);
     }
 
-    /// The fetch under way will not end: its worker gives it up.
+    /// Releases the lease of a fetch that was cancelled.
     pub(crate) fn abandoned(&mut self) {
         self.lease_until = 0;
     }
@@ -158,7 +154,7 @@ impl Plan {
         bytes
     }
 
-    /// The plan in shared bytes; what can't be read is a new plan.
+    /// The plan in shared bytes; a new plan if they cannot be decoded.
     pub(crate) fn decode(bytes: &[u8]) -> Self {
         let read = || {
             let (fetched, rest) = split_u64(bytes)?;
@@ -202,7 +198,7 @@ impl Fetched {
     }
 }
 
-/// When a set is to be fetched anew; at once, where there is none.
+/// When a set must be fetched again; immediately by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Due {
     at: u64,
@@ -210,8 +206,8 @@ pub(crate) struct Due {
 }
 
 impl Due {
-    /// `refresh` milliseconds after `fetched_at` (milliseconds since 1970), and up to a tenth of that
-    /// earlier, by a random share of 256, so that many proxies do not come at once.
+    /// `refresh` milliseconds after `fetched_at` (milliseconds since 1970), minus a jitter of up to a tenth
+    /// (`random` of 256) so that many proxies do not fetch at the same time.
     pub(crate) fn after(fetched_at: u64, refresh: u64, random: u8) -> Self {
         let early = refresh
             .saturating_mul(u64::from(random))
@@ -221,13 +217,12 @@ impl Due {
         Self { at, refresh }
     }
 
-    /// Whether it is time.
     pub(crate) fn has_come(&self, now: u64) -> bool {
         ahead(self.at, now, self.refresh) == 0
     }
 }
 
-/// How far a time lies ahead, in milliseconds; 0 where that is further than it could have been put.
+/// How far a time is in the future, in milliseconds; 0 if that is more than `furthest`.
 fn ahead(time: u64, now: u64, furthest: u64) -> u64 {
     let ahead = time.saturating_sub(now);
     if ahead <= furthest { ahead } else { 0 }
@@ -243,14 +238,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lease_keeps_others_out_until_it_expires() {
+    fn a_lease_prevents_other_fetches_until_it_expires() {
         let mut plan = Plan::default();
         assert!(plan.start(Cause::Due, 0, 1_000, 2_000));
         assert!(!plan.start(Cause::Due, 0, 3_999, 2_000));
         assert!(!plan.start(Cause::UnknownKid, 0, 3_999, 2_000));
-        // Its holder never came back.
+        // The lease has expired.
         assert!(plan.start(Cause::Due, 0, 4_000, 2_000));
-        // Its holder said so.
+        // Its holder has released it.
         plan.abandoned();
         assert!(plan.start(Cause::Due, 0, 4_001, 2_000));
     }
@@ -265,20 +260,20 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_answer_does_not_replace_a_newer_set() {
+    fn a_late_response_does_not_replace_a_newer_set() {
         let mut plan = Plan::default();
         assert!(plan.start(Cause::Due, 0, 1_000, 100));
         assert!(plan.start(Cause::Due, 0, 2_100, 100));
         assert!(plan.succeeded(2_100, 2_110));
         assert!(!plan.succeeded(1_000, 2_120));
         assert_eq!(plan.fetched, 2_100);
-        // Unless the newer one is of a time that has not come: the clock was set back.
+        // Unless the newer one was fetched in the future: the clock was set back.
         assert!(plan.succeeded(1_000, 1_050));
         assert_eq!(plan.fetched, 1_000);
     }
 
     #[test]
-    fn unknown_kids_cause_three_fetches_and_then_one_in_ten_seconds() {
+    fn unknown_kids_cause_three_fetches_and_then_one_every_ten_seconds() {
         let mut plan = Plan::default();
         let mut fetches = 0;
         for now in (100_000..160_000).step_by(10) {
@@ -291,7 +286,7 @@ mod tests {
         assert!(!plan.fetch_possible(Cause::UnknownKid, 159_999, 0, 1_000));
         assert!(
             plan.start(Cause::Due, plan.fetched, 160_000, 0),
-            "the regular refresh has no part in that budget"
+            "the regular refresh does not depend on the limit for unknown key IDs"
         );
         assert!(plan.succeeded(160_000, 160_000));
         assert!(plan.fetch_possible(Cause::UnknownKid, 500_000, 0, 1_000));
@@ -305,7 +300,7 @@ mod tests {
         assert!(plan.fetch_possible(Cause::Due, 1_000, 100, 2_000));
         assert!(plan.start(Cause::UnknownKid, 0, 1_000, 100));
         plan.spent = BURST;
-        // The one under way may bring the key.
+        // The fetch in progress may bring the key.
         assert!(plan.fetch_possible(Cause::UnknownKid, 1_050, 100, 2_000));
         assert!(plan.succeeded(1_000, 1_060));
         assert!(!plan.fetch_possible(Cause::UnknownKid, 1_070, 100, 2_000));
@@ -318,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_retried_ever_more_slowly() {
+    fn failures_are_retried_with_exponential_backoff() {
         let mut plan = Plan::default();
         let mut now = 0;
         let mut pauses = Vec::new();
@@ -340,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_set_back_stops_nothing() {
+    fn fetches_continue_after_the_clock_was_set_back() {
         let mut plan = Plan::default();
         assert!(plan.start(Cause::Due, 0, 10_000_000, 2_000));
         assert!(plan.start(Cause::Due, 0, 9_000_000, 2_000));
@@ -352,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn shared_records_survive_encoding() {
+    fn shared_records_are_decoded_as_encoded() {
         let plan = Plan {
             fetched: 5,
             lease_until: 1,
@@ -373,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refresh_comes_up_to_a_tenth_early() {
+    fn a_refresh_is_due_up_to_a_tenth_early() {
         assert_eq!(Due::after(1_000, 1_000, 0).at, 2_000);
         assert_eq!(Due::after(1_000, 1_000, 255).at, 1_901);
         assert_eq!(

@@ -1,8 +1,7 @@
-//! The window of used one-use tokens, shared by all workers of one host.
+//! The replay window: the used one-use tokens, shared by all workers of one host.
 //!
-//! Shared data cannot be deleted, so the window has a fixed number of shards. The ID of an entry selects
-//! its shard, and entries that have expired make room. The shard's version tells when two workers change
-//! it at once.
+//! Shared data cannot be deleted, so the window has a fixed number of shards. An entry's ID selects its
+//! shard. Each change removes the expired entries of a shard and stores it by compare-and-swap.
 
 use super::fingerprint;
 use super::host::{Host, Version};
@@ -13,10 +12,10 @@ use crate::token::{IssuerId, ReplayError, ReplayWindow};
 /// The average number of entries in a shard of a full window.
 const MEAN: usize = 64;
 
-/// Bytes of one entry: the ID, and the Unix time in seconds until which it is kept.
+/// The size of an entry in bytes: the ID, and the Unix time in seconds until which it is kept.
 const ENTRY: usize = 24;
 
-/// How often a change is tried again when another worker was faster.
+/// How often a change is attempted when other workers change the shard at the same time.
 const ATTEMPTS: usize = 16;
 
 /// A window in shared data.
@@ -24,11 +23,11 @@ struct SharedWindow<H> {
     host: H,
     prefix: String,
     shards: usize,
-    /// The most entries of one shard: IDs are not spread evenly, so half more than the mean.
+    /// The maximum number of entries in a shard: 1.5 times the mean, because the distribution is not even.
     capacity: usize,
 }
 
-/// Gives every issuer with one-use tokens a window that all workers share.
+/// Sets up a shared window for every issuer with one-use tokens.
 pub(super) fn share_windows(gate: &mut Gate, host: &impl Host) {
     let issuers = gate.config().claims.issuers.iter().enumerate();
     let windows: Vec<_> = issuers

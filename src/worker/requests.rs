@@ -1,4 +1,4 @@
-//! Requests: the worker runs the pipeline and does to the current stream what it decides.
+//! Runs the pipeline for a request and applies the decision to the current stream.
 
 use super::Worker;
 use super::host::{HeaderMap, Host, PeerCertificate, StreamId};
@@ -10,19 +10,19 @@ use crate::record::{AccessField, Verdict};
 use crate::reply::{DeniedRequest, Detail, Reply, Settings};
 use crate::token::IssuerId;
 
-/// What becomes of a request after its headers were read.
+/// The result of a request's headers.
 #[derive(Debug)]
 pub enum RequestStatus {
-    /// It goes on; its response must have this header.
+    /// It is forwarded; the header must be added to the response.
     Continues(Option<ResponseHeader>),
-    /// It was answered; the answer must have this header.
+    /// It was answered; the header must be added to the response.
     Answered(Option<ResponseHeader>),
-    /// It is paused until its issuer's keys are here.
+    /// It is paused until its issuer's keys are installed.
     Waits,
 }
 
 impl<H: Host> Worker<H> {
-    /// The headers of a request are here. `has_body` is whether body or trailers follow.
+    /// Handles the headers of a request; `has_body` if body or trailers follow.
     pub fn on_request_headers(&mut self, stream: StreamId, has_body: bool) -> RequestStatus {
         match self.decide(has_body, KeyWait::Allowed, None) {
             Some(Step::Done(decision)) => self.carry_out(decision, None),
@@ -32,7 +32,7 @@ impl<H: Host> Worker<H> {
     }
 
     /// Runs the pipeline on the headers of the current stream; `None` if that is not possible. `assigned`
-    /// is the correlation ID that the request was given before it waited.
+    /// is the correlation ID that the request got before it waited.
     pub(super) fn decide(
         &mut self,
         has_body: bool,
@@ -56,7 +56,7 @@ impl<H: Host> Worker<H> {
         let (sources, waiting) = (&mut active.key_sources, &self.waiting);
         let step = host.with_headers(HeaderMap::Request, |headers| {
             let mut may_wait = |issuer: IssuerId| {
-                // The key is requested in any case: a client that is denied now may try again.
+                // Request the key even if the request cannot wait: the client may retry.
                 sources.request_key(issuer, host, now_ms)
                     && waiting.admits(issuer, BodySize::of(headers, has_body))
             };
@@ -81,7 +81,7 @@ impl<H: Host> Worker<H> {
         step.ok()
     }
 
-    /// Does to the current stream what was decided.
+    /// Applies the decision to the current stream.
     pub(super) fn carry_out(
         &mut self,
         decision: Decision,
@@ -98,11 +98,11 @@ impl<H: Host> Worker<H> {
         if let Action::Forward(forward) = &action
             && self.host.apply(forward.edits()).is_err()
         {
-            // The upstream would trust a header that could not be removed.
+            // The upstream would trust a header that could not be removed or set.
             return self.fail(assigned);
         }
         for (field, value) in &log_fields {
-            // An access log without a field is no reason to fail a request.
+            // A missing field in an access log does not fail the request.
             let _ = self.host.set_log_field(*field, value);
         }
         if let Some(line) = record {
@@ -114,7 +114,7 @@ impl<H: Host> Worker<H> {
         match action {
             Action::Forward(_) => RequestStatus::Continues(response_header),
             Action::Reply { reply, edits } => {
-                // The edits are for access logs only: the answer goes out in any case.
+                // These edits are for access logs only, so the reply does not depend on them.
                 let _ = self.host.apply(&edits);
                 self.answer(&reply);
                 RequestStatus::Answered(response_header)
@@ -122,8 +122,7 @@ impl<H: Host> Worker<H> {
         }
     }
 
-    /// Denies a request about which nothing can be decided or done: there is no config, or its headers
-    /// cannot be read or changed.
+    /// Denies a request because there is no config, or because its headers cannot be read or edited.
     #[cold]
     pub(super) fn fail(&mut self, assigned: Option<&CorrelationId>) -> RequestStatus {
         let correlation = assigned.cloned().unwrap_or_else(|| {
@@ -139,7 +138,7 @@ impl<H: Host> Worker<H> {
         RequestStatus::Answered(None)
     }
 
-    /// Answers a request whose decision is not the pipeline's. Access logs show it as denied.
+    /// Denies a request outside of the pipeline.
     #[cold]
     pub(super) fn deny(&self, reason: Reason, correlation_id: Option<&str>) {
         let verdict = Verdict::Deny(reason).text(None);
@@ -171,7 +170,7 @@ impl<H: Host> Worker<H> {
     }
 }
 
-/// The response header for the correlation ID, and how much answers say.
+/// The response header for the correlation ID, and the settings of replies.
 fn answer_settings(gate: Option<&Gate>) -> (Option<String>, Settings) {
     match gate.map(Gate::config) {
         Some(config) => {

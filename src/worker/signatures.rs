@@ -1,5 +1,5 @@
-//! The host's signature verification, for the algorithms that pass a test. It is many times as fast as
-//! the portable one.
+//! Signature verification by the host, which is much faster than the portable one, for the algorithms that
+//! pass a self-test.
 
 use super::host::Host;
 use crate::token::{Algorithm, Portable, PublicKey, SignatureBackend, known_answers};
@@ -7,12 +7,12 @@ use crate::token::{Algorithm, Portable, PublicKey, SignatureBackend, known_answe
 /// The host as a signature back-end.
 pub(super) struct TestedBackend<H> {
     host: H,
-    /// By `Algorithm as usize`: whether the host passed the test.
+    /// Whether the host passed the test, by `Algorithm as usize`.
     passed: [bool; Algorithm::ALL.len()],
 }
 
 impl<H: Host> TestedBackend<H> {
-    /// A back-end that verifies nothing: the portable one does all of it.
+    /// A back-end that leaves all algorithms to the portable one.
     pub(super) fn unused(host: H) -> Self {
         Self {
             host,
@@ -20,8 +20,8 @@ impl<H: Host> TestedBackend<H> {
         }
     }
 
-    /// Tests the host with a valid and an invalid signature of each algorithm. It verifies those
-    /// algorithms for which both answers are right; the portable back-end verifies the others.
+    /// Tests the host with a valid and an invalid signature of each algorithm. The host verifies the
+    /// algorithms for which both results are correct; the portable back-end verifies the others.
     pub(super) fn test(host: H) -> Self {
         let mut backend = Self::unused(host);
         for algorithm in known_answers::algorithms() {

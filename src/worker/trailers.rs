@@ -1,21 +1,21 @@
-//! Request trailers: those that no backend may see are removed, or the request is answered.
+//! Request trailers: removes reserved ones, or denies the request.
 
 use super::Worker;
 use super::host::{HeaderMap, Host};
 use crate::denial::Reason;
 use crate::record::Verdict;
 
-/// What becomes of a request after its trailers were read.
+/// The result of a request's trailers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrailersStatus {
-    /// It goes on.
+    /// The request continues.
     Continues,
-    /// It was answered.
+    /// The request was answered.
     Answered,
 }
 
 impl<H: Host> Worker<H> {
-    /// The trailers of a request are here: those that no backend may see are removed.
+    /// Handles the trailers of a request.
     pub fn on_request_trailers(&mut self) -> TrailersStatus {
         let Some(active) = &mut self.active else {
             return self.reject_trailers(Reason::Internal);
@@ -45,8 +45,8 @@ impl<H: Host> Worker<H> {
         TrailersStatus::Continues
     }
 
-    /// Answers a request whose trailers must not reach the upstream. If the response has begun, the host
-    /// resets the stream. The request itself is counted already, by the verdict on its headers.
+    /// Denies a request because of its trailers. If the response has started, the host resets the stream.
+    /// Only internal errors are counted as a verdict: the request itself was counted with its headers.
     #[cold]
     fn reject_trailers(&mut self, reason: Reason) -> TrailersStatus {
         if let Some(active) = &mut self.active
@@ -58,7 +58,7 @@ impl<H: Host> Worker<H> {
         TrailersStatus::Answered
     }
 
-    /// The correlation ID of the current stream, which its headers show once they are decided.
+    /// The correlation ID of the current stream, from the header that the decision has set.
     fn correlation_id(&self) -> Option<String> {
         let name = &self.active.as_ref()?.gate.config().correlation.header;
         let id = self.host.with_headers(HeaderMap::Request, |headers| {

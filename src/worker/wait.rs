@@ -1,4 +1,4 @@
-//! Requests that wait for keys: how they begin to wait, and how they are decided.
+//! How requests start to wait for keys, and how they are decided later.
 
 use super::host::{HeaderMap, Host, StreamId};
 use super::waiting::{BodySize, Waited, WaitingRequest};
@@ -7,25 +7,25 @@ use crate::gate::{KeyWait, ResponseHeader, Step, Wait};
 use crate::token::IssuerId;
 
 impl<H: Host> Worker<H> {
-    /// Whether a request that waited may go on; `None` while it waits.
+    /// Whether a request that waited may continue; `None` while it waits.
     pub fn waited(&self, stream: StreamId) -> Option<bool> {
         let waited = self.waiting.decision(stream)?;
         Some(waited.continues)
     }
 
-    /// The header that the response to a request that waited must have.
+    /// The header to add to the response of a request that waited.
     pub fn late_response_header(&self, stream: StreamId) -> Option<ResponseHeader> {
         let waited = self.waiting.decision(stream)?;
         waited.response_header.clone()
     }
 
-    /// A stream whose request waited is done.
+    /// A stream whose request has waited ended.
     pub fn on_stream_done(&mut self, stream: StreamId) {
         self.waiting.remove(stream);
     }
 
-    /// Decides again about the waiting requests for which something has changed: a new key set is here, no
-    /// fetch can come in time, or they have waited as long as they may.
+    /// Decides again about the waiting requests whose key set has changed, for which no fetch is possible any
+    /// more, or whose waiting time is over.
     pub(super) fn decide_waiting(&mut self, now: u64) {
         let Some(active) = &self.active else {
             return;
@@ -52,7 +52,7 @@ impl<H: Host> Worker<H> {
         }
     }
 
-    /// Decides again about all waiting requests, because another config is in force.
+    /// Decides again about all waiting requests, because the config has changed.
     pub(super) fn decide_waiting_anew(&mut self) {
         let now = self.host.now_ms();
         for request in self.waiting.take(|_| true) {
@@ -66,7 +66,7 @@ impl<H: Host> Worker<H> {
         }
     }
 
-    /// Lets a request wait. Logs show it even if it ends before it is decided.
+    /// Lets a request wait. Its log fields are set now, in case it ends before it is decided.
     pub(super) fn wait(&mut self, stream: StreamId, has_body: bool, wait: Wait) -> RequestStatus {
         let (Some(active), Some(now)) = (&self.active, self.host.now_ms()) else {
             return self.fail(Some(&wait.correlation));
@@ -97,14 +97,14 @@ impl<H: Host> Worker<H> {
         RequestStatus::Waits
     }
 
-    /// Decides again about a request that waited. It waits on if a key set that was fetched after it
-    /// arrived can still bring its key.
+    /// Decides again about a waiting request. It keeps waiting if a key set that is fetched after its arrival
+    /// can still bring its key.
     fn decide_again(&mut self, mut request: WaitingRequest, key_wait: KeyWait) {
-        // A stream that is gone needs no answer.
+        // The stream no longer exists.
         if self.host.select_stream(request.stream).is_err() {
             return;
         }
-        // Its body is buffered already.
+        // `false`, because its body is already buffered and counted.
         let status = match self.decide(false, key_wait, Some(&request.correlation)) {
             Some(Step::Done(decision)) => self.carry_out(decision, Some(&request.correlation)),
             Some(Step::Wait(wait)) => {
@@ -130,7 +130,7 @@ impl<H: Host> Worker<H> {
         }
     }
 
-    /// When the fetch of an issuer's installed key set began.
+    /// The start time of the fetch of an issuer's installed key set.
     fn installed(&self, issuer: IssuerId) -> Option<u64> {
         self.active.as_ref()?.key_sources.installed(issuer)
     }

@@ -1,4 +1,4 @@
-//! Requests that wait for keys: bounded in number, in bytes and in time.
+//! The requests that wait for keys, limited in number, bytes and time.
 
 use std::collections::HashMap;
 
@@ -8,22 +8,22 @@ use crate::gate::ResponseHeader;
 use crate::headers::Headers;
 use crate::token::IssuerId;
 
-/// The most requests of one worker that wait for one issuer's keys, so that a flood that names one
-/// issuer leaves places for the users of the others.
+/// The maximum number of one worker's requests that wait for the same issuer's keys, so that a flood for
+/// one issuer does not affect the others.
 const MAX_REQUESTS: usize = 512;
 
-/// The largest body of a request that waits, in bytes.
+/// The maximum body of a waiting request, in bytes.
 const MAX_BODY: u64 = 64 << 10;
 
-/// The most bytes of bodies that wait on one worker. The host buffers them.
+/// The maximum total of the bodies of one worker's waiting requests, in bytes. The host buffers them.
 const MAX_BODIES: u64 = 8 << 20;
 
-/// What is known of the size of a request's body.
+/// The size of a request's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BodySize {
     /// Bytes; 0 without a body.
     Bytes(u64),
-    /// The request does not say.
+    /// The headers do not say.
     Unknown,
 }
 
@@ -53,26 +53,26 @@ pub(super) struct WaitingRequest {
     pub(super) issuer: IssuerId,
     /// When it arrived, in milliseconds since 1970.
     pub(super) arrived: u64,
-    /// When it stops waiting.
+    /// When its waiting time is over.
     pub(super) until: u64,
-    /// The key set that lacks its key: when the fetch of that set began.
+    /// The key set that lacks its key, identified by the start time of its fetch.
     pub(super) key_set: Option<u64>,
-    /// The bytes of its body.
+    /// The size of its body in bytes.
     pub(super) body: u64,
     /// Its correlation ID.
     pub(super) correlation: CorrelationId,
 }
 
-/// A request that waited and was decided.
+/// The decision about a request that waited.
 #[derive(Debug, Clone)]
 pub(super) struct Waited {
-    /// Whether it goes on.
+    /// Whether it continues.
     pub(super) continues: bool,
-    /// The header that its response must have.
+    /// A header to add to its response.
     pub(super) response_header: Option<ResponseHeader>,
 }
 
-/// All requests of one worker that wait, and those that have waited and are not done yet.
+/// One worker's waiting requests, and the decisions about those that waited and have not ended.
 #[derive(Debug, Default)]
 pub(super) struct WaitingRequests {
     waiting: Vec<WaitingRequest>,
@@ -80,7 +80,7 @@ pub(super) struct WaitingRequests {
 }
 
 impl WaitingRequests {
-    /// Whether one more request, with that body, may wait for that issuer's keys.
+    /// Whether one more request with this body may wait for the issuer's keys.
     pub(super) fn admits(&self, issuer: IssuerId, body: BodySize) -> bool {
         let BodySize::Bytes(body) = body else {
             return false;
@@ -90,23 +90,21 @@ impl WaitingRequests {
         same < MAX_REQUESTS && body <= MAX_BODY && bodies.saturating_add(body) <= MAX_BODIES
     }
 
-    /// Adds a request.
     pub(super) fn add(&mut self, request: WaitingRequest) {
         self.waiting.push(request);
     }
 
-    /// The stream is done, however it ended.
+    /// Removes a stream that has ended.
     pub(super) fn remove(&mut self, stream: StreamId) {
         self.waiting.retain(|request| request.stream != stream);
         self.waited.remove(&stream);
     }
 
-    /// Whether no request waits.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Takes out the requests that are ready.
+    /// Removes and returns the requests that are ready.
     pub(super) fn take(
         &mut self,
         is_ready: impl FnMut(&WaitingRequest) -> bool,
@@ -117,7 +115,7 @@ impl WaitingRequests {
         ready
     }
 
-    /// Notes the decision about a request that waited.
+    /// Stores the decision about a request that waited.
     pub(super) fn decided(&mut self, stream: StreamId, waited: Waited) {
         self.waited.insert(stream, waited);
     }
@@ -145,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_for_one_issuer_leaves_places_for_the_others() {
+    fn a_flood_for_one_issuer_does_not_block_the_others() {
         let mut waiting = WaitingRequests::default();
         let mut stream = 0;
         while waiting.admits(IssuerId(0), BodySize::Bytes(0)) {
@@ -163,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_that_wait_are_bounded_one_by_one_and_together() {
+    fn waiting_bodies_are_limited_each_and_in_total() {
         let mut waiting = WaitingRequests::default();
         let issuer = IssuerId(0);
         assert!(!waiting.admits(issuer, BodySize::Unknown));

@@ -1,4 +1,4 @@
-//! One line of a log: a JSON object, and the fields that are looked up in it.
+//! One line of a log: a JSON object with named fields.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,7 +8,7 @@ use crate::json::{Json, Object};
 /// A line that is a JSON object.
 #[derive(Debug)]
 pub(super) struct Record<'a> {
-    /// The JSON text as it was logged.
+    /// The JSON text, as logged.
     pub text: &'a str,
     object: Object,
 }
@@ -37,8 +37,8 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// The text of a field: of the member with that name, else of the member that its parts between the
-    /// dots lead to. `null`, an empty string and `-` count as missing: Envoy logs `-` for an empty value.
+    /// The text of a field: the member with this name, else the nested member at this dotted path. `null`, an
+    /// empty string and `-` (Envoy's empty value) count as missing.
     pub(super) fn get(&self, field: &str) -> Option<Cow<'_, str>> {
         let value = self.object.get(field).or_else(|| {
             let mut names = field.split('.');

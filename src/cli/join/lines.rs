@@ -1,4 +1,4 @@
-//! The lines of a log, up to a limit of their length.
+//! The lines of a log, up to a maximum length.
 
 use std::io::{self, BufRead, Read as _};
 
@@ -19,7 +19,7 @@ pub(super) enum Line<'a> {
 }
 
 impl<R: BufRead> Lines<R> {
-    /// `limit`: in bytes, without the line feed.
+    /// `limit` is in bytes, without the line feed.
     pub(super) const fn new(input: R, limit: u64) -> Self {
         Self {
             input,

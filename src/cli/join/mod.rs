@@ -1,8 +1,8 @@
-//! `edge-claims join`: the edge's log and the mesh's access log, joined by correlation ID.
+//! `edge-claims join`: joins the edge's log and the mesh's access log by correlation ID.
 //!
-//! Logs may be larger than memory. Each is read once. Of each line only the ID and the outcome of the
-//! request are kept, about 50 bytes, partitioned by a hash of the ID into 256 buckets that overflow into
-//! temporary files ([`spill`]). Then the buckets are joined in memory, one after the other.
+//! Logs may be larger than memory. Each is read once; the ID and the outcome of each line (about 50 bytes) are
+//! partitioned by a hash of the ID into 256 buckets that overflow into temporary files ([`spill`]). Then the
+//! buckets are joined in memory, one after the other.
 
 mod fields;
 mod lines;
@@ -35,7 +35,7 @@ pub(super) enum JoinError {
     Input {
         /// The file, `-` for stdin.
         path: PathBuf,
-        /// The error of the system.
+        /// The I/O error.
         error: io::Error,
     },
     /// Both logs are stdin.
@@ -52,7 +52,7 @@ pub(super) enum JoinError {
 /// Joins two logs, or prints the timeline of one ID.
 ///
 /// # Errors
-/// [`JoinError`].
+/// A [`JoinError`]
 pub(super) fn run(options: &Options, output: &mut impl Write) -> Result<Answer, JoinError> {
     if Log::BOTH.iter().all(|log| options.path(*log) == "-") {
         return Err(JoinError::TwoStdin);

@@ -1,9 +1,9 @@
-//! What a line says about a request: whether the edge forwarded it, and where it ended.
+//! The outcome of a request according to one line: whether the edge forwarded it, and where it ended.
 
 use super::fields::{Broken, Record};
 use super::options::{EdgeFields, MeshFields, Options};
 
-/// The longest correlation ID that is joined, in bytes. The filter's have at most 128.
+/// The maximum length of a correlation ID, in bytes. The filter's have at most 128.
 const MAX_ID: usize = 256;
 
 /// Which log a line is from.
@@ -20,9 +20,9 @@ pub(super) enum Place {
     Answered,
     /// The edge answered.
     Edge,
-    /// The edge forwarded it, and the mesh's log does not have it.
+    /// The edge forwarded it, but it is not in the mesh's log.
     Between,
-    /// Envoy ended it before the filter gave a verdict.
+    /// Envoy ended it before the filter decided.
     Envoy,
     /// The filter denied it.
     Filter,
@@ -30,28 +30,28 @@ pub(super) enum Place {
     Upstream,
     /// The filter allowed it, and the client disconnected.
     Client,
-    /// It was answered without a verdict: the filter is missing on its way.
+    /// It was answered without a verdict: it did not pass through the filter.
     Unfiltered,
 }
 
-/// What a line says about its request.
+/// The outcome of a request according to one line.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Outcome {
     pub source: Source,
     pub place: Place,
     pub reason: String,
-    /// The reason for which shadow mode would have denied it.
+    /// The reason for which it would have been denied without shadow mode.
     pub shadow: Option<String>,
 }
 
-/// The log of a line, and for the edge's what it says about forwarding.
+/// The log of a line, and whether the edge forwarded the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Source {
     /// The edge forwarded the request to the mesh.
     EdgeForwarded,
     /// The edge did not forward it.
     EdgeEnded,
-    /// The edge's line does not say whether it did.
+    /// The edge's line does not say whether it forwarded the request.
     EdgeUnknown,
     Mesh,
 }
@@ -83,7 +83,7 @@ impl Place {
 }
 
 impl Outcome {
-    /// The correlation ID of a line and what the line says; `None` if it has no ID.
+    /// The correlation ID and the outcome of a line; `None` if it has no ID.
     pub(super) fn read(
         log: Log,
         record: &Record<'_>,
@@ -194,8 +194,8 @@ fn allowed(status: Option<u16>, upstream: Option<u16>, details: Option<&str>) ->
     }
 }
 
-/// The end of a request without a verdict: either Envoy refused it before the filter saw it, or the filter
-/// is missing on its way.
+/// The end of a request without a verdict: either Envoy ended it before the filter, or it did not pass
+/// through the filter.
 fn without_verdict(
     status: Option<u16>,
     upstream: Option<u16>,
@@ -215,7 +215,7 @@ fn status_class(status: u16) -> String {
     format!("{}xx", status / 100)
 }
 
-/// Response code details without what differs from request to request: `a` of `a{b}`.
+/// Response code details without their arguments: `a` of `a{b}`.
 fn without_arguments(details: Option<&str>) -> Option<&str> {
     details?
         .split('{')
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn the_edges_outcome_tells_whether_it_forwarded_the_request() {
+    fn the_edges_outcome_says_whether_it_forwarded_the_request() {
         let forwarded = outcome(Log::Edge, r#""outcome": "forwarded""#);
         assert_eq!(forwarded.source, Source::EdgeForwarded);
         assert_eq!(forwarded.place, Place::Between);
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn an_allowed_request_is_answered_or_fails_behind_the_filter() {
+    fn an_allowed_request_is_answered_or_fails_upstream() {
         let allow = |rest: &str| mesh(&format!(r#""verdict": "allow/orders", {rest}"#));
         let answered = is(Place::Answered, "2xx");
         assert_eq!(

@@ -1,6 +1,6 @@
 //! Prints the result of a join: tables for a terminal, or JSON lines.
 //!
-//! Text from a log is escaped: it may come from a client, and contain control characters of a terminal.
+//! Text from logs is escaped, because it may contain a client's control characters for the terminal.
 
 use std::io::{self, Write};
 
@@ -10,7 +10,7 @@ use super::options::{Format, Options};
 use super::summary::{Input, Join, Kind};
 use super::timeline::Timeline;
 
-/// The summary: what was read, how it joins, where requests ended.
+/// Prints the summary: lines of the logs, kinds of requests, where requests ended.
 pub(super) fn summary(join: &Join, options: &Options, output: &mut impl Write) -> io::Result<()> {
     match options.format {
         Format::Table => summary_table(join, options, output),
@@ -104,7 +104,7 @@ fn counts(input: &Input) -> String {
     )
 }
 
-/// The column titles of a list of requests.
+/// Prints the column titles of a list of requests.
 pub(super) fn list_header(format: Format, output: &mut impl Write) -> io::Result<()> {
     match format {
         Format::Table => writeln!(output, "{:<40} {:<10} ended", "correlation ID", "kind"),
@@ -112,7 +112,7 @@ pub(super) fn list_header(format: Format, output: &mut impl Write) -> io::Result
     }
 }
 
-/// One request of a list.
+/// Prints one request of a list.
 pub(super) fn listed(
     id: &str,
     kind: Kind,
@@ -132,7 +132,7 @@ pub(super) fn listed(
     }
 }
 
-/// The timeline of one ID.
+/// Prints the timeline of one ID.
 pub(super) fn timeline(
     timeline: &Timeline,
     format: Format,
@@ -146,7 +146,7 @@ pub(super) fn timeline(
 
 fn timeline_lines(timeline: &Timeline, output: &mut impl Write) -> io::Result<()> {
     for line in &timeline.lines {
-        // The record is one line of JSON, as it was logged.
+        // The record is a JSON object on one line.
         let (log, number, record) = (line.log.name(), line.number, &line.text);
         writeln!(
             output,

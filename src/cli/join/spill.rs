@@ -1,4 +1,4 @@
-//! Entries partitioned into buckets by a hash of their ID: in memory while they are few, else in temporary
+//! Entries partitioned into buckets by a hash of their ID, in memory or, if there are many, in temporary
 //! files.
 
 use std::fs::File;
@@ -6,20 +6,21 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufRead, BufReader, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
-/// Enough that a bucket of a log of many gigabytes fits into memory, and few enough to be open at once.
+/// The number of buckets: large enough for one bucket of a log of many gigabytes to fit into memory, and
+/// small enough to keep all files open.
 const BUCKETS: usize = 256;
-/// What a bucket holds in memory before it is written to its file, in bytes.
+/// The size of a bucket's buffer, in bytes, before it is written to its file.
 const BUFFER: usize = 8 * 1024;
 
-/// Collects entries: an ID, and a number that says what its line says.
+/// Collects entries, each an ID and the number of its outcome.
 pub(super) struct Spill {
     folder: PathBuf,
-    // Seeded, so that nobody can choose IDs that all fall into one bucket.
+    // Randomly seeded, so that nobody can choose IDs that all fall into one bucket.
     hasher: RandomState,
     buckets: Vec<Bucket>,
 }
 
-/// The entries of some IDs. All entries of an ID are in one bucket, in the order in which they came.
+/// The entries of some IDs. All entries of an ID are in the same bucket, in the order of their addition.
 #[derive(Default)]
 pub(super) struct Bucket {
     buffer: Vec<u8>,
@@ -27,7 +28,7 @@ pub(super) struct Bucket {
 }
 
 impl Spill {
-    /// `folder`: for the temporary files. They have no name there, and are deleted when the process ends.
+    /// `folder` is for the temporary files, which have no names and are deleted when the process ends.
     pub(super) fn new(folder: &Path) -> Self {
         Self {
             folder: folder.to_owned(),
@@ -47,7 +48,6 @@ impl Spill {
         }
     }
 
-    /// The buckets.
     pub(super) fn finish(self) -> impl Iterator<Item = Bucket> {
         self.buckets.into_iter()
     }
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entries_come_back_in_order_and_those_of_an_id_from_one_bucket() {
+    fn all_entries_of_an_id_are_in_one_bucket_and_in_order() {
         let folder = tempfile::tempdir().unwrap();
         let mut spill = Spill::new(folder.path());
         // About 78 IDs per bucket, of which 24 fill its buffer: practically every bucket gets a file.

@@ -1,4 +1,4 @@
-//! The joined requests, counted by kind and by end.
+//! Counts the joined requests by kind and outcome.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,33 +7,32 @@ use super::fields::Broken;
 use super::outcome::{Log, Outcome, Place, Source};
 use super::spill::Bucket;
 
-/// How many different outcomes are counted each on its own. Real logs have few; further ones are
-/// counted as `(other)`.
+/// The maximum number of different outcomes; further ones are counted as `(other)`.
 const MAX_OUTCOMES: usize = 4096;
-/// How many broken lines are reported one by one.
+/// The maximum number of broken lines that are shown.
 const SHOWN_BROKEN: usize = 3;
 
-/// What was read of one log.
+/// Counts of the lines of one log.
 #[derive(Debug, Default)]
 pub(super) struct Input {
     /// Lines that have a correlation ID.
     pub with_id: u64,
-    /// Lines that are fine and have none.
+    /// Valid lines without one.
     pub without_id: u64,
     /// Lines that cannot be used.
     pub broken: u64,
-    /// The first of them, by line number.
+    /// The first broken lines, with their numbers.
     pub first_broken: Vec<(u64, Broken)>,
 }
 
-/// How a request is found in the logs.
+/// In which logs a request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Kind {
     /// Once in each log.
     Joined,
-    /// In the edge's log only, which does not say that it was forwarded.
+    /// In the edge's log only, and not as forwarded.
     EndedAtEdge,
-    /// Forwarded by the edge, and not in the mesh's log.
+    /// Forwarded by the edge, but not in the mesh's log.
     Lost,
     /// In the mesh's log only.
     MeshOnly,
@@ -41,16 +40,15 @@ pub(super) enum Kind {
     Repeated,
 }
 
-/// The join so far.
 #[derive(Debug, Default)]
 pub(super) struct Join {
-    /// What was read, the edge's log first.
+    /// The counts of both logs, the edge's first.
     pub inputs: Vec<(Log, Input)>,
     kinds: BTreeMap<Kind, u64>,
     outcomes: Vec<Outcome>,
     /// The index of each outcome.
     indexes: HashMap<Outcome, u32>,
-    /// How many requests ended with the outcome of that index.
+    /// The number of requests by the index of their outcome.
     ends: HashMap<u32, u64>,
 }
 
@@ -101,7 +99,7 @@ impl Kind {
 }
 
 impl Join {
-    /// The number under which the outcome is kept.
+    /// The index of an outcome, which is added if it is new.
     pub(super) fn index(&mut self, outcome: Outcome) -> u32 {
         let counted = self.outcomes.len() < MAX_OUTCOMES || self.indexes.contains_key(&outcome);
         let outcome = if counted {
@@ -122,7 +120,7 @@ impl Join {
         index
     }
 
-    /// Joins the entries of a bucket. `each` gets every ID with its kind and its end.
+    /// Joins the entries of a bucket. Calls `each` with every ID, its kind and its end.
     ///
     /// # Errors
     /// [`JoinError::Temporary`], and those of `each`.
@@ -136,7 +134,7 @@ impl Join {
             let Some(outcome) = self.outcome(index) else {
                 return;
             };
-            // Not `entry`, which would copy every ID.
+            // `entry` would copy every ID.
             match requests.get_mut(id) {
                 Some(request) => request.add(outcome.source, index),
                 None => {
@@ -163,19 +161,19 @@ impl Join {
         self.outcomes.get(usize::try_from(index).ok()?)
     }
 
-    /// How many requests are of a kind.
+    /// The number of requests of a kind.
     pub(super) fn count(&self, kind: Kind) -> u64 {
         self.kinds.get(&kind).copied().unwrap_or_default()
     }
 
-    /// All requests: the different IDs.
+    /// The number of all requests, that is, of different IDs.
     pub(super) fn requests(&self) -> u64 {
         self.kinds
             .values()
             .fold(0, |sum, count| sum.saturating_add(*count))
     }
 
-    /// Where requests ended: place, reason, count; by place, the highest count first.
+    /// Where requests ended: place, reason and count; sorted by place, then by descending count.
     pub(super) fn ends(&self) -> Vec<(Place, &str, u64)> {
         let mut ends: BTreeMap<(Place, &str), u64> = BTreeMap::new();
         for (outcome, count) in self.counted() {
@@ -190,7 +188,7 @@ impl Join {
         ends
     }
 
-    /// What shadow mode would have denied: reason, count; the highest count first.
+    /// Requests that would have been denied without shadow mode: reason and count, by descending count.
     pub(super) fn shadows(&self) -> Vec<(&str, u64)> {
         let mut shadows: BTreeMap<&str, u64> = BTreeMap::new();
         for (outcome, count) in self.counted() {
@@ -209,8 +207,8 @@ impl Join {
         ends.filter_map(|(index, count)| Some((self.outcome(*index)?, *count)))
     }
 
-    /// Whether every request that the edge forwarded is in the mesh's log once, the mesh has no other, and
-    /// no line is broken or without an ID.
+    /// Whether the mesh's log has exactly the requests that the edge forwarded, each once, and no line is
+    /// broken or without an ID.
     pub(super) fn adds_up(&self) -> bool {
         let complete = |(_, input): &(Log, Input)| input.broken == 0 && input.without_id == 0;
         self.inputs.iter().all(complete)
@@ -242,13 +240,13 @@ impl Request {
         }
     }
 
-    /// The outcome that the client saw: the edge's own answer, even if the mesh has a line; else the mesh's.
+    /// The outcome for the client: that of the edge if it answered itself, else that of the mesh.
     fn end(&self) -> u32 {
         match (self.edge, self.mesh) {
             (Some((Source::EdgeEnded, outcome)), _)
             | (_, Some(outcome))
             | (Some((_, outcome)), None) => outcome,
-            // `add` sets one of them.
+            // Cannot happen: `add` sets one of them.
             (None, None) => u32::MAX,
         }
     }

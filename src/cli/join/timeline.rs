@@ -1,4 +1,4 @@
-//! What both logs say about one request, in the order of time.
+//! The lines of both logs about one request, in the order of time.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -6,7 +6,7 @@ use super::fields::Record;
 use super::options::Options;
 use super::outcome::Log;
 
-/// How many lines of one ID are kept; further ones are only counted.
+/// The maximum number of lines of one ID; further ones are only counted.
 const MAX_LINES: usize = 1000;
 
 /// The lines of one ID.
@@ -15,11 +15,11 @@ pub(super) struct Timeline {
     pub id: String,
     /// In the order of time once [`Timeline::sort`] was called.
     pub lines: Vec<Line>,
-    /// How many lines were not kept.
+    /// The number of lines that were not kept.
     pub more: u64,
 }
 
-/// One line. A field that it does not have is empty.
+/// One line. Missing fields are empty.
 #[derive(Debug)]
 pub(super) struct Line {
     pub log: Log,
@@ -36,7 +36,7 @@ pub(super) struct Line {
     pub method: String,
     pub path: String,
     pub duration_ms: String,
-    /// The line's JSON object as it was logged.
+    /// The line's JSON object, as logged.
     pub text: String,
 }
 

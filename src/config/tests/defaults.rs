@@ -1,4 +1,4 @@
-//! What holds where the config says nothing.
+//! Defaults.
 
 use serde_json::json;
 
@@ -15,7 +15,7 @@ use crate::record::{AccessField, Subject};
 use crate::reply::Detail;
 
 #[test]
-fn a_config_that_says_little_is_strict() {
+fn defaults_are_strict() {
     let config = accepted(&smallest());
     assert_eq!(config.mode, Mode::Enforce);
 
@@ -98,7 +98,7 @@ fn a_config_that_says_little_is_strict() {
 }
 
 #[test]
-fn defaults_inside_of_sections() {
+fn sections_have_documented_defaults() {
     let mut config = smallest();
     config["claims"]["issuers"][0]["keys"] =
         json!({"remote": {"url": "https://k.example/jwks", "cluster": "k"}});
@@ -116,13 +116,13 @@ fn defaults_inside_of_sections() {
         (&one_use.claim, one_use.entries),
         (&ClaimPath::from("jti"), 100_000)
     );
-    // The header that is written is also the one that is read.
+    // The ID is accepted from the same header that is set.
     assert_eq!(config.correlation.accept, ["x-cid"]);
     assert!(config.identity.strip.is_empty());
 }
 
 #[test]
-fn a_config_that_says_everything_is_read_as_it_stands() {
+fn every_key_of_a_config_is_applied() {
     let config = accepted(&largest());
     assert_eq!(config.claims.prefix, "Bearer ");
     assert!(config.claims.forward && config.claims.portable);
@@ -163,9 +163,9 @@ fn a_config_that_says_everything_is_read_as_it_stands() {
     assert_eq!(config.log.access_fields.len(), 9);
 }
 
-/// What YAML makes of a key whose value was forgotten would let more pass than was meant.
+/// In YAML, a key without a value is `null`; ignoring it could allow more than intended.
 #[test]
-fn null_is_never_taken_for_absent() {
+fn null_is_not_treated_as_absent() {
     let mut config = smallest();
     config["rbac"]["routes"][0]["allow"] =
         json!({"any_role": null, "issuers": ["https://edge.example.com"]});

@@ -1,4 +1,4 @@
-//! Every example of `docs/decisions.md` loads, and its own tests hold.
+//! Every example of `docs/decisions.md` loads and passes its tests.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ fn examples() -> Vec<(usize, Value)> {
     examples
 }
 
-/// The example beside a `claims` section.
+/// The example with a `claims` section.
 fn whole(example: &Value) -> Value {
     let mut config = smallest();
     let members = config.as_object_mut().unwrap();
@@ -37,7 +37,7 @@ fn whole(example: &Value) -> Value {
 }
 
 #[test]
-fn every_example_loads_and_its_tests_hold() {
+fn every_example_loads_and_passes_its_tests() {
     let examples = examples();
     assert!(examples.len() >= 12, "{} examples", examples.len());
     for (line, example) in examples {
@@ -59,9 +59,9 @@ fn every_example_loads_and_its_tests_hold() {
     }
 }
 
-/// Otherwise the test above would show nothing.
+/// Shows that the test above can fail.
 #[test]
-fn an_example_that_expects_otherwise_is_rejected() {
+fn an_example_with_a_wrong_expectation_is_rejected() {
     for (line, mut example) in examples() {
         for index in 0..example["tests"].as_array().unwrap().len() {
             let expect = &mut example["tests"][index]["expect"];

@@ -1,4 +1,4 @@
-//! Every error has its path and says what is wrong and what would be right: `errors.txt`.
+//! The messages of all errors, compared with `errors.txt`.
 
 use serde_json::Value;
 
@@ -11,7 +11,8 @@ struct Case {
     expected: Vec<String>,
 }
 
-/// Unindented lines are `pointer = JSON` (nothing: the key is left out); indented ones what is expected.
+/// Unindented lines are `pointer = JSON` (without JSON, the key is removed); indented lines are the expected
+/// errors.
 fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> = Vec::new();
     for line in include_str!("errors.txt").lines() {
@@ -59,7 +60,7 @@ fn change(config: &mut Value, pointer: &str, value: Option<Value>) {
 }
 
 #[test]
-fn each_error_has_its_path_and_says_what_would_be_right() {
+fn each_error_has_its_path_and_the_expected_value() {
     let cases = cases();
     assert!(cases.len() > 100, "{} cases", cases.len());
     let mut differences = String::new();
@@ -162,7 +163,7 @@ fn a_config_that_is_not_an_object_is_rejected() {
     assert!(!super::load(b"\xff{}").unwrap_err().0.is_empty());
 }
 
-/// A duplicate key is an error wherever it is, and whatever its values are.
+/// A duplicate key is an error in every object, even if the values are equal.
 #[test]
 fn duplicate_keys_are_errors() {
     let text = smallest().to_string();

@@ -1,10 +1,10 @@
-//! What a config may hold, what it means where it says nothing, and how one that is wrong is reported.
+//! Tests of loading configs: accepted configs, defaults, and errors.
 
 mod defaults;
 mod docs;
 mod golden;
+mod policy_tests;
 mod properties;
-mod rehearsals;
 
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ fn smallest() -> Value {
     })
 }
 
-/// Every key, at least once.
+/// A config with every key at least once.
 fn largest() -> Value {
     json!({
         "mode": "enforce",
@@ -115,7 +115,7 @@ fn accepted(config: &Value) -> Config {
     load(config.to_string().as_bytes()).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
-/// Every error of a config, as it is shown.
+/// The messages of all errors of a config.
 fn errors_of(text: &str) -> Vec<String> {
     match load(text.as_bytes()) {
         Ok(_) => Vec::new(),

@@ -1,5 +1,4 @@
-//! Whatever the bytes are: no panic, and the same answer every time. The result of loading must depend
-//! on the bytes alone, or workers would differ.
+//! Loading any bytes does not panic and always has the same result.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -7,7 +6,7 @@ use serde_json::{Value, json};
 use super::{largest, smallest};
 use crate::config::load;
 
-/// Values of every type, among them those that mean something somewhere.
+/// Values of every type, including valid values of some keys.
 fn scalar() -> impl Strategy<Value = Value> {
     prop_oneof![
         Just(Value::Null),
@@ -71,7 +70,7 @@ fn tree() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Every place in a tree, as pointers (RFC 6901).
+/// The pointers (RFC 6901) of all values in a tree.
 fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     found.push(at.to_owned());
     match value {
@@ -170,17 +169,17 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn loading_arbitrary_bytes_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         check(&bytes);
     }
 
     #[test]
-    fn trees_never_panic(value in tree()) {
+    fn loading_arbitrary_json_never_panics(value in tree()) {
         check(value.to_string().as_bytes());
     }
 
     #[test]
-    fn changes_of_a_good_config_never_panic(small in any::<bool>(), changes in changes()) {
+    fn loading_a_changed_config_never_panics(small in any::<bool>(), changes in changes()) {
         let mut config = if small { smallest() } else { largest() };
         for (at, change) in changes {
             apply(&mut config, at, change);

@@ -1,4 +1,4 @@
-//! The signed ID wins, then the first accepted header's, then a new one; no decision depends on it.
+//! The correlation ID.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ fn request(cid: Option<Value>, headers: &[(&str, &str)]) -> Fields {
 }
 
 #[test]
-fn precedence() {
+fn the_signed_id_wins_then_an_accepted_header_then_a_new_id() {
     let mut bench = Bench::with(ids);
     let first = ("x-correlation-id", "first");
     let second = OTHER[0];
@@ -45,7 +45,7 @@ fn precedence() {
         (request(None, &[bad, second]), Some("second"), "header"),
         (request(None, &[bad]), None, "generated"),
         (request(None, &[]), None, "generated"),
-        // What is signed and no ID is no ID.
+        // A malformed signed ID is ignored.
         (
             request(Some(json!("a b")), &[first]),
             Some("first"),
@@ -83,7 +83,7 @@ fn precedence() {
 }
 
 #[test]
-fn a_token_that_does_not_count_signs_nothing() {
+fn a_rejected_token_provides_no_signed_id() {
     let mut bench = Bench::with(ids);
     let forged = super::forged(&token(&json!({"cid": "signed"})));
     for path in ["/me", "/public/x"] {
@@ -99,7 +99,7 @@ fn a_token_that_does_not_count_signs_nothing() {
 }
 
 #[test]
-fn repeated_headers_leave_one_id() {
+fn repeated_correlation_headers_are_replaced_by_one() {
     let mut bench = Bench::with(ids);
     let twice = [("x-correlation-id", "a"), ("x-correlation-id", "b")];
     for cid in [None, Some(json!("signed"))] {
@@ -109,7 +109,7 @@ fn repeated_headers_leave_one_id() {
 }
 
 #[test]
-fn a_repeated_header_gives_way_to_the_next_accepted_one() {
+fn a_repeated_header_is_skipped_for_the_next_accepted_one() {
     let mut bench = Bench::with(ids);
     let sent = [
         ("x-correlation-id", "a"),
@@ -121,7 +121,7 @@ fn a_repeated_header_gives_way_to_the_next_accepted_one() {
 }
 
 #[test]
-fn what_other_accepted_headers_hold_goes_on_only_if_it_is_an_id() {
+fn other_accepted_headers_are_forwarded_only_with_a_valid_id() {
     let mut bench = Bench::with(ids);
     let own = ("x-correlation-id", "own");
     let other = |value| ("x-request-cid", value);
@@ -129,7 +129,7 @@ fn what_other_accepted_headers_hold_goes_on_only_if_it_is_an_id() {
         (vec![own, other("good")], &["good"][..], 0),
         (vec![own, other("not good")], &[], 1),
         (vec![own, other("a"), other("a")], &[], 1),
-        // A second one that is none makes the first no better.
+        // A malformed second instance does not make the first one valid.
         (vec![own, other("a"), other("not good")], &[], 1),
         (vec![own], &[], 0),
     ] {
@@ -141,7 +141,7 @@ fn what_other_accepted_headers_hold_goes_on_only_if_it_is_an_id() {
         let counted = bench.gate.counters().take().correlation_malformed;
         assert_eq!(counted, malformed, "{sent:?}");
     }
-    // Repeated, it is not believed; and only the name that the config has is.
+    // Repeated headers and aliases are ignored.
     for sent in [
         &[other("a"), other("b")][..],
         &[("x_request_cid", "a")],
@@ -154,7 +154,7 @@ fn what_other_accepted_headers_hold_goes_on_only_if_it_is_an_id() {
 }
 
 #[test]
-fn no_decision_depends_on_it() {
+fn no_decision_depends_on_the_correlation_id() {
     let mut bench = Bench::with(ids);
     let long = "x".repeat(10_000);
     for id in ["a", "", "a b", "\u{1b}[31m", "a\"b", "%0a", long.as_str()] {

@@ -1,4 +1,4 @@
-//! What a request that goes on has lost and gained.
+//! The header edits of forwarded requests.
 
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ fn identity_headers_come_from_verified_claims_only() {
             "{sent:?}: {seen:?}"
         );
     }
-    // What the claims do not say is not there, whatever the request says.
+    // A header without a claim is removed.
     for (path, claims) in [
         ("/me", json!({"sub": null, "roles": {}})),
         ("/public/x", json!({"exp": 1})),
@@ -77,11 +77,10 @@ fn a_request_that_needs_no_edit_gets_none() {
     assert_eq!(forward.edits(), []);
 }
 
-/// The edits of a request that brings nothing odd are made once for a token; no other request of that
-/// token may get them, and those that may must lose and gain what they would for a gate that never saw
-/// the token.
+/// The edits of most requests of a token are cached. Other requests must not get them, and all requests must
+/// get the same edits as from a gate without a cache.
 #[test]
-fn what_a_token_had_before_changes_no_edit() {
+fn cached_edits_never_change_the_edits_of_another_request() {
     let claims = json!({"roles": ["a"], "cid": "c-1"});
     let right = ("x-correlation-id", "c-1");
     let sent: [&[(&str, &str)]; 11] = [
@@ -130,7 +129,7 @@ fn what_a_token_had_before_changes_no_edit() {
 }
 
 #[test]
-fn spoofed_headers_are_counted_and_refused_where_asked_for() {
+fn spoofed_headers_are_counted_and_optionally_rejected() {
     let spoofs = [
         &[("x-auth-subject", "root")][..],
         &[("X_AUTH_ROLES", "admin")],
@@ -152,13 +151,13 @@ fn spoofed_headers_are_counted_and_refused_where_asked_for() {
             );
         }
     }
-    // Even one that says the truth: nobody but this filter sets it.
+    // Even with the correct value, because only this filter may set it.
     let request = with_token("/me", &json!({}), &[("x-auth-subject", "alice")]);
     assert_eq!(bench.verdict(&request), "deny/spoofed_header/-");
 }
 
 #[test]
-fn headers_that_show_a_backend_another_request_are_taken_away() {
+fn headers_that_override_method_or_url_are_removed() {
     let mut bench = Bench::new();
     let overrides = [
         ("x-http-method-override", "DELETE"),
@@ -178,7 +177,7 @@ fn headers_that_show_a_backend_another_request_are_taken_away() {
 }
 
 #[test]
-fn the_token_goes_on_only_where_it_may_and_is_good() {
+fn the_token_is_forwarded_only_if_configured_and_verified() {
     let good = token(&json!({}));
     for forward in [false, true] {
         let mut bench = Bench::with(|policy| policy["claims"]["forward"] = json!(forward));
@@ -192,7 +191,7 @@ fn the_token_goes_on_only_where_it_may_and_is_good() {
 }
 
 #[test]
-fn a_normalized_path_is_what_the_upstream_gets() {
+fn the_upstream_gets_the_normalized_path() {
     let mut bench = Bench::with(|policy| {
         policy["rbac"]["path"] =
             json!({"dot_segments": "normalize", "empty_segments": "normalize"});

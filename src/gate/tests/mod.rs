@@ -1,4 +1,4 @@
-//! The pipeline natively: headers in, what becomes of the request out.
+//! Tests of the pipeline: request headers in, decision out.
 
 mod correlating;
 mod edits;
@@ -20,7 +20,7 @@ const NOW: u64 = 1_767_225_600;
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
-/// A gate, and a peer for the requests that it decides about.
+/// A gate, and the mTLS peer of its requests.
 struct Bench {
     gate: Gate,
     peers: Vec<String>,
@@ -114,7 +114,7 @@ impl Bench {
         verdict(&self.decide(fields))
     }
 
-    /// What the upstream gets: the request's headers, edited.
+    /// The headers that the upstream gets.
     #[track_caller]
     fn forwarded(&mut self, fields: &Fields) -> BTreeMap<String, Vec<String>> {
         let decision = self.decide(fields);
@@ -126,7 +126,7 @@ impl Bench {
             let name = String::from_utf8(edit.name.to_vec()).unwrap();
             let at = left.iter().position(|(known, _)| *known == name);
             match &edit.value {
-                // As hosts do it: the first instance is replaced, others stay.
+                // Like hosts: the first instance is replaced, others stay.
                 Some(value) => match at {
                     Some(at) => left[at].1 = value.to_vec(),
                     None => left.push((name, value.to_vec())),
@@ -147,10 +147,10 @@ fn verdict(decision: &Decision) -> String {
     field(decision, AccessField::Verdict).unwrap_or_else(|| "-".to_owned())
 }
 
-fn field(decision: &Decision, wanted: AccessField) -> Option<String> {
+fn field(decision: &Decision, name: AccessField) -> Option<String> {
     let fields = decision.log_fields.iter();
     fields
-        .filter(|(field, _)| *field == wanted)
+        .filter(|(field, _)| *field == name)
         .map(|(_, value)| value.to_string())
         .next()
 }
@@ -173,7 +173,7 @@ fn get(path: &str, headers: &[(&str, &str)]) -> Fields {
     request("GET", path, headers)
 }
 
-/// A token with changes to its claims; `null` leaves a claim out.
+/// A token with changed claims; `null` removes a claim.
 fn token(changes: &Value) -> String {
     let mut claims =
         json!({"iss": "edge", "aud": "mesh", "sub": "alice", "iat": NOW, "exp": NOW + 60});

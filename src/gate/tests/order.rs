@@ -1,4 +1,4 @@
-//! Which check comes first, where a request would fail several.
+//! The order of the checks, for requests that fail several.
 
 use serde_json::json;
 
@@ -6,9 +6,9 @@ use crate::denial::Reason;
 
 use super::{Action, Bench, KeyWait, forged, get, request, token};
 
-/// From the first check to the last: a request that fails all from here on is denied for this.
+/// From first to last: a request that fails this check and all later ones is denied for this reason.
 #[test]
-fn the_checks_come_in_their_order() {
+fn checks_run_in_the_documented_order() {
     let mut bench = Bench::with(|policy| policy["identity"]["on_spoof"] = json!("reject"));
     let bad = forged(&token(&json!({})));
     let spoof = ("x-auth-subject", "root");
@@ -50,7 +50,7 @@ fn the_checks_come_in_their_order() {
 }
 
 #[test]
-fn a_host_that_is_none_is_malformed_whatever_the_token() {
+fn an_invalid_host_is_malformed_with_any_token() {
     let mut bench = Bench::new();
     for host in ["", "a b", "a..b", "[::1", "a:99999", "é"] {
         let mut request = get("/public/x", &[]);
@@ -67,9 +67,9 @@ fn a_host_that_is_none_is_malformed_whatever_the_token() {
     assert_eq!(bench.verdict(&Vec::new()), "deny/request_malformed/-");
 }
 
-/// Found by fuzzing: a name that is not quite the pseudo-header's says nothing of the request.
+/// Found by fuzzing: aliases of pseudo-headers must be ignored.
 #[test]
-fn only_the_pseudo_headers_themselves_say_what_is_asked_for() {
+fn only_exact_pseudo_headers_describe_the_request() {
     let mut bench = Bench::new();
     for name in [":pAth", ":PATH"] {
         let mut request = get("/me", &[(name, "/public/x")]);
@@ -80,7 +80,7 @@ fn only_the_pseudo_headers_themselves_say_what_is_asked_for() {
 }
 
 #[test]
-fn each_fault_of_a_token_has_its_reason() {
+fn each_token_error_has_its_reason() {
     let mut bench = Bench::with(|policy| {
         policy["claims"]["max_bytes"] = json!(600);
         policy["claims"]["prefix"] = json!("Bearer ");
@@ -133,7 +133,7 @@ fn each_fault_of_a_token_has_its_reason() {
 }
 
 #[test]
-fn a_bad_token_is_no_hindrance_where_none_is_needed() {
+fn an_invalid_token_is_ignored_on_a_public_route() {
     let mut bench = Bench::new();
     bench.peers = vec!["spiffe://td/gw".to_owned()];
     let good = token(&json!({}));
@@ -172,7 +172,7 @@ fn a_bad_token_is_no_hindrance_where_none_is_needed() {
 }
 
 #[test]
-fn a_preflight_passes_only_where_it_is_one_and_brings_nothing_along() {
+fn only_real_preflights_pass_and_without_identity_headers() {
     let origin = ("origin", "https://app.example.com");
     let asked = |method| ("access-control-request-method", method);
     let preflight = |method| request("OPTIONS", "/admin", &[origin, asked(method)]);
@@ -239,7 +239,7 @@ fn a_preflight_passes_only_where_it_is_one_and_brings_nothing_along() {
 }
 
 #[test]
-fn a_one_use_token_is_used_up_by_what_it_lets_pass_only() {
+fn a_one_use_token_is_consumed_only_by_an_allowed_request() {
     let mut bench = Bench::with(|policy| {
         policy["claims"]["issuers"][0]["one_use"] = json!({});
     });
@@ -250,13 +250,13 @@ fn a_one_use_token_is_used_up_by_what_it_lets_pass_only() {
     assert_eq!(bench.verdict(&with("/admin")), "allow/admin");
     assert_eq!(bench.verdict(&with("/admin")), "deny/replayed/admin");
     assert_eq!(bench.verdict(&with("/me")), "deny/replayed/me");
-    // On a public route a token that was used up is worth nothing, but does no harm.
+    // On a public route, a used one-use token is ignored.
     let seen = bench.forwarded(&with("/public/x"));
     assert!(!seen.contains_key("x-auth-subject") && !seen.contains_key("x-edge-claims"));
 }
 
 #[test]
-fn a_request_waits_for_keys_only_where_they_matter() {
+fn a_request_waits_for_keys_only_if_they_can_change_the_decision() {
     let mut bench = Bench::with(|policy| {
         policy["claims"]["issuers"][0] = json!({"issuer": "edge", "audiences": ["mesh"], "algorithms": ["ES256"],
             "keys": {"remote": {"url": "https://k.example/jwks", "cluster": "k"}}});
@@ -285,7 +285,7 @@ fn jwt_header(json: &str) -> String {
     Base64UrlSafeNoPadding::encode_to_string(json).unwrap() + "."
 }
 
-/// A denial is answered with its reason's status, whatever else the request was.
+/// Each denial is answered with the status of its reason.
 #[test]
 fn replies_carry_status_details_and_id() {
     let mut bench = Bench::new();

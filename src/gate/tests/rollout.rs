@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Action, Bench, forged, get, token};
 
 #[test]
-fn shadow_spares_all_but_malformed_requests() {
+fn shadow_mode_allows_all_but_malformed_requests() {
     let mut bench = Bench::with(|policy| policy["mode"] = json!("shadow"));
     let reader = token(&json!({"roles": ["reader"]}));
     let bad = forged(&reader);
@@ -45,7 +45,7 @@ fn share(route: &str, percent: u8) -> Value {
 }
 
 #[test]
-fn a_share_is_by_verified_subject_and_route() {
+fn enforce_percent_selects_by_verified_subject_and_route() {
     let mut bench = Bench::with(|policy| {
         policy["rbac"]["routes"] = json!([
             share("zero", 0),
@@ -71,11 +71,11 @@ fn a_share_is_by_verified_subject_and_route() {
         |route: &str| -> Vec<bool> { subjects.iter().map(|it| enforced(route, it)).collect() };
     let (thirty, again, also) = (of("thirty"), of("thirty"), of("also"));
     assert_eq!(thirty, again, "the same subject, the same verdict");
-    assert_ne!(thirty, also, "each route chooses anew");
+    assert_ne!(thirty, also, "each route selects other subjects");
     let count = thirty.iter().filter(|it| **it).count();
     assert!((110..=190).contains(&count), "{count} of 500 for 30 %");
     assert!(of("all").iter().all(|it| *it) && of("zero").iter().all(|it| !it));
-    // No subject that could be chosen by: enforced where anything is.
+    // Without a subject, denials are enforced unless the share is 0.
     for nobody in [json!(null), json!(7), json!(["user-1"])] {
         assert!(
             enforced("one", &nobody) && enforced("thirty", &nobody),
@@ -100,7 +100,7 @@ fn a_share_is_by_verified_subject_and_route() {
 }
 
 #[test]
-fn a_route_has_statuses_of_its_own() {
+fn on_failure_overrides_statuses_of_a_route() {
     let mut bench = Bench::with(|policy| {
         policy["rbac"]["routes"][2]["on_failure"] =
             json!({"claims_missing": 404, "role": 404, "path_ambiguous": 404});

@@ -9,12 +9,11 @@ use crate::policy::condition::{Test, TestResult, evaluate, step_up};
 use crate::policy::peer::PeerPattern;
 use crate::policy::roles::RequiredRole;
 
-/// Checks the alternatives in their order; the first that holds decides. `principal` is whoever brought
-/// the request's claims.
+/// Checks the alternatives in order; the first that holds grants access.
 ///
 /// # Errors
-/// The [`Denial`] of the alternative that came closest: one that a step-up would satisfy before all
-/// others, then the one with the most tests passed, then the first.
+/// The [`Denial`] of the closest alternative: the first that a step-up would satisfy, else the first
+/// with the most passed tests.
 pub(crate) fn check<P: Copy>(
     access: &Access,
     principal: Option<P>,
@@ -33,7 +32,7 @@ pub(crate) fn check<P: Copy>(
             (Alternative::Conditions(conditions), Some(principal)) => {
                 check_conditions(conditions, request).map(|()| Basis::Claims(principal))
             }
-            // Outranks a peer that does not match: claims could have helped.
+            // Ranks above a peer that does not match, because claims could give access.
             (_, None) => Err((1, FailedTest::ClaimsMissing)),
         };
         match result {
@@ -45,12 +44,12 @@ pub(crate) fn check<P: Copy>(
             }
         }
     }
-    // `Access` always has an alternative; without one nobody would have access.
+    // `Access` always has an alternative. Without one, access is denied.
     let failed = closest.map_or(FailedTest::ClaimsMissing, |(_, failed)| failed);
     Err(explain(failed, request))
 }
 
-/// The test that an alternative failed. It borrows from the config: only one is ever explained.
+/// The test that failed in an alternative. It is explained only if the alternative is the closest.
 pub(super) enum FailedTest<'a> {
     ClaimsMissing,
     Issuer(&'a [String]),
@@ -64,11 +63,11 @@ pub(super) enum FailedTest<'a> {
     StepUp(&'a Test, StepUp),
 }
 
-/// Above any number of passed tests.
+/// Higher than any number of passed tests.
 const STEP_UP_RANK: usize = usize::MAX;
 
-/// Checks all conditions in this order: issuer, audience, roles, scopes, bindings, peer, `when`. A
-/// failure comes with the number of tests that passed before it.
+/// Checks all conditions in this order: issuer, audience, roles, scopes, bindings, peer, `when`. Returns
+/// the first failed test and the number of tests that passed before it.
 fn check_conditions<'a>(
     conditions: &'a Conditions,
     request: &AccessRequest<'_>,
@@ -153,8 +152,7 @@ fn has_issuer(issuers: &[String], request: &AccessRequest<'_>) -> bool {
         .is_some_and(|issuer| issuers.iter().any(|known| known == issuer))
 }
 
-/// The scopes in a claim. A claim of another type, or a list with a member that is not a string, has
-/// none.
+/// The scopes in a claim; none if it is of another type, or a list with a member that is not a string.
 pub(super) fn scopes_in<'c>(claims: &'c Claims, path: &ClaimPath) -> Vec<&'c str> {
     match claims.at(path) {
         Some(Json::String(text)) => text.split(' ').filter(|scope| !scope.is_empty()).collect(),
@@ -167,8 +165,7 @@ pub(super) fn scopes_in<'c>(claims: &'c Claims, path: &ClaimPath) -> Vec<&'c str
     }
 }
 
-/// Compares strings only: a number is not the same as a variable that is spelled like it. An empty
-/// rest of a path equals nothing.
+/// Compares strings only: a number never equals a variable. An empty variable equals nothing.
 pub(super) fn check_binding(
     binding: &Binding,
     claims: &Claims,

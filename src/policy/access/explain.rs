@@ -1,6 +1,6 @@
-//! Why a check failed, for the log: the test that failed, what was there and what was needed.
+//! Explains a failed check for the log: the test that failed, the actual and the required values.
 //!
-//! Values of claims appear for roles, scopes and path variables only, bounded in number and length.
+//! Only values of roles, scopes and path variables are shown, limited in number and length.
 
 use super::AccessRequest;
 use super::check::{FailedTest, check_binding, scopes_in};
@@ -8,10 +8,10 @@ use crate::denial::{Denial, Reason};
 use crate::policy::condition::{Test, TestResult, failing};
 use crate::policy::roles::RequiredRole;
 
-/// The most names that an explanation lists.
+/// The maximum number of names in a list.
 const MAX_NAMES: usize = 20;
 
-/// The most characters of a name.
+/// The maximum number of characters of a name.
 const MAX_NAME: usize = 64;
 
 #[cold]
@@ -59,7 +59,7 @@ pub(super) fn explain(failed: FailedTest<'_>, request: &AccessRequest<'_>) -> Bo
         FailedTest::Peer(patterns) => {
             let patterns: Vec<String> = patterns.iter().map(ToString::to_string).collect();
             let problem = if request.peers.is_empty() {
-                "there is none"
+                "none"
             } else {
                 "it differs"
             };

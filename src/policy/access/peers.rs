@@ -1,10 +1,10 @@
-//! Whether access depends on the mTLS peer: asking the host for it costs a call.
+//! Whether access depends on the mTLS peer, which is requested from the host only if necessary.
 
 use super::{Access, Alternative};
 use crate::policy::condition::Test;
 
 impl Access {
-    /// Whether any alternative looks at the mTLS peer.
+    /// Whether any alternative tests the mTLS peer.
     pub fn needs_peer(&self) -> bool {
         self.alternatives()
             .iter()
@@ -16,7 +16,7 @@ impl Access {
             })
     }
 
-    /// Whether only an mTLS peer without claims can satisfy it.
+    /// Whether every alternative requires only an mTLS peer.
     pub(crate) fn is_for_peers_only(&self) -> bool {
         self.alternatives()
             .iter()

@@ -30,7 +30,7 @@ fn strings(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
-/// A check of claims (none if empty) on `/tenants/{tenant}/{*rest}`, requested for tenant `a`.
+/// Checks claims (none if empty) for a request of tenant `a` to `/tenants/{tenant}/{*rest}`.
 fn check_with(
     alternatives: Vec<Alternative>,
     builder: RoleModelBuilder,

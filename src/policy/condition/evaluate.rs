@@ -19,12 +19,11 @@ pub(crate) enum TestResult {
     Missing,
 }
 
-/// Evaluates a test.
 pub(crate) fn evaluate(test: &Test, request: &AccessRequest<'_>) -> TestResult {
     match test {
         Test::All(tests) => {
-            // Missing outweighs failing, so that `not` around it cannot be satisfied by a claim
-            // that is left out.
+            // Missing takes precedence over failing, so that omitting a claim cannot satisfy a `not`
+            // around this.
             let mut result = TestResult::Holds;
             for test in tests {
                 match evaluate(test, request) {
@@ -73,7 +72,7 @@ pub(crate) fn evaluate(test: &Test, request: &AccessRequest<'_>) -> TestResult {
     }
 }
 
-/// The innermost part of a test that alone keeps it from holding.
+/// The innermost part that explains why a test does not hold.
 pub(crate) fn failing<'t>(test: &'t Test, request: &AccessRequest<'_>) -> (&'t Test, TestResult) {
     match test {
         Test::All(tests) => tests
@@ -94,8 +93,8 @@ impl TestResult {
     }
 }
 
-/// Several values under one test. Each must pass on its own: where some do and some do not, neither
-/// the test nor its `not` is satisfied.
+/// The combined result of a test on several values. If only some values pass, neither the test nor its
+/// `not` is satisfied.
 #[derive(Default)]
 struct AllValues {
     held: bool,
@@ -120,14 +119,14 @@ impl AllValues {
     }
 }
 
-/// `None` where the value is of a type that the test is not about.
+/// `None` if the value has the wrong type for the test.
 fn claim_holds(test: &ClaimTest, value: &Json, now: u64) -> Option<bool> {
     match test {
-        ClaimTest::Equals(scalar) => scalar.same(value),
+        ClaimTest::Equals(scalar) => scalar.equals(value),
         ClaimTest::In(scalars) => {
             let mut known = None;
             for scalar in scalars {
-                match scalar.same(value) {
+                match scalar.equals(value) {
                     Some(true) => return Some(true),
                     Some(false) => known = Some(false),
                     None => {}
@@ -139,7 +138,7 @@ fn claim_holds(test: &ClaimTest, value: &Json, now: u64) -> Option<bool> {
             value
                 .as_array()?
                 .iter()
-                .any(|member| scalar.same(member) == Some(true)),
+                .any(|member| scalar.equals(member) == Some(true)),
         ),
         ClaimTest::Prefix(prefix) => Some(value.as_str()?.starts_with(&**prefix)),
         ClaimTest::Exists => Some(true),
@@ -162,7 +161,7 @@ fn text_holds(test: &TextTest, value: &[u8]) -> bool {
     match test {
         TextTest::Equals(text) => value == text.as_bytes(),
         TextTest::In(texts) => texts.iter().any(|text| value == text.as_bytes()),
-        // Never empty: see `Test::validate`; an empty one holds nowhere.
+        // `Test::validate` rejects an empty text; `max` prevents a panic.
         TextTest::Contains(text) => value
             .windows(text.len().max(1))
             .any(|window| window == text.as_bytes()),
@@ -172,8 +171,8 @@ fn text_holds(test: &TextTest, value: &[u8]) -> bool {
 }
 
 impl Scalar {
-    /// `None` where the types differ.
-    fn same(&self, value: &Json) -> Option<bool> {
+    /// `None` if the types differ.
+    fn equals(&self, value: &Json) -> Option<bool> {
         match (self, value) {
             (Self::String(text), Json::String(value)) => Some(text == value),
             (Self::Bool(flag), Json::Bool(value)) => Some(flag == value),

@@ -24,8 +24,7 @@ impl Number {
         }
     }
 
-    /// Which of two is greater, exactly: beyond 2^53 a float and an integer that it would round to
-    /// are not the same.
+    /// Compares exactly: an integer beyond 2^53 does not equal the float that it would be rounded to.
     pub fn compare(self, other: Self) -> Ordering {
         match (self, other) {
             (Self::Integer(a), Self::Integer(b)) => a.cmp(&b),
@@ -51,7 +50,7 @@ impl fmt::Display for Number {
     }
 }
 
-/// Both are finite, so `total_cmp` errs only in telling 0.0 from -0.0.
+/// Both are finite, so only 0.0 and -0.0 need care: `total_cmp` distinguishes them.
 fn order(a: f64, b: f64) -> Ordering {
     if a == b {
         Ordering::Equal
@@ -61,7 +60,7 @@ fn order(a: f64, b: f64) -> Ordering {
 }
 
 fn compare_mixed(integer: i64, float: f64) -> Ordering {
-    /// 2^63, the first float above every `i64`.
+    /// 2^63, the smallest float above every `i64`.
     const ABOVE: f64 = 9_223_372_036_854_775_808.0;
     if float >= ABOVE {
         return Ordering::Less;

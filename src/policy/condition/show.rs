@@ -1,4 +1,4 @@
-//! Tests as the log shows them: only what the config says, never what a request brought.
+//! Formats tests for the log: only values of the config, never of a request.
 
 use std::fmt::{self, Display, Formatter};
 

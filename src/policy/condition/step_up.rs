@@ -1,4 +1,5 @@
-//! When a request fails only because its user authenticated too weakly or too long ago (RFC 9470).
+//! Step-up authentication (RFC 9470): a request fails only because the user's authentication is too weak or
+//! too old.
 
 use super::evaluate::{TestResult, evaluate};
 use super::{ClaimTest, Scalar, Test};
@@ -6,10 +7,10 @@ use crate::claims::ClaimPath;
 use crate::denial::StepUp;
 use crate::policy::access::AccessRequest;
 
-/// What to ask of the user, if that could make the condition hold. The condition must not hold now.
+/// The step-up that could make a failed condition hold, if there is one.
 ///
-/// Only tests on `acr`, `amr` and `auth_time` that stand outside `not` can be mended so: what a user
-/// would have to do to fail a test on them cannot be said in a challenge.
+/// Only tests on `acr`, `amr` and `auth_time` outside of `not` count: a challenge cannot ask a user to
+/// fail a test.
 pub(crate) fn step_up(test: &Test, request: &AccessRequest<'_>) -> Option<StepUp> {
     fixable_by_reauthentication(test, request).then(|| {
         let mut step_up = StepUp::default();
@@ -81,7 +82,7 @@ fn is(path: &ClaimPath, claim: &str) -> bool {
 }
 
 impl StepUp {
-    /// Values that a challenge's quoted, space-separated list cannot hold are left out.
+    /// Adds a value, unless the quoted, space-separated list of a challenge cannot contain it.
     fn add_acr(&mut self, value: &str) {
         let fits = !value.is_empty()
             && value

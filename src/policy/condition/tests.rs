@@ -61,7 +61,7 @@ fn not(test: Test) -> Test {
 }
 
 #[test]
-fn types_are_strict() {
+fn values_of_another_type_are_missing() {
     for (expected, value, result) in [
         (r#""a""#, r#""a""#, Holds),
         (r#""a""#, r#""A""#, Fails),
@@ -81,7 +81,7 @@ fn types_are_strict() {
         let test = claim("x", ClaimTest::Equals(scalar(expected)));
         let claims = format!(r#"{{"x":{value}}}"#);
         assert_eq!(evaluated(&test, &claims), result, "{expected} {value}");
-        // What is of another type does not satisfy `not` either.
+        // A value of another type does not satisfy `not`, either.
         let negated = match result {
             Holds => Fails,
             Fails => Holds,
@@ -96,7 +96,7 @@ fn types_are_strict() {
 }
 
 #[test]
-fn each_claim_test_does_what_it_says() {
+fn each_claim_test_compares_as_documented() {
     let number = |text: &str| Number::of(&Json::parse(text.as_bytes()).unwrap()).unwrap();
     let list = |texts: &[&str]| texts.iter().map(|text| scalar(text)).collect::<Vec<_>>();
     for (test, value, result) in [
@@ -135,7 +135,7 @@ fn each_claim_test_does_what_it_says() {
 }
 
 #[test]
-fn claim_names_with_dots_urls_and_slashes_need_no_escape() {
+fn claim_names_with_dots_urls_and_slashes_need_no_escaping() {
     for names in [
         vec!["https://example.com/claims/acr"],
         vec!["a.b"],
@@ -154,7 +154,7 @@ fn claim_names_with_dots_urls_and_slashes_need_no_escape() {
 }
 
 #[test]
-fn missing_never_satisfies_however_it_is_combined() {
+fn a_missing_value_never_satisfies_any_combination() {
     let holds = || claim("yes", ClaimTest::Exists);
     let fails = || not(claim("yes", ClaimTest::Exists));
     let missing = || claim("nothing", ClaimTest::Exists);
@@ -179,7 +179,7 @@ fn missing_never_satisfies_however_it_is_combined() {
 }
 
 #[test]
-fn every_value_of_a_header_must_pass_on_its_own() {
+fn every_value_of_a_header_must_pass() {
     let test = |test| Test::Header {
         name: HeaderName::parse("x-env").unwrap(),
         test,
@@ -236,7 +236,7 @@ fn a_peer_test_needs_a_peer() {
 }
 
 #[test]
-fn tests_that_always_or_never_hold_are_refused() {
+fn tests_that_always_or_never_hold_are_rejected() {
     for (test, error) in [
         (Test::All(vec![]), TestError::Empty("all")),
         (not(Test::Any(vec![])), TestError::Empty("any")),

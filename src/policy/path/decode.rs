@@ -1,15 +1,15 @@
-//! Percent-decoding of one segment, and what in it two programs would read differently.
+//! Percent-decoding of one segment, and detection of ambiguities in it.
 
 use super::PathError;
 use super::rules::{Ambiguity, AmbiguitySet};
 use crate::bytes::ByteSet;
 
-/// What was found in one decoded segment.
+/// The ambiguities in one decoded segment.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Findings {
-    /// Classes that a rule may let through.
+    /// Classes that a rule may allow.
     pub(crate) classes: AmbiguitySet,
-    /// Classes that no rule lets through: what they hide cannot be resolved.
+    /// Classes that are always rejected, because they cannot be resolved.
     pub(crate) hidden: AmbiguitySet,
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn decode_segment(raw: &[u8], out: &mut Vec<u8>) -> Result<(), PathEr
     Ok(())
 }
 
-/// What a decoded segment holds. Only its dots are looked at as a whole: see [`is_dots`].
+/// Finds the ambiguities in a decoded segment, except for [`is_dots`].
 pub(crate) fn inspect(decoded: &[u8]) -> Findings {
     let mut found = Findings::default();
     for byte in decoded {
@@ -71,8 +71,8 @@ pub(crate) fn is_dots(decoded: &[u8]) -> bool {
     matches!(decoded, b"." | b"..")
 }
 
-/// Decodes a decoded text once more, as a careless backend would: broken triplets stay as they are.
-/// `None` if that changes nothing.
+/// Decodes a decoded text once more, as some backends do: broken triplets are kept. `None` if that changes
+/// nothing.
 pub(crate) fn decode_again(text: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -90,7 +90,7 @@ pub(crate) fn decode_again(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Decodes the percent triplets of unreserved characters (RFC 3986 §2.3, §6.2.2.2) and appends the
-/// result. All other triplets stay: whether `%2F` and `/` mean the same is for the backend to say.
+/// result. All other triplets are kept: backends differ in whether `%2F` is the same as `/`.
 pub(crate) fn decode_unreserved(raw: &[u8], out: &mut Vec<u8>) {
     let mut rest = raw;
     while let Some((&byte, after)) = rest.split_first() {
@@ -108,10 +108,10 @@ pub(crate) fn decode_unreserved(raw: &[u8], out: &mut Vec<u8>) {
 /// RFC 3986 §2.3.
 static UNRESERVED: ByteSet = ByteSet::alphanumeric_and(b"-._~");
 
-/// A path that needs more decodings than this to become stable is refused by all rules.
+/// A path that needs more decodings than this to become stable is always rejected.
 const MAX_DECODINGS: usize = 4;
 
-/// Whether a backend that splits at a decoded `/` or `\`, or cuts `;…`, would find a dot segment.
+/// Whether a backend that splits at a decoded `/` or `\`, or removes `;…`, would find a dot segment.
 fn hides_dots(decoded: &[u8]) -> bool {
     decoded
         .split(|byte| matches!(byte, b'/' | b'\\'))
@@ -126,7 +126,7 @@ fn has_triplet(decoded: &[u8]) -> bool {
     })
 }
 
-/// The byte that two hexadecimal digits stand for, and what follows them.
+/// The value of two hexadecimal digits, and the bytes after them.
 fn triplet(digits: &[u8]) -> Option<(u8, &[u8])> {
     let (pair, rest) = digits.split_at_checked(2)?;
     let mut value = 0_u8;

@@ -1,11 +1,11 @@
-//! The other ways in which common backends interpret a path whose special bytes are kept as data.
+//! Other interpretations of a path by common backends.
 
 use std::borrow::Cow;
 
 use super::decode::decode_again;
 use super::{SEPARATOR, SegmentText};
 
-/// What a backend does with special bytes in a decoded path.
+/// How a backend treats special bytes in a decoded path.
 #[derive(Debug, Clone, Copy)]
 struct BackendQuirks {
     splits_at_encoded_slash: bool,
@@ -13,10 +13,11 @@ struct BackendQuirks {
     cuts_parameters: bool,
 }
 
-/// Every interpretation of a path that differs from the one that is matched: all combinations of
-/// further percent-decoding, `%2F` and `\\` as separators, and `;…` cut off. Dot segments are not
-/// handled here: a path with dot segments that only another interpretation finds is refused when it is
-/// parsed.
+/// All interpretations that differ from the one that is matched: combinations of repeated
+/// percent-decoding, `%2F` and `\\` as separators, and removal of `;…`. They have no dot segments: a path
+/// with hidden dot segments is always rejected (see [`CanonicalPath::rejected_by`]).
+///
+/// [`CanonicalPath::rejected_by`]: super::CanonicalPath::rejected_by
 pub(crate) fn interpretations<'p>(
     path: &'p SegmentText<'_>,
 ) -> impl Iterator<Item = SegmentText<'static>> + 'p {
@@ -34,7 +35,7 @@ pub(crate) fn interpretations<'p>(
     })
 }
 
-/// `None` where one of the quirks changes nothing, so that no interpretation comes twice.
+/// `None` if one of the quirks changes nothing, so that each interpretation is returned only once.
 fn interpret(
     path: &SegmentText<'_>,
     text: &[u8],

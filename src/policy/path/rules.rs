@@ -1,4 +1,4 @@
-//! The ambiguity classes of a path, and the rule for each.
+//! The ambiguity classes of a path, and the rules for them.
 
 use std::fmt;
 
@@ -6,17 +6,17 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Ambiguity {
-    /// A segment `.` or `..`, also as `%2e`, with `;…` behind it or beside `%2F`, `\` or `%5C`.
+    /// A segment `.` or `..`, also as `%2e`, before `;…`, or next to `%2F`, `\` or `%5C`.
     DotSegments,
-    /// `//`. A single slash at the end is not one.
+    /// `//`; not a single slash at the end.
     EmptySegments,
-    /// `%2F`: some backends take it for a separator.
+    /// `%2F`: some backends treat it as a separator.
     EncodedSlash,
     /// A percent triplet that appears only after decoding: `%2541`. Some backends decode twice.
     DoubleEncoding,
-    /// `;` or `%3B`: some backends cut path parameters there.
+    /// `;` or `%3B`: some backends remove path parameters.
     Semicolon,
-    /// `\` or `%5C`: some backends take it for a separator.
+    /// `\` or `%5C`: some backends treat it as a separator.
     Backslash,
 }
 
@@ -34,13 +34,13 @@ pub enum Resolve {
     Normalize,
 }
 
-/// What to do with a class that is data to some and syntax to others.
+/// What to do with a class that is data to some backends and syntax to others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Retain {
     /// Answer 400 `path_ambiguous`.
     #[default]
     Reject,
-    /// Treat it as data inside its segment, never as a separator; the path stays as sent.
+    /// Treat it as data inside its segment, never as a separator, and forward it unchanged.
     Keep,
 }
 
@@ -69,11 +69,11 @@ pub struct PathRules {
     pub semicolon: Retain,
     /// Rule for [`Ambiguity::Backslash`].
     pub backslash: Retain,
-    /// Whether a slash at the end tells two paths apart.
+    /// Whether `/a` and `/a/` are the same path.
     pub trailing_slash: TrailingSlash,
 }
 
-/// A route's `path_rules`: each one that is set replaces the one of `rbac.path`.
+/// A route's `path_rules`, which override those of `rbac.path`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PathRuleOverrides {
     /// Replaces [`PathRules::dot_segments`].
@@ -93,7 +93,7 @@ pub struct PathRuleOverrides {
 }
 
 impl PathRules {
-    /// Whether these rules refuse a path in which that class was found.
+    /// Whether these rules reject paths of this class.
     pub fn rejects(&self, class: Ambiguity) -> bool {
         match class {
             Ambiguity::DotSegments => self.dot_segments == Resolve::Reject,
@@ -107,7 +107,7 @@ impl PathRules {
 }
 
 impl PathRuleOverrides {
-    /// The rules that hold on a route: these where set, else the base.
+    /// The rules of a route: the overrides that are set, else the base.
     pub fn over(&self, base: &PathRules) -> PathRules {
         PathRules {
             dot_segments: self.dot_segments.unwrap_or(base.dot_segments),
@@ -132,7 +132,7 @@ impl Ambiguity {
         Self::Backslash,
     ];
 
-    /// The key of its rule in `rbac.path`, which is also what the log shows.
+    /// The key of its rule in `rbac.path`, also shown in the log.
     pub const fn code(self) -> &'static str {
         match self {
             Self::DotSegments => "dot_segments",
@@ -176,17 +176,17 @@ impl AmbiguitySet {
         self.0 |= other.0;
     }
 
-    /// Whether the class is in it.
+    /// Whether the set contains the class.
     pub const fn contains(self, class: Ambiguity) -> bool {
         self.0 & class.bit() != 0
     }
 
-    /// Whether no class is in it.
+    /// Whether the set is empty.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// The classes in it, in the order of [`Ambiguity::ALL`].
+    /// The classes, in the order of [`Ambiguity::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Ambiguity> {
         Ambiguity::ALL
             .into_iter()

@@ -8,7 +8,7 @@ fn error(source: &str) -> PatternError {
 }
 
 #[test]
-fn literals_variables_and_a_tail_are_told_apart() {
+fn a_pattern_has_literals_variables_and_a_tail() {
     let pattern = PathPattern::parse("/tenants/{tenant}/orders/{*rest}").unwrap();
     assert_eq!(
         pattern.segments(),
@@ -24,7 +24,7 @@ fn literals_variables_and_a_tail_are_told_apart() {
 }
 
 #[test]
-fn the_root_and_a_slash_at_the_end_are_patterns() {
+fn the_root_and_a_trailing_slash_are_valid_patterns() {
     assert!(PathPattern::parse("/").unwrap().segments().is_empty());
     assert!(!PathPattern::parse("/").unwrap().trailing_slash());
     assert!(PathPattern::parse("/a/").unwrap().trailing_slash());
@@ -45,7 +45,7 @@ fn literals_are_compared_decoded() {
 }
 
 #[test]
-fn what_is_no_pattern_is_refused_with_its_reason() {
+fn invalid_patterns_are_rejected_with_the_cause() {
     use PatternError as E;
     for (source, expected) in [
         ("", E::NoLeadingSlash),
@@ -109,7 +109,7 @@ fn what_is_no_pattern_is_refused_with_its_reason() {
 }
 
 #[test]
-fn patterns_that_differ_in_names_only_have_one_shape() {
+fn patterns_that_differ_only_in_names_have_the_same_shape() {
     let shape = |source: &str| PathPattern::parse(source).unwrap().shape();
     assert_eq!(shape("/a/{b}/{*c}"), shape("/%61/{x}/{*y}"));
     assert_eq!(shape("/a/"), shape("/a"));

@@ -1,4 +1,4 @@
-//! Compiles routes and reports those that conflict.
+//! Compiles routes and reports conflicts.
 
 use super::edges::{EdgesBuilder, NodeEdges};
 use super::error::{RouteRef, TableError};
@@ -9,7 +9,6 @@ use crate::policy::path::{PathRules, TrailingSlash};
 use crate::policy::pattern::Segment;
 use crate::policy::route::{Route, RouteId};
 
-/// Compiles routes.
 pub(super) fn compile(routes: &[Route], base: &PathRules) -> Result<Trie, Vec<TableError>> {
     let mut errors = duplicate_names(routes);
     let mut builder = Builder {
@@ -64,13 +63,13 @@ struct Builder<'r> {
     trie: Trie,
     edges: EdgesBuilder,
     slots: Vec<Vec<Entry>>,
-    /// Pairs of routes already reported.
+    /// Pairs of routes that were reported.
     ties: ConfigSet<(u32, u32)>,
-    /// Paths for which `GET` does not include `HEAD`, by `PathPattern::shape`.
+    /// Paths for which a route names `HEAD`, by `PathPattern::shape`.
     head_is_named: ConfigSet<String>,
 }
 
-/// `None` from any of these: there are more items than 32-bit indexes.
+/// These return `None` if there are more items than 32-bit indexes.
 impl Builder<'_> {
     fn insert(
         &mut self,
@@ -121,7 +120,7 @@ impl Builder<'_> {
         Some(())
     }
 
-    /// The methods that a route is for, as symbols.
+    /// The symbols and names of a route's methods.
     fn methods<'m>(&mut self, route: &'m Route) -> Option<Vec<(u32, &'m str)>> {
         if route.methods.is_empty() {
             return Some(vec![(NONE, "every method")]);
@@ -179,7 +178,7 @@ impl Builder<'_> {
         Some(root)
     }
 
-    /// The slot of a route's path, and which trailing slashes it matches: a tail matches both.
+    /// The slot of a route's path, and its trailing slash: a tail matches with and without one.
     fn slot(&mut self, root: u32, route: &Route, slash: Slash) -> Option<(u32, Slash)> {
         let mut at = root;
         for segment in route.path.segments() {

@@ -1,4 +1,4 @@
-//! The labelled edges of the trie: from a node and a label to a target.
+//! The labelled edges of the trie: each leads from a node by a label to a target.
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -10,24 +10,24 @@ use crate::policy::hash::{ConfigMap, ConfigState};
 /// The edges of all nodes, in a few flat tables.
 #[derive(Debug, Default)]
 pub(super) struct Edges {
-    /// Every label, once.
+    /// All labels, each once.
     text: Vec<u8>,
-    /// The edges of nodes with few, node by node.
+    /// The edges of nodes with few edges, grouped by node.
     listed: Vec<Edge>,
-    /// The edges of nodes with many, by node and label.
+    /// The edges of nodes with many edges, by node and label.
     hashed: HashTable<(u32, Edge)>,
 }
 
 /// The edges of one node.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum NodeEdges {
-    /// Few: a range of the list.
+    /// Few edges: a range of the list.
     Listed { start: u32, end: u32 },
-    /// Many: in the hash table.
+    /// Many edges: in the hash table.
     Hashed { node: u32 },
 }
 
-/// An edge: its label as a range of the text, and its target.
+/// An edge: the position of its label in the text, and its target.
 #[derive(Debug, Clone, Copy)]
 struct Edge {
     start: u32,
@@ -42,8 +42,8 @@ pub(super) struct EdgesBuilder {
     targets: ConfigMap<(u32, u32), u32>,
 }
 
-/// Up to so many labels are compared one by one, which costs less than hashing. With more, the cost of
-/// a lookup would grow with the number of routes.
+/// Up to this many labels are compared one by one, which is faster than hashing. With more, the cost of a
+/// lookup would grow with the number of routes.
 const FEW: usize = 8;
 
 impl Default for NodeEdges {
@@ -60,7 +60,7 @@ impl NodeEdges {
 }
 
 impl Edges {
-    /// The target of the edge with that label.
+    /// The target of the edge with this label.
     pub(super) fn find(&self, node_edges: NodeEdges, label: &[u8]) -> Option<u32> {
         match node_edges {
             NodeEdges::Listed { start, end } => {
@@ -69,8 +69,8 @@ impl Edges {
                 Some(found.target)
             }
             NodeEdges::Hashed { node } => {
-                let is_meant = |(at, known): &(u32, Edge)| *at == node && self.is(known, label);
-                let (_, found) = self.hashed.find(hash(node, label), is_meant)?;
+                let matches = |(at, known): &(u32, Edge)| *at == node && self.is(known, label);
+                let (_, found) = self.hashed.find(hash(node, label), matches)?;
                 Some(found.target)
             }
         }
@@ -103,7 +103,7 @@ fn hash(node: u32, label: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// `None` from any of these: there are more items than 32-bit indexes.
+/// These return `None` if there are more items than 32-bit indexes.
 impl EdgesBuilder {
     /// The symbol of a label, the same for all nodes.
     pub(super) fn symbol(&mut self, label: &str) -> Option<u32> {
@@ -115,17 +115,16 @@ impl EdgesBuilder {
         Some(symbol)
     }
 
-    /// The target of the edge with that label, if there is one so far.
+    /// The target of the edge with this label, if it exists.
     pub(super) fn target(&self, node: u32, symbol: u32) -> Option<u32> {
         self.targets.get(&(node, symbol)).copied()
     }
 
-    /// Adds an edge.
     pub(super) fn insert(&mut self, node: u32, symbol: u32, target: u32) {
         self.targets.insert((node, symbol), target);
     }
 
-    /// The edges, and those of each node that has any.
+    /// The edges, and the edges of each node.
     pub(super) fn finish(self) -> Option<(Edges, ConfigMap<u32, NodeEdges>)> {
         let mut edges = Edges::default();
         let mut ranges = vec![(0, 0); self.symbols.len()];
@@ -178,9 +177,9 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// For short lists and the hash table, labels of any length, and the same label at several nodes.
+        /// Covers short lists and the hash table, labels of any length, and the same label at several nodes.
         #[test]
-        fn an_edge_is_found_by_its_node_and_label_only(
+        fn an_edge_is_found_only_by_its_node_and_label(
             known in proptest::collection::btree_map((0..4_u32, "[ab/é]{0,12}"), any::<u32>(), 0..60),
             others in proptest::collection::vec((0..5_u32, "[ab/é]{0,12}"), 0..20),
         ) {

@@ -1,10 +1,10 @@
-//! Why a set of routes cannot be compiled, with every route involved.
+//! Why routes cannot be compiled.
 
 use std::fmt;
 
 use crate::policy::route::RouteId;
 
-/// A route as messages name it.
+/// A route in a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteRef {
     /// Its index.
@@ -13,7 +13,7 @@ pub struct RouteRef {
     pub name: String,
 }
 
-/// Why a set of routes is rejected.
+/// Why routes are rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TableError {
     /// Two routes have the same name.
@@ -26,8 +26,7 @@ pub enum TableError {
         /// The second.
         second: RouteId,
     },
-    /// Two routes match the same requests and neither is more specific, so that one of them would
-    /// never decide.
+    /// Two routes match the same requests and neither is more specific.
     #[error(
         "{first} and {second} both match {method} {path} on {host} and neither is more specific: change the host, path or method of one, or remove it"
     )]

@@ -1,6 +1,6 @@
+mod ambiguous_paths;
 mod backends;
 mod errors;
-mod hostile;
 mod precedence;
 mod reference;
 mod scale;
@@ -46,8 +46,8 @@ fn table(routes: &[&str]) -> RouteTable {
     }
 }
 
-/// The name of the route that decides `METHOD host /path`, `-` if there is none, or the class for
-/// which the path is refused.
+/// The name of the route that matches `METHOD host /path`, `-` if none does, or the class for which the path
+/// is rejected.
 fn decide(table: &RouteTable, request: &str) -> String {
     let parts: Vec<&str> = request.splitn(3, ' ').collect();
     let [method, host, path] = parts[..] else {

@@ -1,25 +1,25 @@
-//! A trie of path segments for each host, all in a few flat tables.
+//! A trie of path segments for each host, stored in a few flat tables.
 
 use super::edges::{Edges, NodeEdges};
 use crate::policy::host::{Authority, host_and_port};
 use crate::policy::path::SegmentText;
 use crate::policy::route::RouteId;
 
-/// The compiled routes. Nodes, slots and symbols are indexes; [`NONE`] is none of them.
+/// The compiled routes. Nodes, slots and symbols are indexes; [`NONE`] means that there is no such item.
 #[derive(Debug, Default)]
 pub(super) struct Trie {
     pub(super) edges: Edges,
-    /// From every method that a route names to its symbol.
+    /// Method → symbol.
     pub(super) methods: NodeEdges,
-    /// From every host that a route names in full to its root.
+    /// Exact host → root.
     pub(super) hosts: NodeEdges,
-    /// From every suffix of hosts, without `*.`, to its root.
+    /// Suffix of a host wildcard, without `*.` → root.
     pub(super) suffixes: NodeEdges,
     pub(super) nodes: Vec<Node>,
-    /// By slot: where its entries end. They start where those of the slot before it end.
+    /// The end of each slot's entries, which start at the end of the previous slot's.
     pub(super) slots: Vec<u32>,
     pub(super) entries: Vec<Entry>,
-    /// The root for every host.
+    /// The root of routes for every host.
     pub(super) any: Option<u32>,
     /// Whether a host pattern names a port.
     pub(super) has_ports: bool,
@@ -30,37 +30,37 @@ pub(super) struct Trie {
 /// A node of the trie: a prefix of patterns.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Node {
-    /// From every literal segment to the node below.
+    /// Literal segment → node below.
     pub(super) literals: NodeEdges,
     /// The node below a variable.
     pub(super) variable: u32,
     /// The slot of routes whose pattern ends here.
     pub(super) end: u32,
-    /// The slot of routes with a tail here.
+    /// The slot of routes whose pattern has a tail here.
     pub(super) tail: u32,
 }
 
 /// A method of a route.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
-    /// The method's symbol; [`NONE`] is every method.
+    /// The method's symbol; [`NONE`] means every method.
     pub(super) method: u32,
     pub(super) route: u32,
     pub(super) slash: Slash,
 }
 
-/// Which endings of a path a route is for.
+/// Whether a route's path must end in a slash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Slash {
-    /// Both.
+    /// With or without a slash.
     Either,
-    /// With a slash at the end.
+    /// With a slash.
     With,
-    /// Without.
+    /// Without a slash.
     Without,
 }
 
-/// The route that decides a request.
+/// The matching route of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Match {
     /// The route.
@@ -69,9 +69,9 @@ pub(crate) struct Match {
     pub(crate) port_matched: bool,
 }
 
-/// The method that is looked for.
+/// The method of a lookup.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Wanted {
+pub(super) enum MethodKey {
     /// A method that some route names.
     Named(u32),
     /// A method that no route names.
@@ -80,34 +80,34 @@ pub(super) enum Wanted {
     AnyMethod,
 }
 
-/// Neither a node nor a slot nor a symbol.
+/// No node, slot or symbol.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// What does not change during the descent.
+/// The parameters of a lookup that do not change during the descent.
 struct Lookup<'q> {
     path: &'q SegmentText<'q>,
-    wanted: Wanted,
+    method_key: MethodKey,
 }
 
 impl Trie {
-    /// The method, as [`Self::find`] wants it.
-    pub(super) fn wanted(&self, method: &[u8]) -> Wanted {
+    /// The key of a method for [`Self::find`].
+    pub(super) fn method_key(&self, method: &[u8]) -> MethodKey {
         let symbol = self.edges.find(self.methods, method);
-        symbol.map_or(Wanted::Unnamed, Wanted::Named)
+        symbol.map_or(MethodKey::Unnamed, MethodKey::Named)
     }
 
-    /// The most specific route: by host, then below it.
+    /// The most specific route.
     pub(super) fn find(
         &self,
         authority: &Authority<'_>,
         path: &SegmentText<'_>,
-        wanted: Wanted,
+        method_key: MethodKey,
     ) -> Option<Match> {
         let host = authority.host();
         let port = authority.port().filter(|_| self.has_ports);
         let with_port = port.map(|port| host_and_port(host, port));
         let below = |root: Option<u32>, port_matched: bool| {
-            let route = self.find_below(root?, path, wanted)?;
+            let route = self.find_below(root?, path, method_key)?;
             Some(Match {
                 route,
                 port_matched,
@@ -124,7 +124,7 @@ impl Trie {
             if self.suffixes.is_empty() {
                 return None;
             }
-            // From the left, so the longest suffix comes first.
+            // From the left, so that the longest suffix comes first.
             let dots = host.iter().enumerate().filter(|(_, byte)| **byte == b'.');
             let mut starts = dots.filter_map(|(dot, _)| dot.checked_add(1));
             starts.find_map(|start| named(self.suffixes, start))
@@ -139,9 +139,9 @@ impl Trie {
         &self,
         root: u32,
         path: &SegmentText<'_>,
-        wanted: Wanted,
+        method_key: MethodKey,
     ) -> Option<RouteId> {
-        let lookup = Lookup { path, wanted };
+        let lookup = Lookup { path, method_key };
         self.descend(root, path.start(), &lookup).map(RouteId)
     }
 
@@ -150,8 +150,8 @@ impl Trie {
         self.roots.iter().copied()
     }
 
-    /// Recursion is as deep as the longest pattern (`pattern::MAX_SEGMENTS`), however long the path
-    /// is; and each node is visited once at most.
+    /// The recursion is at most as deep as the longest pattern (`pattern::MAX_SEGMENTS`), and visits each
+    /// node at most once.
     fn descend(&self, at: u32, rest: Option<&[u8]>, lookup: &Lookup<'_>) -> Option<u32> {
         let node = self.nodes.get(at as usize)?;
         let Some(rest) = rest else {
@@ -181,9 +181,9 @@ impl Trie {
             if !entry.slash.fits(lookup.path.trailing_slash) {
                 continue;
             }
-            match lookup.wanted {
-                Wanted::AnyMethod => return Some(entry.route),
-                Wanted::Named(method) if method == entry.method => return Some(entry.route),
+            match lookup.method_key {
+                MethodKey::AnyMethod => return Some(entry.route),
+                MethodKey::Named(method) if method == entry.method => return Some(entry.route),
                 _ if entry.method == NONE => every = Some(entry.route),
                 _ => {}
             }
@@ -201,7 +201,7 @@ impl Slash {
         }
     }
 
-    /// Whether both are for one path.
+    /// Whether a path can match both.
     pub(super) fn overlaps(self, other: Self) -> bool {
         self == other || self == Self::Either || other == Self::Either
     }

@@ -1,4 +1,4 @@
-//! The values that a path gives to a pattern's variables.
+//! The values of a pattern's variables in a path.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use crate::policy::path::{CanonicalPath, SegmentText};
 use crate::policy::pattern::{PathPattern, Segment};
 
-/// The values of a route's path variables, read from the path when asked for.
+/// The values of a route's path variables, which are extracted on demand.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Variables<'a>(Option<(&'a PathPattern, &'a SegmentText<'a>)>);
 
@@ -20,8 +20,8 @@ impl<'a> Variables<'a> {
         Self(Some((pattern, path)))
     }
 
-    /// The value of a variable, decoded: UTF-8. That of `{*rest}` has slashes between its segments, none at
-    /// its end, and may be empty. `None` if the pattern has no such variable.
+    /// The decoded value (UTF-8) of a variable; `None` if the pattern does not have it. The value of
+    /// `{*rest}` has slashes between its segments but not at its end, and may be empty.
     pub(crate) fn get(&self, name: &str) -> Option<Cow<'a, [u8]>> {
         let (pattern, path) = self.0?;
         let mut rest = path.start();
@@ -46,7 +46,7 @@ impl<'a> Variables<'a> {
 }
 
 impl fmt::Debug for Variables<'_> {
-    /// The names only: values are the request's.
+    /// Only the names, because values are untrusted.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.0.iter().flat_map(|(pattern, _)| pattern.variables());
         formatter.debug_set().entries(names).finish()

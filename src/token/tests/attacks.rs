@@ -1,4 +1,4 @@
-//! Ways in which tokens of other verifiers were forged.
+//! Known attacks on token verifiers.
 
 use jwt_simple::prelude::{HS256Key, MACLike};
 
@@ -10,7 +10,7 @@ use crate::denial::Reason;
 use crate::token::{Algorithm, Issuer, KeySet, Portable, Verifier, base64url};
 
 #[test]
-fn alg_none_is_refused() {
+fn alg_none_is_rejected() {
     for name in ["none", "None", "NONE", "nOnE", ""] {
         let header = format!(r#"{{"alg":"{name}","kid":"p256"}}"#);
         let unsigned = format!("{}.{}.", encode(&header), encode(CLAIMS));
@@ -24,7 +24,7 @@ fn alg_none_is_refused() {
     }
 }
 
-/// HS256 with the RSA public key, in every form that a library may take for its secret.
+/// HS256 with the RSA public key as the secret, in every encoding.
 #[test]
 fn a_public_key_is_not_accepted_as_an_hmac_secret() {
     let spki = base64url::decode(SPKI["rsa"].as_bytes()).unwrap();
@@ -47,7 +47,7 @@ fn a_public_key_is_not_accepted_as_an_hmac_secret() {
         let tag = HS256Key::from_bytes(secret).authentication_tag(input.as_bytes());
         let forged = format!("{input}.{}", encode(tag));
         assert_eq!(reason(issuer(), &forged), Some(Reason::AlgorithmRefused));
-        // Even where a config allows both kinds, the key is not there for that.
+        // Public keys are not used as secrets even if both kinds of algorithms are allowed.
         let careless = Issuer {
             algorithms: Algorithm::ALL.to_vec(),
             ..issuer()
@@ -86,7 +86,7 @@ fn algorithm_names_must_match_exactly() {
 }
 
 #[test]
-fn an_algorithm_outside_the_allow_list_is_refused() {
+fn an_algorithm_outside_the_allow_list_is_rejected() {
     let issuer = || Issuer {
         algorithms: vec![Algorithm::Es256],
         ..issuer()
@@ -97,9 +97,9 @@ fn an_algorithm_outside_the_allow_list_is_refused() {
     }
 }
 
-/// The key fixes the algorithm: `kid` can't lend a key to another one.
+/// The key determines the algorithm: a `kid` cannot select a key for another one.
 #[test]
-fn an_algorithm_that_the_named_key_is_not_for_is_refused() {
+fn an_algorithm_that_the_named_key_is_not_for_is_rejected() {
     for (algorithm, kid) in [
         (Algorithm::Es256, "p384"),
         (Algorithm::Es256, "rsa"),
@@ -115,7 +115,7 @@ fn an_algorithm_that_the_named_key_is_not_for_is_refused() {
             "{header}"
         );
     }
-    // And neither can padding be swapped where the key names its algorithm.
+    // The padding cannot be changed, either, if the key has an `alg`.
     let mut key = jwk("rsa");
     key["alg"] = "RS256".into();
     let only_rs256 = || {
@@ -200,7 +200,7 @@ fn the_issuer_is_exact() {
 }
 
 #[test]
-fn a_hostile_kid_is_only_compared() {
+fn a_malicious_kid_is_only_compared() {
     for kid in [
         "../../../../dev/null",
         "/etc/passwd",

@@ -1,4 +1,4 @@
-//! Floods of tokens that cost a signature verification and are refused.
+//! Floods of rejected tokens that need a signature verification.
 
 use super::support::{
     CACHE, CLAIMS, Counting, LIVE, NOW, claims_with, environment, header, issuer, sign, sign_with,
@@ -12,7 +12,7 @@ const NOW_MS: u64 = NOW * 1_000;
 
 const OVERLOADED: VerifyError = VerifyError::Denied(Reason::Overloaded);
 
-/// A back-end that finds every signature invalid, at that cost.
+/// A back-end that rejects every signature, with this cost.
 fn refusing(cost: u64) -> Counting {
     Counting {
         answer: Some(Some(false)),
@@ -40,7 +40,7 @@ fn exhaust(verifier: &mut Verifier<()>, now_ms: u64) {
 }
 
 #[test]
-fn a_flood_of_forged_tokens_gets_a_quarter_of_the_worker() {
+fn a_flood_of_forged_tokens_takes_a_quarter_of_the_cpu_time() {
     let mut verifier = verifier(issuer());
     exhaust(&mut verifier, NOW_MS);
     let forged = sign_with(
@@ -85,7 +85,7 @@ fn cached_and_cheap_tokens_pass_during_a_flood() {
         let verdict = verifier.verify(cheap.as_bytes(), &LIVE, NOW_MS + 1, &Portable);
         assert!(!verdict.unwrap().is_cached());
     }
-    // A good token that is neither waits for a second at most.
+    // Another valid token is accepted within a second.
     let expensive = token(Algorithm::Ps256);
     let verdict = verifier.verify(expensive.as_bytes(), &LIVE, NOW_MS + 1, &Portable);
     assert_eq!(verdict.unwrap_err(), OVERLOADED);
@@ -94,7 +94,7 @@ fn cached_and_cheap_tokens_pass_during_a_flood() {
 }
 
 #[test]
-fn good_tokens_cost_nothing_of_the_budget() {
+fn accepted_tokens_do_not_use_the_budget() {
     let mut verifier = verifier(issuer());
     let backend = Counting {
         answer: Some(Some(true)),
@@ -113,9 +113,9 @@ fn good_tokens_cost_nothing_of_the_budget() {
     assert_eq!(backend.calls.get(), 1_000);
 }
 
-/// Its signature is valid, but it is refused and therefore not cached: it costs as much as a forged one.
+/// A token with a valid signature that is rejected is not cached, so it costs as much as a forged one.
 #[test]
-fn a_token_that_is_refused_for_another_reason_counts_as_well() {
+fn tokens_rejected_for_another_reason_use_the_budget() {
     let bind = RequestBinding {
         method: Some(ClaimPath::from("htm")),
         ..RequestBinding::default()

@@ -1,12 +1,16 @@
 //! Tests of the module's API: bytes of a token in, [`Verified`](super::Verified) or a reason out.
 
 mod attacks;
+mod binding;
+mod cache_limits;
 mod caching;
 mod claims;
 mod flood;
 mod key_sets;
+mod keys;
+mod one_use;
 mod properties;
-mod revocation_and_use;
+mod revocation;
 mod rotation;
 mod secrets;
 mod shape;

@@ -35,7 +35,7 @@ proptest! {
     }
 
     #[test]
-    fn a_token_with_bytes_more_or_less_does_not_verify(
+    fn a_token_of_another_length_does_not_verify(
         algorithm in cheap(),
         at: prop::sample::Index,
         remove in 0_usize..3,
@@ -51,7 +51,7 @@ proptest! {
     }
 
     #[test]
-    fn parts_of_different_tokens_do_not_fit_together(
+    fn parts_of_different_tokens_do_not_verify_together(
         a in cheap(), b in cheap(), c in cheap(),
     ) {
         let tokens = [token(a), token(b), token(c)];
@@ -68,8 +68,7 @@ proptest! {
         prop_assert_eq!(verdict.is_ok(), a == c);
     }
 
-    /// Whatever a back-end answers: once a signature was valid, the token is accepted from the cache;
-    /// until then, each request asks again.
+    /// Once a signature was valid, the token is accepted from the cache; until then, each request is verified.
     #[test]
     fn only_valid_signatures_are_cached(answers in prop::collection::vec(any::<bool>(), 1..4)) {
         let good = token(Algorithm::Es256);
@@ -84,7 +83,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_the_verifier_or_the_key_set_panic(bytes: Vec<u8>, now: u64) {
+    fn arbitrary_bytes_never_panic(bytes: Vec<u8>, now: u64) {
         let mut verifier = verifier(issuer());
         prop_assert!(verifier.verify(&bytes, &LIVE, now, &Portable).is_err());
         prop_assert!(KeySet::fetched(&bytes).is_err());

@@ -1,4 +1,4 @@
-//! Remote keys: arriving, staying, being withdrawn, growing stale.
+//! Remote keys: fetched, unchanged, withdrawn and stale.
 
 use super::support::{CLAIMS, LIVE, NOW, fetched, header, inline, issuer, sign, token, verifier};
 use crate::denial::Reason;
@@ -57,7 +57,7 @@ fn keys_are_unavailable_before_the_first_fetch() {
 }
 
 #[test]
-fn an_unknown_kid_asks_for_a_fetch() {
+fn an_unknown_kid_requires_a_fetch() {
     let mut verifier = verifier(remote_issuer());
     verifier.set_keys(IssuerId(0), fetched(&["p384"]), NOW);
     let refusal = at(&mut verifier, &token(Algorithm::Es256), NOW).unwrap_err();
@@ -66,7 +66,7 @@ fn an_unknown_kid_asks_for_a_fetch() {
     assert_eq!(refusal.reason_without_fetch(), Reason::KeysUnavailable);
     verifier.set_keys(IssuerId(0), fetched(&["p384", "p256"]), NOW + 1);
     assert!(at(&mut verifier, &token(Algorithm::Es256), NOW + 1).is_ok());
-    // Where no fetch can bring it, there is nothing to wait for.
+    // Without remote keys, a fetch is not possible.
     let mut static_only = super::support::verifier(Issuer {
         inline: inline(&["p384"]),
         ..issuer()
@@ -76,7 +76,7 @@ fn an_unknown_kid_asks_for_a_fetch() {
 }
 
 #[test]
-fn an_overlapping_rotation_denies_nobody() {
+fn an_overlapping_rotation_denies_no_valid_token() {
     let mut verifier = verifier(remote_issuer());
     let [old, new] = [lasting(Algorithm::Es256), lasting(Algorithm::Es384)];
     verifier.set_keys(IssuerId(0), fetched(&["p256"]), NOW);
@@ -89,7 +89,7 @@ fn an_overlapping_rotation_denies_nobody() {
 }
 
 #[test]
-fn cached_tokens_of_a_withdrawn_key_are_refused() {
+fn cached_tokens_of_a_withdrawn_key_are_rejected() {
     let mut verifier = verifier(remote_issuer());
     verifier.set_keys(IssuerId(0), fetched(&["p256", "p384"]), NOW);
     let [gone, stays] = [lasting(Algorithm::Es256), lasting(Algorithm::Es384)];
@@ -180,7 +180,7 @@ fn stale_keys_verify_neither_fresh_nor_cached_tokens() {
         at(&mut verifier, &fresh, NOW + 3_600).unwrap_err(),
         unavailable(KeyAbsence::Stale)
     );
-    // The same set, fetched again, brings all of it back.
+    // Fetching the same set again makes its keys usable.
     verifier.set_keys(IssuerId(0), fetched(&["p256"]), NOW + 3_600);
     assert!(at(&mut verifier, &token, NOW + 3_600).unwrap().is_cached());
 }
@@ -227,13 +227,13 @@ fn an_inline_key_takes_precedence_over_a_fetched_one_of_its_kid() {
 }
 
 #[test]
-fn without_kid_all_sources_count() {
+fn without_kid_all_key_sources_are_considered() {
     let bare = sign(Algorithm::Es256, r#"{"alg":"ES256"}"#, CLAIMS);
     let mut verifier = verifier(Issuer {
         inline: inline(&["p256"]),
         ..remote_issuer()
     });
-    // What the fetch will bring is not known yet, so neither is whether the key is the only one.
+    // Before the first fetch it is unknown whether the key is the only one.
     assert_eq!(
         at(&mut verifier, &bare, NOW).unwrap_err(),
         unavailable(KeyAbsence::NeverFetched)
@@ -256,7 +256,7 @@ fn without_kid_all_sources_count() {
 }
 
 #[test]
-fn without_kid_a_second_fitting_key_ends_cached_tokens_too() {
+fn without_kid_a_second_fitting_key_invalidates_cached_tokens() {
     let bare = sign(Algorithm::Es256, r#"{"alg":"ES256"}"#, CLAIMS);
     let mut verifier = verifier(remote_issuer());
     verifier.set_keys(IssuerId(0), fetched(&["p256"]), NOW);
@@ -269,7 +269,7 @@ fn without_kid_a_second_fitting_key_ends_cached_tokens_too() {
 }
 
 #[test]
-fn without_kid_an_inline_key_needs_the_fetched_ones_too() {
+fn without_kid_an_inline_key_requires_fresh_remote_keys() {
     let bare = sign(Algorithm::Es256, r#"{"alg":"ES256"}"#, CLAIMS);
     let claims = super::support::claims_with(r#""exp":1800036000"#);
     let lasting = sign(Algorithm::Es256, r#"{"alg":"ES256"}"#, &claims);
@@ -290,7 +290,7 @@ fn without_kid_an_inline_key_needs_the_fetched_ones_too() {
 }
 
 #[test]
-fn an_invalid_signature_is_verified_again_with_new_keys() {
+fn an_invalid_signature_is_rechecked_after_a_key_change() {
     // Signed with a key that the issuer publishes later under the kid that the token names.
     let early = super::support::sign_with(
         "other-p256",

@@ -1,4 +1,4 @@
-//! Shared secrets: rotation, and what a missing one does.
+//! Shared secrets: rotation, and missing secrets.
 
 use super::support::{CLAIMS, SECRET, reason, sign, symmetric_issuer, token, verdict, verifier};
 use crate::denial::Reason;
@@ -23,7 +23,7 @@ fn bare(algorithm: Algorithm) -> String {
 }
 
 #[test]
-fn the_kid_chooses_among_secrets() {
+fn the_kid_selects_a_secret() {
     let rotating = || with_secrets(&[("SHORT", Some("old")), ("SECRET", Some("secret"))]);
     assert_eq!(reason(rotating(), &token(Algorithm::Hs256)), None);
     let old = sign(Algorithm::Hs256, r#"{"alg":"HS256","kid":"old"}"#, CLAIMS);
@@ -34,7 +34,7 @@ fn the_kid_chooses_among_secrets() {
         reason(rotating(), &bare(Algorithm::Hs256)),
         Some(Reason::KeyUnknown)
     );
-    // Of the two, only one is long enough.
+    // Only one of the two is long enough.
     assert_eq!(reason(rotating(), &bare(Algorithm::Hs512)), None);
 }
 
@@ -74,7 +74,7 @@ fn a_missing_secret_loads_and_is_reported() {
 
 /// RFC 7518 §3.2: at least as long as the hash.
 #[test]
-fn a_short_secret_does_what_it_is_long_enough_for() {
+fn a_short_secret_verifies_only_algorithms_it_is_long_enough_for() {
     let mut verifier = verifier(with_secrets(&[("SHORT", Some("secret"))]));
     let warnings: Vec<_> = verifier
         .warnings()
@@ -106,7 +106,7 @@ fn no_secret_shows_up_in_debug_output() {
 }
 
 #[test]
-fn warnings_name_their_place_and_no_secret() {
+fn warnings_have_the_path_but_no_secret() {
     let verifier = verifier(with_secrets(&[("SHORT", None), ("MISSING", None)]));
     let text: Vec<_> = verifier
         .warnings()

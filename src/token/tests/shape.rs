@@ -1,4 +1,4 @@
-//! What a token must look like before anything is verified.
+//! The syntax of tokens, which is checked before verification.
 
 use proptest::prelude::*;
 
@@ -12,7 +12,7 @@ fn parses(header: &str, payload: &str) -> bool {
 }
 
 #[test]
-fn three_parts_of_strict_base64url() {
+fn a_token_has_three_parts_in_strict_base64url() {
     let good = token(Algorithm::Es256);
     assert_eq!(reason(issuer(), &good), None);
     let (input, signature) = good.rsplit_once('.').unwrap();
@@ -102,7 +102,7 @@ fn header_and_payload_are_objects_without_duplicates() {
 }
 
 #[test]
-fn members_that_change_what_a_token_means_are_refused() {
+fn members_that_change_what_a_token_means_are_rejected() {
     for member in [
         r#""crit":["exp"],"exp":1"#,
         r#""crit":[]"#,
@@ -127,7 +127,7 @@ fn members_that_change_what_a_token_means_are_refused() {
 }
 
 #[test]
-fn header_members_have_their_types() {
+fn header_members_must_have_the_registered_types() {
     for name in ["kid", "typ", "cty", "jku", "x5u", "x5t", "x5t#S256"] {
         for value in ["1", "null", "true", "[]", "{}", r#"["x"]"#] {
             let header = if name == "kid" {
@@ -186,7 +186,7 @@ fn foreign_header_members_and_key_references_are_ignored() {
 }
 
 #[test]
-fn registered_claims_have_their_types() {
+fn registered_claims_must_have_the_registered_types() {
     let good = header(Algorithm::Es256);
     for name in ["iss", "sub", "jti", "nonce"] {
         for value in ["1", "null", "true", "[]", r#"["x"]"#, "{}"] {
@@ -253,7 +253,7 @@ fn registered_claims_have_their_types() {
 }
 
 #[test]
-fn fractions_of_a_second_are_rounded_against_the_token() {
+fn fractions_of_a_second_are_rounded_to_the_strict_side() {
     let parts = [
         header(Algorithm::Es256),
         r#"{"exp":9.9,"nbf":9.1,"iat":9.1}"#.into(),
@@ -266,7 +266,7 @@ fn fractions_of_a_second_are_rounded_against_the_token() {
 }
 
 #[test]
-fn a_token_that_is_too_long_is_refused() {
+fn a_token_that_is_too_long_is_rejected() {
     let long = sign(
         Algorithm::Es256,
         &header(Algorithm::Es256),
@@ -292,7 +292,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn no_bytes_make_the_parser_panic(bytes: Vec<u8>, text in "[A-Za-z0-9_.=-]{0,80}") {
+    fn parsing_arbitrary_bytes_never_panics(bytes: Vec<u8>, text in "[A-Za-z0-9_.=-]{0,80}") {
         let _ = Jws::parse(&bytes);
         let _ = Jws::parse(text.as_bytes());
     }

@@ -1,4 +1,4 @@
-//! Every algorithm, good and bad, against other libraries and published examples.
+//! Valid and invalid signatures of every algorithm, from other libraries and RFCs.
 
 use super::support::{
     CLAIMS, Counting, LIVE, NOW, SPKI, claims_with, encode, header, inline, inline_of, issuer,
@@ -69,17 +69,17 @@ fn tokens_of_pyca_cryptography_verify() {
 }
 
 #[test]
-fn spki_is_what_pyca_cryptography_writes() {
+fn spki_matches_pyca_cryptography() {
     for (name, spki) in SPKI.iter() {
         let set = inline(&[name]);
         assert_eq!(encode(set.iter().next().unwrap().spki()), *spki, "{name}");
     }
 }
 
-/// RFC 7515 A.1 to A.4 and RFC 8037 A.4. The payloads of ES512 and EdDSA are no JSON, so they are
-/// no tokens; their signatures are tried on the primitive (see `wycheproof.rs`) where there is one.
+/// RFC 7515 A.1 to A.4 and RFC 8037 A.4. The payloads of ES512 and EdDSA are not JSON, so
+/// only their signatures are verified.
 #[test]
-fn examples_of_the_rfcs() {
+fn examples_of_the_rfcs_verify() {
     let examples: serde_json::Value =
         serde_json::from_str(include_str!("rfc_examples.json")).unwrap();
     let mut seen = 0;
@@ -134,7 +134,7 @@ fn examples_of_the_rfcs() {
 }
 
 #[test]
-fn portable_knows_the_known_answers() {
+fn portable_passes_the_known_answer_tests() {
     assert_eq!(known_answers::algorithms().len(), 6);
     for algorithm in known_answers::algorithms() {
         assert!(known_answers::passes(&Portable, algorithm), "{algorithm}");
@@ -143,7 +143,7 @@ fn portable_knows_the_known_answers() {
 }
 
 #[test]
-fn a_back_end_that_always_gives_one_answer_does_not_pass() {
+fn a_back_end_with_constant_results_fails_the_self_test() {
     for answer in [Some(true), Some(false), None] {
         let backend = Counting {
             answer: Some(answer),
@@ -159,7 +159,7 @@ fn a_back_end_that_always_gives_one_answer_does_not_pass() {
 }
 
 #[test]
-fn a_back_end_that_cannot_tell_leaves_it_to_the_portable_one() {
+fn portable_verifies_what_a_back_end_does_not_support() {
     let backend = Counting {
         answer: Some(None),
         ..Counting::default()
@@ -199,7 +199,7 @@ fn no_back_end_sees_a_signature_of_another_length() {
 }
 
 #[test]
-fn a_verified_token_says_what_it_is() {
+fn a_verified_token_has_issuer_kid_and_algorithm() {
     let mut verifier = verifier(issuer());
     let verified = verdict(&mut verifier, &token(Algorithm::Es384)).unwrap();
     assert_eq!(verified.issuer(), crate::token::IssuerId(0));

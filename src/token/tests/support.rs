@@ -1,5 +1,4 @@
-//! An issuer, its keys, and tokens signed with the primitives below jwt-simple, so that header and
-//! payload can be anything.
+//! An issuer, its keys, and tokens with arbitrary headers and payloads.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -37,14 +36,14 @@ pub const CACHE: CacheLimits = CacheLimits {
     bytes: 1_000_000,
 };
 
-/// Header and payload of a token that the issuer of [`issuer`] may have made.
+/// Header and payload of a valid token of [`issuer`].
 pub fn header(algorithm: Algorithm) -> String {
     format!(r#"{{"alg":"{algorithm}","kid":"{}"}}"#, kid(algorithm))
 }
 
 pub const CLAIMS: &str = r#"{"iss":"https://edge.example.com","sub":"alice","aud":"mesh.example.com","iat":1799999990,"exp":1800000060,"jti":"t1"}"#;
 
-/// The claims with further members, or other values of the same ones.
+/// The claims with additional or changed members.
 pub fn claims_with(members: &str) -> String {
     let mut claims: serde_json::Map<String, serde_json::Value> =
         serde_json::from_str(CLAIMS).unwrap();
@@ -74,7 +73,7 @@ pub fn kid(algorithm: Algorithm) -> &'static str {
     }
 }
 
-/// A good token.
+/// A valid token.
 pub fn token(algorithm: Algorithm) -> String {
     sign(algorithm, &header(algorithm), CLAIMS)
 }
@@ -166,7 +165,7 @@ pub fn jwk(name: &str) -> serde_json::Value {
         .clone()
 }
 
-/// A key set of the config, of those keys.
+/// An inline key set of these keys.
 pub fn inline(names: &[&str]) -> KeySet {
     let keys: Vec<_> = names.iter().map(|name| jwk(name)).collect();
     inline_of(&serde_json::json!({ "keys": keys })).unwrap()
@@ -176,7 +175,7 @@ pub fn inline_of(set: &serde_json::Value) -> Result<KeySet, Vec<crate::token::jw
     KeySet::inline(&Json::parse(set.to_string().as_bytes()).unwrap())
 }
 
-/// A fetched key set of those keys.
+/// A fetched key set of these keys.
 pub fn fetched(names: &[&str]) -> KeySet {
     let keys: Vec<_> = names.iter().map(|name| jwk(name)).collect();
     let set = serde_json::json!({ "keys": keys }).to_string();
@@ -185,7 +184,7 @@ pub fn fetched(names: &[&str]) -> KeySet {
     set
 }
 
-/// An issuer with one inline key per algorithm, no secrets and no wishes beyond the audience.
+/// An issuer with one inline key per algorithm, without secrets, that requires only an audience.
 pub fn issuer() -> Issuer {
     Issuer {
         name: "https://edge.example.com".into(),
@@ -222,7 +221,7 @@ pub fn symmetric_issuer() -> Issuer {
     }
 }
 
-/// The issuer that may use an algorithm.
+/// An issuer that allows the algorithm.
 pub fn issuer_for(algorithm: Algorithm) -> Issuer {
     if algorithm.is_symmetric() {
         symmetric_issuer()
@@ -267,7 +266,7 @@ pub fn reason_at(issuer: Issuer, token: &str, now: u64) -> Option<Reason> {
     verdict.err().map(|refusal| refusal.reason_after_fetch())
 }
 
-/// A back-end that counts, and answers what it is told to.
+/// A back-end that counts its calls and returns a configured result.
 #[derive(Default)]
 pub struct Counting {
     pub calls: Cell<u32>,

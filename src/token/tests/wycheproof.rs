@@ -169,9 +169,9 @@ fn rsa_pss() {
     }
 }
 
-/// RFC 7518 §3.5: the salt is as long as the hash, so good signatures with another salt are refused.
+/// RFC 7518 §3.5: the salt is as long as the hash, so valid signatures with another salt are rejected.
 #[test]
-fn rsa_pss_with_another_salt_is_refused() {
+fn rsa_pss_with_another_salt_is_rejected() {
     use rsa_pss_verify::TestName;
     let mut refused = 0;
     for (name, algorithm) in [
@@ -193,7 +193,7 @@ fn rsa_pss_with_another_salt_is_refused() {
     assert!(refused > 50, "{refused}");
 }
 
-/// Secrets shorter than the hash make no key, and truncated tags are no tags.
+/// Secrets shorter than the hash and truncated tags are not accepted.
 #[test]
 fn hmac() {
     for (name, algorithm) in [

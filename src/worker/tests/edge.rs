@@ -34,7 +34,7 @@ impl Edge {
             "x": encode(&point[1..33]), "y": encode(&point[33..])})
     }
 
-    /// A token that is valid for a minute from [`NOW`], with changes to its claims.
+    /// A token that is valid for a minute from [`NOW`], with changed claims.
     pub(super) fn token(&self, changes: &Value) -> String {
         let mut claims = json!({"iss": "https://edge.example.com", "aud": "mesh.example.com",
             "sub": "alice", "iat": NOW, "exp": NOW + 60, "roles": ["reader"], "tenant_id": "a"});
@@ -46,7 +46,7 @@ impl Edge {
         format!("{input}.{}", encode(signature.to_bytes()))
     }
 
-    /// A token with no changes.
+    /// A valid token.
     pub(super) fn good_token(&self) -> String {
         self.token(&json!({}))
     }
@@ -62,7 +62,7 @@ pub(super) fn key_set(edges: &[&Edge]) -> Vec<u8> {
     json!({"keys": keys}).to_string().into_bytes()
 }
 
-/// A policy with that edge's key.
+/// A policy with this edge's key.
 pub(super) fn policy(edge: &Edge) -> Value {
     json!({
         "claims": {"issuers": [{

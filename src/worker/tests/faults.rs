@@ -1,11 +1,11 @@
-//! Every host call fails: always, or one time only. The worker does not panic, and no request passes that
-//! would not pass on a sound host.
+//! Every host call fails, always or once. The worker does not panic, and allows no request that it would not
+//! allow on a working host.
 
 use serde_json::{Value, json};
 
 use super::edge::{Edge, key_set, policy};
 use super::fake_host::{Call, FakeHost, Fault, Pairs, Signatures};
-use super::support::{CLAIMS, Fate, Field, ORDERS, Rig, get, values};
+use super::support::{CLAIMS, Field, ORDERS, Outcome, Rig, get, values};
 use crate::worker::host::PeerCertificate;
 
 /// A policy with everything that makes host calls.
@@ -23,7 +23,7 @@ fn policy_with_all(edge: &Edge) -> Value {
     config
 }
 
-/// The requests that pass on a sound host.
+/// The requests that are allowed on a working host.
 const PASS: [&str; 7] = [
     "good",
     "public",
@@ -34,10 +34,10 @@ const PASS: [&str; 7] = [
     "with trailers",
 ];
 
-type Fates = Vec<(&'static str, Fate)>;
+type Outcomes = Vec<(&'static str, Outcome)>;
 
-/// What a worker goes through, and what became of each request.
-fn life(rig: &mut Rig, edge: &Edge) -> Fates {
+/// Runs a worker through its life cycle; returns the result of each request.
+fn life(rig: &mut Rig, edge: &Edge) -> Outcomes {
     rig.configure(&policy_with_all(edge));
     rig.tick();
     let token = |id: &str, roles: &[&str]| edge.token(&json!({"jti": id, "roles": roles}));
@@ -60,7 +60,7 @@ fn life(rig: &mut Rig, edge: &Edge) -> Fates {
         }
         rig.request(&get(path, &headers))
     };
-    let mut fates = Fates::new();
+    let mut outcomes = Outcomes::new();
     for (name, token, path) in [
         ("good", &good, ORDERS),
         ("public", &String::new(), "/public/x"),
@@ -73,7 +73,7 @@ fn life(rig: &mut Rig, edge: &Edge) -> Fates {
         ("used once", &used, ORDERS),
         ("used again", &used, ORDERS),
     ] {
-        fates.push((name, ask(token, path, rig)));
+        outcomes.push((name, ask(token, path, rig)));
     }
     for (name, peer) in [
         ("unvalidated peer", PeerCertificate::Unvalidated),
@@ -83,20 +83,20 @@ fn life(rig: &mut Rig, edge: &Edge) -> Fates {
         ),
     ] {
         let stream = rig.send_from(peer, &get("/inside", &[]), false);
-        fates.push((name, rig.fate(stream)));
+        outcomes.push((name, rig.outcome(stream)));
     }
     let stream = rig.send(&get("/public/x", &[]), true);
-    // Trailers of a request that was answered do not come.
-    let mut fate = rig.fate(stream);
-    if matches!(fate, Fate::Passed(_)) {
+    // A request that was answered has no trailers.
+    let mut outcome = rig.outcome(stream);
+    if matches!(outcome, Outcome::Passed(_)) {
         let sent = [("x-auth-subject", b"root".as_slice()), ("x-other", b"1")];
         match rig.send_trailers(stream, &sent) {
             Some(left) => assert_eq!(values(&left, "x-auth-subject"), [""; 0]),
-            None => fate = Fate::Held,
+            None => outcome = Outcome::Held,
         }
     }
-    fates.push(("with trailers", fate));
-    // One that waits until its keys are here.
+    outcomes.push(("with trailers", outcome));
+    // A request that waits for its keys.
     let other = edge.token(&json!({"iss": "https://other.example.com"}));
     let waiting = rig.send_token(&other);
     rig.elapse(2_000);
@@ -105,29 +105,29 @@ fn life(rig: &mut Rig, edge: &Edge) -> Fates {
         rig.respond(Some(("200", &key_set(&[edge]))));
     }
     rig.tick();
-    fates.push(("waiting", rig.fate(waiting)));
+    outcomes.push(("waiting", rig.outcome(waiting)));
     rig.end(waiting);
     rig.elapse(20_000);
     rig.tick();
     rig.worker.retire();
-    fates
+    outcomes
 }
 
-fn run(fault: Option<Fault>, edge: &Edge) -> (Fates, FakeHost) {
+fn run(fault: Option<Fault>, edge: &Edge) -> (Outcomes, FakeHost) {
     let host = FakeHost::new();
     host.process().clusters.push("keys".to_owned());
-    // Its self-test is slow, so it runs only where it matters.
+    // The self-test is slow, so it runs only for the calls that it makes.
     if fault.is_none_or(|fault| fault.call == Call::Verify) {
         host.state().signatures = Signatures::Correct;
     }
     host.state().fault = fault;
     let mut rig = Rig::new(host);
-    let fates = life(&mut rig, edge);
-    (fates, rig.host)
+    let outcomes = life(&mut rig, edge);
+    (outcomes, rig.host)
 }
 
-/// The headers that an upstream believes.
-fn believed(pairs: &Pairs) -> Vec<Vec<String>> {
+/// The headers that an upstream trusts.
+fn trusted(pairs: &Pairs) -> Vec<Vec<String>> {
     [
         CLAIMS,
         "x-auth-subject",
@@ -140,32 +140,32 @@ fn believed(pairs: &Pairs) -> Vec<Vec<String>> {
 }
 
 #[track_caller]
-fn lets_nothing_more_through(fault: Fault, fates: &Fates, sound: &Fates) {
-    let passed = |wanted: &str| {
-        let mut named = fates.iter().filter(|(name, _)| *name == wanted);
-        named.any(|(_, fate)| matches!(fate, Fate::Passed(_)))
+fn allows_no_other_request(fault: Fault, outcomes: &Outcomes, expected: &Outcomes) {
+    let passed = |request: &str| {
+        let mut named = outcomes.iter().filter(|(name, _)| *name == request);
+        named.any(|(_, outcome)| matches!(outcome, Outcome::Passed(_)))
     };
-    for ((name, fate), (_, expected)) in fates.iter().zip(sound) {
-        let Fate::Passed(headers) = fate else {
+    for ((name, outcome), (_, expected_outcome)) in outcomes.iter().zip(expected) {
+        let Outcome::Passed(headers) = outcome else {
             continue;
         };
-        // If the fault denied its first use, the second one is the first.
+        // If the fault denied the first use, the second use is allowed.
         if *name == "used again" && !passed("used once") {
             continue;
         }
-        let Fate::Passed(expected) = expected else {
+        let Outcome::Passed(expected) = expected_outcome else {
             panic!("{fault:?}: {name} passed");
         };
-        assert_eq!(believed(headers), believed(expected), "{fault:?}: {name}");
+        assert_eq!(trusted(headers), trusted(expected), "{fault:?}: {name}");
     }
 }
 
 #[test]
-fn on_a_sound_host_what_may_pass_passes() {
-    let (fates, host) = run(None, &Edge::new(1));
-    for (name, fate) in fates {
-        let passed = matches!(fate, Fate::Passed(_));
-        assert_eq!(passed, PASS.contains(&name), "{name}: {fate:?}");
+fn all_valid_requests_pass_on_a_working_host() {
+    let (outcomes, host) = run(None, &Edge::new(1));
+    for (name, outcome) in outcomes {
+        let passed = matches!(outcome, Outcome::Passed(_));
+        assert_eq!(passed, PASS.contains(&name), "{name}: {outcome:?}");
     }
     for call in Call::ALL {
         assert!(
@@ -176,28 +176,28 @@ fn on_a_sound_host_what_may_pass_passes() {
 }
 
 #[test]
-fn a_call_that_always_fails_lets_nothing_more_through() {
+fn a_call_that_always_fails_allows_no_other_request() {
     let edge = Edge::new(1);
-    let (sound, _) = run(None, &edge);
+    let (expected, _) = run(None, &edge);
     for call in Call::ALL {
         let fault = Fault { call, only: None };
-        lets_nothing_more_through(fault, &run(Some(fault), &edge).0, &sound);
+        allows_no_other_request(fault, &run(Some(fault), &edge).0, &expected);
     }
 }
 
 #[test]
-fn a_call_that_fails_one_time_lets_nothing_more_through() {
+fn a_call_that_fails_once_allows_no_other_request() {
     let edge = Edge::new(1);
-    let (sound, host) = run(None, &edge);
+    let (expected, host) = run(None, &edge);
     for call in Call::ALL {
         let made = host.state().made[&call];
-        // Of very frequent calls a sample: metrics are defined hundreds of times.
+        // Only a sample of frequent calls: metrics are defined hundreds of times.
         for only in (0..made).step_by(made.div_ceil(60)) {
             let fault = Fault {
                 call,
                 only: Some(only),
             };
-            lets_nothing_more_through(fault, &run(Some(fault), &edge).0, &sound);
+            allows_no_other_request(fault, &run(Some(fault), &edge).0, &expected);
         }
     }
 }

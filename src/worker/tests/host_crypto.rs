@@ -20,7 +20,7 @@ fn rig(signatures: Signatures, edge: &Edge) -> Rig {
     Rig::on(host, &policy(edge))
 }
 
-/// A forged and a good token get the right answers.
+/// A valid token is accepted and a forged one rejected.
 fn decides_correctly(rig: &mut Rig, edge: &Edge) {
     let forged = Edge::new(9).good_token();
     rig.get(ORDERS, &forged).denied(401, "signature_invalid");

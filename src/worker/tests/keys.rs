@@ -1,4 +1,4 @@
-//! Keys from a server, as one worker fetches them.
+//! Remote keys, fetched by one worker.
 
 use serde_json::json;
 
@@ -20,12 +20,12 @@ fn a_request_before_the_first_keys_waits_and_passes() {
     assert_eq!((call.cluster.as_str(), call.timeout_ms), ("keys", 2_000));
     let token = edge.good_token();
     let waiting = rig.send_token(&token);
-    rig.fate(waiting).held();
+    rig.outcome(waiting).held();
     // Requests that do not need the key do not wait.
     rig.get("/public/x", &token).passed();
     rig.request(&get(ORDERS, &[])).denied(401, "claims_missing");
     rig.respond_with_key(&edge);
-    rig.fate(waiting).passed();
+    rig.outcome(waiting).passed();
     assert_eq!(rig.worker.waited(waiting), Some(true));
     rig.end(waiting);
     assert_eq!(rig.worker.waited(waiting), None);
@@ -33,7 +33,7 @@ fn a_request_before_the_first_keys_waits_and_passes() {
 }
 
 #[test]
-fn no_unusable_response_lets_a_waiting_request_pass() {
+fn an_unusable_response_never_allows_a_waiting_request() {
     let edge = Edge::new(1);
     let other = key_set(&[&Edge::new(2)]);
     let huge = [b"{\"keys\": [".as_slice(), &vec![b' '; 70_000], b"]}"].concat();
@@ -51,10 +51,10 @@ fn no_unusable_response_lets_a_waiting_request_pass() {
         let mut rig = Rig::fetching();
         let waiting = rig.send_token(&edge.good_token());
         rig.respond(response);
-        rig.fate(waiting).held();
+        rig.outcome(waiting).held();
         rig.elapse(30_000);
         rig.tick();
-        rig.fate(waiting).denied(503, "keys_unavailable");
+        rig.outcome(waiting).denied(503, "keys_unavailable");
         assert_eq!(rig.worker.waited(waiting), Some(false));
         rig.flush();
         let failed = rig.metric("result=.=failed;.;edge_claims_key_fetches_total");
@@ -63,26 +63,26 @@ fn no_unusable_response_lets_a_waiting_request_pass() {
     let mut rig = Rig::fetching();
     let waiting = rig.send_token(&edge.good_token());
     rig.respond(Some(("200", &other)));
-    rig.fate(waiting).denied(401, "signature_invalid");
+    rig.outcome(waiting).denied(401, "signature_invalid");
 }
 
 #[test]
-fn a_fetch_without_a_response_is_given_up() {
+fn a_fetch_without_a_response_is_abandoned() {
     let mut rig = Rig::fetching();
     let waiting = rig.send_token(&Edge::new(1).good_token());
     assert_eq!(rig.host.state().tick_period, 25);
     rig.elapse(3_499);
     rig.tick();
-    rig.fate(waiting).held();
+    rig.outcome(waiting).held();
     rig.elapse(1);
     rig.tick();
-    let reply = rig.fate(waiting).denied(503, "keys_unavailable");
+    let reply = rig.outcome(waiting).denied(503, "keys_unavailable");
     assert!(reply.header("retry-after").is_some());
     assert_eq!(rig.host.state().tick_period, 1_000, "no request waits");
 }
 
 #[test]
-fn an_unknown_cluster_is_tried_again() {
+fn a_fetch_from_an_unknown_cluster_is_retried() {
     let edge = Edge::new(1);
     let mut rig = Rig::on(FakeHost::new(), &remote_policy());
     rig.tick();
@@ -102,11 +102,11 @@ fn a_request_with_a_new_key_id_waits_for_a_fetch() {
     rig.respond_with_key(&old);
     rig.elapse(1_000);
     let waiting = rig.send_token(&new.good_token());
-    rig.fate(waiting).held();
+    rig.outcome(waiting).held();
     rig.get(ORDERS, &old.good_token()).passed();
     rig.tick();
     rig.respond(Some(("200", &key_set(&[&old, &new]))));
-    rig.fate(waiting).passed();
+    rig.outcome(waiting).passed();
     rig.get(ORDERS, &old.good_token()).passed();
 }
 
@@ -120,11 +120,11 @@ fn a_key_id_that_a_fetch_does_not_bring_is_denied() {
     let waiting = rig.send_token(&made_up);
     rig.tick();
     rig.respond_with_key(&known);
-    rig.fate(waiting).denied(401, "key_unknown");
+    rig.outcome(waiting).denied(401, "key_unknown");
 }
 
 #[test]
-fn made_up_key_ids_cause_few_fetches() {
+fn forged_key_ids_cause_few_fetches() {
     let known = Edge::with_kid(1, "known");
     let made_up = Edge::with_kid(2, "made-up").good_token();
     let mut rig = Rig::fetching();
@@ -139,9 +139,9 @@ fn made_up_key_ids_cause_few_fetches() {
             rig.respond_with_key(&known);
         }
         // 503 if no fetch was possible: the key ID could be a new one.
-        let reply = rig.fate(waiting);
+        let reply = rig.outcome(waiting);
         assert!(
-            matches!(reply, super::support::Fate::Replied(_)),
+            matches!(reply, super::support::Outcome::Replied(_)),
             "{reply:?}"
         );
         rig.end(waiting);
@@ -173,7 +173,7 @@ fn a_client_that_leaves_while_its_request_waits_is_forgotten() {
     rig.end(waiting);
     rig.respond_with_key(&edge);
     assert_eq!(rig.worker.waited(waiting), None);
-    // One that the host has not announced yet as done.
+    // A stream whose end the host has not reported yet.
     let mut rig = Rig::fetching();
     let waiting = rig.send_token(&edge.good_token());
     rig.host.state().streams.remove(&waiting);
@@ -192,11 +192,11 @@ fn a_request_that_waited_passes_only_if_its_headers_can_be_edited() {
     for call in [Call::Edit, Call::Headers] {
         let mut rig = Rig::fetching();
         let waiting = rig.send(&headers, false);
-        rig.fate(waiting).held();
+        rig.outcome(waiting).held();
         rig.host.break_call(call);
         rig.respond_with_key(&edge);
         if call == Call::Edit {
-            let reply = rig.fate(waiting).denied(503, "internal");
+            let reply = rig.outcome(waiting).denied(503, "internal");
             assert_eq!(
                 reply.header("x-correlation-id"),
                 Some("c-1"),

@@ -8,7 +8,7 @@ use super::logs;
 use super::support::{ORDERS, Rig, get};
 
 #[test]
-fn a_refused_config_is_logged_and_counted() {
+fn a_rejected_config_is_logged_and_counted() {
     let mut rig = Rig::new(FakeHost::new());
     let mut bad = policy(&Edge::new(1));
     bad["claims"]["issuers"][0]["audience"] = json!("x");
@@ -20,12 +20,12 @@ fn a_refused_config_is_logged_and_counted() {
         assert!(lines[0].contains(place), "{lines:?}");
     }
     assert_eq!(rig.metric("edge_claims_config_refused_total"), 1);
-    // If the proxy runs the worker all the same, it denies.
+    // If the proxy still runs the worker, it denies all requests.
     rig.request(&get("/public/x", &[])).denied(503, "internal");
 }
 
 #[test]
-fn a_refused_config_leaves_the_last_one_in_force() {
+fn a_rejected_config_leaves_the_previous_one_active() {
     let mut rig = Rig::with(&policy(&Edge::new(1)));
     assert!(!rig.worker.configure(b"{}"));
     rig.request(&get("/public/x", &[])).passed();
@@ -33,9 +33,9 @@ fn a_refused_config_leaves_the_last_one_in_force() {
         .denied(401, "claims_missing");
 }
 
-/// A worker that refused what others accept would let requests pass unfiltered.
+/// If only one worker rejected a config, Envoy would forward its requests unfiltered.
 #[test]
-fn no_failure_of_the_host_refuses_a_config() {
+fn no_failure_of_the_host_rejects_a_config() {
     for call in Call::ALL {
         let host = FakeHost::new();
         host.break_call(call);
@@ -44,7 +44,7 @@ fn no_failure_of_the_host_refuses_a_config() {
 }
 
 #[test]
-fn without_a_clock_nothing_passes() {
+fn every_request_is_denied_without_a_clock() {
     let edge = Edge::new(1);
     let mut rig = Rig::with(&policy(&edge));
     let token = edge.good_token();
@@ -72,7 +72,7 @@ fn a_clock_at_either_end_of_time_makes_no_token_valid() {
 }
 
 #[test]
-fn the_first_line_is_logged_by_one_worker() {
+fn the_start_line_is_logged_by_one_worker() {
     let first = Rig::with(&policy(&Edge::new(1)));
     let _second = Rig::on(first.host.another_worker(), &policy(&Edge::new(1)));
     let lines = logs::with("config sha256");
@@ -85,7 +85,7 @@ fn the_first_line_is_logged_by_one_worker() {
     ] {
         assert!(lines[0].contains(part), "{part}: {lines:?}");
     }
-    // Another config, or the same one later, has a line of its own.
+    // Another config, or the same one later, is logged again.
     let mut other = policy(&Edge::new(1));
     other["mode"] = json!("shadow");
     let third = Rig::on(first.host.another_worker(), &other);
@@ -118,7 +118,7 @@ fn a_break_glass_issuer_is_logged_every_15_minutes_by_one_worker() {
 }
 
 #[test]
-fn a_host_that_refuses_the_tick_is_logged() {
+fn a_host_that_rejects_the_tick_is_logged() {
     let edge = Edge::new(1);
     let host = FakeHost::new();
     host.break_call(Call::TickPeriod);

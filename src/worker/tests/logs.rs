@@ -1,4 +1,4 @@
-//! The log lines of a test. Each test runs on a thread of its own.
+//! The log lines of a test, which runs on its own thread.
 
 use std::cell::RefCell;
 
@@ -22,14 +22,14 @@ impl Log for Lines {
     fn flush(&self) {}
 }
 
-/// Keeps what is logged from now on.
+/// Starts to record log lines.
 pub(super) fn install() {
-    // It fails if it is installed already.
+    // Fails if it is already installed.
     let _ = log::set_logger(&Lines);
     log::set_max_level(LevelFilter::Info);
 }
 
-/// The lines so far that contain the text.
+/// The recorded lines that contain the text.
 pub(super) fn with(text: &str) -> Vec<String> {
     LINES.with(|lines| {
         let lines = lines.borrow();

@@ -1,4 +1,4 @@
-//! Metrics, passed to the host with the tick.
+//! Metrics.
 
 use serde_json::{Value, json};
 
@@ -54,7 +54,7 @@ fn metrics_are_the_sums_over_all_workers() {
 }
 
 #[test]
-fn what_was_counted_before_a_new_config_is_not_lost() {
+fn counts_before_a_new_config_are_not_lost() {
     let edge = Edge::new(1);
     let mut rig = Rig::with(&policy(&edge));
     rig.get(ORDERS, &edge.good_token()).passed();
@@ -67,7 +67,7 @@ fn what_was_counted_before_a_new_config_is_not_lost() {
 }
 
 #[test]
-fn key_ids_have_a_bounded_number_of_series() {
+fn key_ids_have_a_limited_number_of_series() {
     let edges: Vec<Edge> = (1..=80)
         .map(|seed| Edge::with_kid(seed, &format!("k{seed}")))
         .collect();

@@ -1,5 +1,4 @@
-//! A worker over a fake host: headers in, reply or edited headers out. What a real host rarely does is easy
-//! here: a call that fails, a clock that jumps, another worker that is faster.
+//! Tests of a worker on a fake host, which can simulate failing calls, clock jumps and concurrent workers.
 
 mod edge;
 mod fake_host;

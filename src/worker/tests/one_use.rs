@@ -1,10 +1,10 @@
-//! One-use tokens: one window for all workers of a process.
+//! One-use tokens: the replay window that all workers of a process share.
 
 use serde_json::json;
 
 use super::edge::{Edge, one_use_policy};
 use super::fake_host::{Call, FakeHost, NOW};
-use super::support::{Fate, ORDERS, Rig};
+use super::support::{ORDERS, Outcome, Rig};
 
 fn token(edge: &Edge, id: u64) -> String {
     edge.token(&json!({"jti": id.to_string()}))
@@ -16,7 +16,7 @@ fn a_one_use_token_passes_once_on_all_workers_and_configs() {
     let mut first = Rig::with(&one_use_policy(&edge));
     let mut second = Rig::on(first.host.another_worker(), &one_use_policy(&edge));
     let used = token(&edge, 1);
-    // Denied for another reason, it is not used up.
+    // A token that is denied for another reason is not consumed.
     first.get("/admin", &used).denied(403, "role");
     first.get(ORDERS, &used).passed();
     first.get(ORDERS, &used).denied(401, "replayed");
@@ -38,7 +38,7 @@ fn a_token_that_was_used_before_a_push_with_a_larger_leeway_stays_used() {
     let mut rig = Rig::with(&with_leeway("10s"));
     let used = token(&edge, 1);
     rig.get(ORDERS, &used).passed();
-    // The token has expired, leeway included; the next use makes room in the window.
+    // The token has expired, leeway included; the next use removes it from the window.
     rig.elapse(80_000);
     rig.get(ORDERS, &used).denied(401, "expired");
     for id in 2..50 {
@@ -50,16 +50,16 @@ fn a_token_that_was_used_before_a_push_with_a_larger_leeway_stays_used() {
 }
 
 #[test]
-fn a_full_window_takes_tokens_again_when_the_old_ones_cannot_be_used_any_more() {
+fn a_full_window_accepts_tokens_after_old_ones_expire() {
     let edge = Edge::new(1);
     let mut rig = Rig::with(&one_use_policy(&edge));
     let later = |id: u64| edge.token(&json!({"jti": id.to_string(), "exp": NOW + 1_000}));
     let mut id = 0;
-    while matches!(rig.get(ORDERS, &token(&edge, id)), Fate::Passed(_)) {
+    while matches!(rig.get(ORDERS, &token(&edge, id)), Outcome::Passed(_)) {
         id += 1;
         assert!(id <= 150, "the window does not fill");
     }
-    // `exp` and the largest leeway, which is 5 minutes.
+    // `exp` plus the maximum leeway of 5 minutes.
     rig.elapse(359_000);
     rig.get(ORDERS, &later(id)).denied(503, "internal");
     rig.elapse(1_000);
@@ -79,7 +79,7 @@ fn a_token_that_cannot_be_recorded_is_denied() {
 }
 
 #[test]
-fn a_worker_that_is_slower_than_another_tries_again() {
+fn a_lost_compare_and_swap_is_retried() {
     let edge = Edge::new(1);
     let mut rig = Rig::with(&one_use_policy(&edge));
     rig.host.state().lost_races = 15;

@@ -1,4 +1,4 @@
-//! Requests: what client, upstream and access log see.
+//! Requests: the reply, the forwarded headers and the access log fields.
 
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ fn an_allowed_request_gets_identity_and_one_correlation_id() {
     // The second time the token comes from the cache.
     for _ in 0..2 {
         let stream = rig.send(&get(ORDERS, &sent), false);
-        let seen = rig.fate(stream).passed();
+        let seen = rig.outcome(stream).passed();
         assert_eq!(values(&seen, "x-auth-subject"), ["alice"]);
         assert_eq!(values(&seen, "x-auth-roles"), ["reader"]);
         assert_eq!(values(&seen, "x-correlation-id"), ["signed-1"]);
@@ -41,7 +41,7 @@ fn a_denied_request_is_answered_and_its_headers_show_the_correlation_id() {
     let mut rig = Rig::with(&policy(&Edge::new(1)));
     let sent = [("x-correlation-id", b"not an id".as_slice())];
     let stream = rig.send(&get(ORDERS, &sent), false);
-    let reply = rig.fate(stream).denied(401, "claims_missing");
+    let reply = rig.outcome(stream).denied(401, "claims_missing");
     assert_eq!(reply.details, "edge_claims_denied{claims_missing}{orders}");
     let id = rig.logged_id(stream).unwrap();
     assert_eq!(reply.header("x-correlation-id"), Some(id.as_str()));
@@ -59,10 +59,10 @@ fn a_worker_without_a_config_denies_every_request() {
     let mut rig = Rig::new(FakeHost::new());
     rig.tick();
     let stream = rig.send(&get("/public/x", &[]), false);
-    let reply = rig.fate(stream).denied(503, "internal");
+    let reply = rig.outcome(stream).denied(503, "internal");
     assert!(reply.header("retry-after").is_some());
     assert_eq!(rig.verdict(stream).as_deref(), Some("deny/internal/-"));
-    // No config names a header for the ID, so the answer has it in its body.
+    // Without a config there is no correlation header, but the body has the ID.
     let body: Value = serde_json::from_str(&reply.body).unwrap();
     assert_eq!(body["correlation_id"], rig.logged_id(stream).unwrap());
 }
@@ -81,7 +81,7 @@ fn a_failure_is_counted_as_a_denial_and_has_a_correlation_id() {
         let mut rig = Rig::with(&config);
         rig.host.break_call(call);
         let stream = rig.send(&headers, false);
-        let reply = rig.fate(stream).denied(503, "internal");
+        let reply = rig.outcome(stream).denied(503, "internal");
         let id = rig.logged_id(stream).unwrap();
         assert_eq!(
             reply.header("x-correlation-id"),
@@ -126,19 +126,19 @@ fn a_peer_counts_only_if_its_certificate_was_validated() {
     let ids = |id: &str| PeerCertificate::Validated(vec![id.to_owned()]);
     let inside = get("/inside", &[]);
     let stream = rig.send_from(ids("spiffe://mesh/ns/a/sa/x"), &inside, false);
-    rig.fate(stream).passed();
+    rig.outcome(stream).passed();
     for peer in [
         PeerCertificate::Absent,
         ids("spiffe://mesh/ns/b/sa/x"),
         PeerCertificate::Validated(Vec::new()),
     ] {
         let stream = rig.send_from(peer, &inside, false);
-        rig.fate(stream).denied(403, "peer");
+        rig.outcome(stream).denied(403, "peer");
     }
     assert_eq!(logs::with("peer_validation"), [""; 0]);
     for _ in 0..3 {
         let stream = rig.send_from(PeerCertificate::Unvalidated, &inside, false);
-        rig.fate(stream).denied(403, "peer");
+        rig.outcome(stream).denied(403, "peer");
     }
     assert_eq!(logs::with("peer_validation").len(), 1, "logged once");
 }
@@ -167,14 +167,14 @@ fn missing_randomness_is_logged_once_and_ids_still_differ() {
     let mut ids: Vec<String> = (0..3)
         .map(|_| {
             let stream = rig.send(&get("/public/x", &[]), false);
-            rig.fate(stream).passed();
+            rig.outcome(stream).passed();
             rig.logged_id(stream).unwrap()
         })
         .collect();
     ids.dedup();
     assert_eq!(ids.len(), 3, "{ids:?}");
     assert_eq!(logs::with("no random bytes").len(), 1);
-    // Once the host has some, they are used.
+    // Random bytes are used as soon as the host has them.
     rig.host.state().random = true;
     let stream = rig.send(&get("/public/x", &[]), false);
     let id = rig.logged_id(stream).unwrap();

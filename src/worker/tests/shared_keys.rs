@@ -1,8 +1,8 @@
-//! Keys from a server, as the workers of one process share them.
+//! Remote keys, shared by the workers of a process.
 
 use super::edge::{Edge, key_set, remote_policy};
 use super::fake_host::{Call, FakeHost};
-use super::support::{Fate, ORDERS, Rig};
+use super::support::{ORDERS, Outcome, Rig};
 
 #[test]
 fn one_fetch_serves_all_workers() {
@@ -21,7 +21,7 @@ fn one_fetch_serves_all_workers() {
         .zip(waiting)
     {
         rig.tick();
-        rig.fate(stream).passed();
+        rig.outcome(stream).passed();
         assert!(rig.calls().is_empty());
     }
     let mut late = Rig::on(first.host.another_worker(), &remote_policy());
@@ -29,7 +29,7 @@ fn one_fetch_serves_all_workers() {
 }
 
 #[test]
-fn a_worker_that_is_retired_gives_its_fetch_to_the_others() {
+fn a_retired_worker_releases_its_lease() {
     let edge = Edge::new(1);
     let mut first = Rig::fetching();
     let mut second = first.sibling();
@@ -41,7 +41,7 @@ fn a_worker_that_is_retired_gives_its_fetch_to_the_others() {
 }
 
 #[test]
-fn a_worker_that_does_not_finish_its_fetch_loses_it_to_another() {
+fn another_worker_fetches_after_a_lease_expires() {
     let edge = Edge::new(1);
     let mut first = Rig::fetching();
     let mut second = first.sibling();
@@ -52,7 +52,7 @@ fn a_worker_that_does_not_finish_its_fetch_loses_it_to_another() {
     second.tick();
     second.respond_with_key(&edge);
     second.get(ORDERS, &edge.good_token()).passed();
-    // What the first one gets in the end is older.
+    // The first worker's late response is older.
     first.elapse(3_001);
     first.respond_with_key(&Edge::new(2));
     first.tick();
@@ -62,7 +62,7 @@ fn a_worker_that_does_not_finish_its_fetch_loses_it_to_another() {
 }
 
 #[test]
-fn a_fetch_for_a_new_key_id_serves_the_workers_that_did_not_ask() {
+fn a_fetch_for_a_new_key_id_serves_all_workers() {
     let (old, new) = (Edge::with_kid(1, "old"), Edge::with_kid(2, "new"));
     let mut first = Rig::fetching();
     first.respond_with_key(&old);
@@ -72,13 +72,13 @@ fn a_fetch_for_a_new_key_id_serves_the_workers_that_did_not_ask() {
     let waiting = second.send_token(&new.good_token());
     second.tick();
     second.respond(Some(("200", &key_set(&[&new]))));
-    second.fate(waiting).passed();
+    second.outcome(waiting).passed();
     first.tick();
     first.get(ORDERS, &new.good_token()).passed();
 }
 
 #[test]
-fn a_worker_that_is_slower_than_another_tries_again() {
+fn a_lost_compare_and_swap_is_retried() {
     let edge = Edge::new(1);
     let host = FakeHost::new();
     host.process().clusters.push("keys".to_owned());
@@ -91,7 +91,7 @@ fn a_worker_that_is_slower_than_another_tries_again() {
     rig.sibling().get(ORDERS, &edge.good_token()).passed();
 }
 
-/// Other plugins of the same process can write there.
+/// Other plugins of the same process can write to shared data.
 #[test]
 fn damaged_shared_data_is_not_a_key_set() {
     let edge = Edge::new(1);
@@ -115,12 +115,12 @@ fn damaged_shared_data_is_not_a_key_set() {
         }
         let mut second = first.sibling();
         let stream = second.send_token(&edge.good_token());
-        let fate = second.fate(stream);
-        assert!(!matches!(fate, Fate::Passed(_)), "{fate:?}");
+        let outcome = second.outcome(stream);
+        assert!(!matches!(outcome, Outcome::Passed(_)), "{outcome:?}");
         second.elapse(10_000);
         second.tick();
-        second.fate(stream).denied(503, "keys_unavailable");
-        // It fetches for itself.
+        second.outcome(stream).denied(503, "keys_unavailable");
+        // The worker fetches itself.
         second.host.process().clusters.push("keys".to_owned());
         second.elapse(60_000);
         second.tick();
@@ -133,7 +133,7 @@ fn damaged_shared_data_is_not_a_key_set() {
 }
 
 #[test]
-fn a_shared_set_of_the_future_is_fetched_again() {
+fn a_shared_set_from_the_future_is_fetched_again() {
     let edge = Edge::new(1);
     let mut first = Rig::fetching();
     first.elapse(120_000);
@@ -142,9 +142,9 @@ fn a_shared_set_of_the_future_is_fetched_again() {
     first.host.state().now_ms -= 120_000;
     let mut second = first.sibling();
     let waiting = second.send_token(&edge.good_token());
-    second.fate(waiting).held();
+    second.outcome(waiting).held();
     second.respond_with_key(&edge);
-    second.fate(waiting).passed();
+    second.outcome(waiting).passed();
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn a_worker_that_cannot_read_shared_data_fetches_for_itself() {
     rig.get(ORDERS, &edge.good_token()).passed();
 }
 
-/// Without a plan that all workers see, nothing would limit the fetches.
+/// Without a shared plan, nothing would limit the fetches.
 #[test]
 fn a_worker_that_cannot_write_shared_data_fetches_nothing() {
     let host = FakeHost::new();
@@ -172,5 +172,5 @@ fn a_worker_that_cannot_write_shared_data_fetches_nothing() {
     let waiting = rig.send_token(&Edge::new(1).good_token());
     rig.elapse(10_000);
     rig.tick();
-    rig.fate(waiting).denied(503, "keys_unavailable");
+    rig.outcome(waiting).denied(503, "keys_unavailable");
 }

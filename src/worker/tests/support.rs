@@ -1,4 +1,4 @@
-//! A worker and requests.
+//! A worker on a fake host, and requests.
 
 use std::collections::BTreeMap;
 
@@ -23,10 +23,10 @@ pub(super) struct Rig {
     response_headers: BTreeMap<StreamId, ResponseHeader>,
 }
 
-/// What became of a request.
+/// The result of a request.
 #[derive(Debug)]
-pub(super) enum Fate {
-    /// It went on with these headers.
+pub(super) enum Outcome {
+    /// It was forwarded with these headers.
     Passed(Pairs),
     Replied(FakeReply),
     /// It is paused.
@@ -60,7 +60,7 @@ impl Rig {
         rig
     }
 
-    /// A worker whose first key fetch is under way.
+    /// A worker whose first key fetch is in progress.
     pub(super) fn fetching() -> Self {
         let host = FakeHost::new();
         host.process().clusters.push("keys".to_owned());
@@ -86,7 +86,7 @@ impl Rig {
         self.worker.on_tick();
     }
 
-    /// Time passes.
+    /// Advances the clock.
     pub(super) fn elapse(&mut self, milliseconds: u64) {
         self.host.state().now_ms += milliseconds;
     }
@@ -98,19 +98,19 @@ impl Rig {
     }
 
     /// A request without a body, from its first to its last callback.
-    pub(super) fn request(&mut self, headers: &[Field<'_>]) -> Fate {
+    pub(super) fn request(&mut self, headers: &[Field<'_>]) -> Outcome {
         let stream = self.send(headers, false);
-        let fate = self.fate(stream);
+        let outcome = self.outcome(stream);
         self.end(stream);
-        fate
+        outcome
     }
 
     /// A `GET` with a token.
-    pub(super) fn get(&mut self, path: &str, token: &str) -> Fate {
+    pub(super) fn get(&mut self, path: &str, token: &str) -> Outcome {
         self.request(&get(path, &[(CLAIMS, token.as_bytes())]))
     }
 
-    /// A request whose stream stays.
+    /// A request whose stream stays open.
     pub(super) fn send(&mut self, headers: &[Field<'_>], has_body: bool) -> StreamId {
         self.send_from(PeerCertificate::Absent, headers, has_body)
     }
@@ -144,12 +144,12 @@ impl Rig {
         id
     }
 
-    /// A `GET` with a token whose stream stays.
+    /// A `GET` with a token whose stream stays open.
     pub(super) fn send_token(&mut self, token: &str) -> StreamId {
         self.send(&get(ORDERS, &[(CLAIMS, token.as_bytes())]), false)
     }
 
-    /// The trailers of a request; what is left of them if it goes on.
+    /// Sends the trailers of a request; returns the forwarded ones, if it continues.
     pub(super) fn send_trailers(&mut self, id: StreamId, trailers: &[Field<'_>]) -> Option<Pairs> {
         let trailers = pairs(trailers);
         self.stream(id, |stream| stream.trailers = Some(trailers));
@@ -160,23 +160,23 @@ impl Rig {
         }
     }
 
-    /// What has become of a request by now.
+    /// The current result of a request.
     #[track_caller]
-    pub(super) fn fate(&self, id: StreamId) -> Fate {
+    pub(super) fn outcome(&self, id: StreamId) -> Outcome {
         let stream = self.stream(id, |stream| stream.clone());
         assert!(
             stream.replies.len() <= 1,
             "answered more than once: {stream:?}"
         );
         match (stream.replies.into_iter().next(), stream.continued) {
-            // The host ends the stream with the reply, whatever else happens to it.
-            (Some(reply), _) => Fate::Replied(reply),
-            (None, true) => Fate::Passed(stream.request.unwrap_or_default()),
-            (None, false) => Fate::Held,
+            // The reply ends the stream.
+            (Some(reply), _) => Outcome::Replied(reply),
+            (None, true) => Outcome::Passed(stream.request.unwrap_or_default()),
+            (None, false) => Outcome::Held,
         }
     }
 
-    /// The header that the response must have.
+    /// The header that is added to the response.
     pub(super) fn response_id(&self, id: StreamId) -> Option<String> {
         let header = self.response_headers.get(&id).cloned();
         let header = header.or_else(|| self.worker.late_response_header(id));
@@ -186,7 +186,7 @@ impl Rig {
         })
     }
 
-    /// What an access log prints for a request.
+    /// The access log fields of a request.
     pub(super) fn log_field(&self, id: StreamId, name: &str) -> Option<String> {
         self.stream(id, |stream| stream.log_fields.get(name).cloned())
     }
@@ -199,7 +199,7 @@ impl Rig {
         self.log_field(id, "edge_claims.correlation_id")
     }
 
-    /// A stream is done.
+    /// Ends a stream.
     pub(super) fn end(&mut self, id: StreamId) {
         self.worker.on_stream_done(id);
         self.host.state().streams.remove(&id);
@@ -209,7 +209,7 @@ impl Rig {
         self.host.state().calls.clone()
     }
 
-    /// The one call under way is done: with status and body, or without a response.
+    /// Finishes the only call in progress, with status and body or without a response.
     #[track_caller]
     pub(super) fn respond(&mut self, response: Option<(&str, &[u8])>) {
         let calls = self.calls();
@@ -219,20 +219,20 @@ impl Rig {
             let mut state = self.host.state();
             state.calls.clear();
             state.response = response;
-            // The callback is about no stream.
+            // No stream is current during this callback.
             state.current = None;
         }
         self.worker.on_call_done(calls[0].id);
         self.host.state().response = None;
     }
 
-    /// The one call under way brings this edge's key.
+    /// Finishes the only call in progress with this edge's key.
     #[track_caller]
     pub(super) fn respond_with_key(&mut self, edge: &Edge) {
         self.respond(Some(("200", &key_set(&[edge]))));
     }
 
-    /// The value of a metric without tags, or with its tags packed before it.
+    /// The value of a metric by its packed name.
     #[track_caller]
     pub(super) fn metric(&self, name: &str) -> i128 {
         self.host
@@ -258,7 +258,7 @@ impl Rig {
     }
 }
 
-impl Fate {
+impl Outcome {
     #[track_caller]
     pub(super) fn passed(self) -> Pairs {
         match self {
@@ -267,7 +267,7 @@ impl Fate {
         }
     }
 
-    /// The reply to a request that was denied for that reason.
+    /// The reply to a request that was denied for this reason.
     #[track_caller]
     pub(super) fn denied(self, status: u16, reason: &str) -> FakeReply {
         let Self::Replied(reply) = self else {
@@ -305,7 +305,7 @@ pub(super) fn values(pairs: &Pairs, name: &str) -> Vec<String> {
         .collect()
 }
 
-/// The headers of a `GET`, with more.
+/// The headers of a `GET`, with additional ones.
 pub(super) fn get<'h>(path: &'h str, more: &[Field<'h>]) -> Vec<Field<'h>> {
     let mut headers: Vec<Field<'h>> = vec![
         (":method", b"GET"),

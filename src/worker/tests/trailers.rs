@@ -1,4 +1,4 @@
-//! Request trailers that only the filter may set, or that no backend may see.
+//! Reserved request trailers.
 
 use serde_json::json;
 
@@ -32,7 +32,7 @@ fn reserved_trailers_are_removed_and_counted() {
         let left = rig.send_trailers(stream, &sent).unwrap();
         assert_eq!(left.len(), 1, "{name}");
         assert_eq!(values(&left, "grpc-status"), ["0"], "{name}");
-        rig.fate(stream).passed();
+        rig.outcome(stream).passed();
     }
     rig.flush();
     let expected = i128::try_from(RESERVED.len()).unwrap();
@@ -40,7 +40,7 @@ fn reserved_trailers_are_removed_and_counted() {
 }
 
 #[test]
-fn other_trailers_go_on_without_an_edit() {
+fn other_trailers_are_forwarded_unchanged() {
     let mut rig = Rig::with(&policy(&Edge::new(1)));
     let stream = rig.send(&get(PUBLIC, &[]), true);
     let before = rig.host.state().made.get(&Call::Edit).copied();
@@ -52,7 +52,7 @@ fn other_trailers_go_on_without_an_edit() {
 }
 
 #[test]
-fn where_spoofing_is_rejected_reserved_trailers_are_answered() {
+fn reserved_trailers_are_rejected_if_spoofing_is() {
     let mut config = policy(&Edge::new(1));
     config["identity"]["on_spoof"] = json!("reject");
     let mut rig = Rig::with(&config);
@@ -63,7 +63,7 @@ fn where_spoofing_is_rejected_reserved_trailers_are_answered() {
             rig.send_trailers(stream, &[(name, b"root")]).is_none(),
             "{name}"
         );
-        let reply = rig.fate(stream).denied(400, "spoofed_header");
+        let reply = rig.outcome(stream).denied(400, "spoofed_header");
         assert_eq!(reply.header("x-correlation-id"), Some(id.as_str()));
         assert_eq!(rig.logged_id(stream), Some(id));
         assert_eq!(
@@ -79,14 +79,14 @@ fn where_spoofing_is_rejected_reserved_trailers_are_answered() {
 }
 
 #[test]
-fn trailers_that_cannot_be_read_or_changed_do_not_go_on() {
+fn trailers_that_cannot_be_read_or_removed_are_denied() {
     let sent = [("x-auth-subject", b"root".as_slice())];
     for call in [Call::Headers, Call::Edit] {
         let mut rig = Rig::with(&policy(&Edge::new(1)));
         let stream = rig.send(&get(PUBLIC, &[]), true);
         rig.host.break_call(call);
         assert!(rig.send_trailers(stream, &sent).is_none(), "{call:?}");
-        rig.fate(stream).denied(503, "internal");
+        rig.outcome(stream).denied(503, "internal");
         assert_eq!(
             rig.verdict(stream).as_deref(),
             Some("deny/internal/-"),
@@ -106,5 +106,5 @@ fn trailers_that_cannot_be_read_or_changed_do_not_go_on() {
         .replies
         .clear();
     assert!(rig.send_trailers(stream, &sent).is_none());
-    rig.fate(stream).denied(503, "internal");
+    rig.outcome(stream).denied(503, "internal");
 }

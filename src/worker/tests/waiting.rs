@@ -1,4 +1,4 @@
-//! Requests that wait for keys: what logs show of them, and how many may wait.
+//! Requests that wait for keys: log fields and limits.
 
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ fn a_request_has_its_id_and_verdict_before_it_waits_and_keeps_the_id() {
         for passes in [true, false] {
             let mut rig = Rig::fetching();
             let stream = rig.send(&headers, false);
-            rig.fate(stream).held();
+            rig.outcome(stream).held();
             let id = rig.logged_id(stream).unwrap();
             assert_eq!(accepted.unwrap_or(&id), id);
             let waiting_verdict = rig.verdict(stream);
@@ -35,13 +35,13 @@ fn a_request_has_its_id_and_verdict_before_it_waits_and_keeps_the_id() {
             assert_eq!(rig.response_id(stream), None);
             if passes {
                 rig.respond_with_key(&edge);
-                let seen = rig.fate(stream).passed();
+                let seen = rig.outcome(stream).passed();
                 assert_eq!(values(&seen, "x-correlation-id"), [id.as_str()]);
                 assert_eq!(values(&seen, "x-auth-subject"), ["alice"]);
                 assert_eq!(rig.verdict(stream).as_deref(), Some("allow/orders"));
             } else {
                 rig.respond_with_key(&Edge::new(2));
-                let reply = rig.fate(stream).denied(401, "signature_invalid");
+                let reply = rig.outcome(stream).denied(401, "signature_invalid");
                 assert_eq!(reply.header("x-correlation-id"), Some(id.as_str()));
                 assert_eq!(
                     rig.verdict(stream).as_deref(),
@@ -66,7 +66,7 @@ fn a_signed_id_replaces_the_one_that_a_request_waited_with() {
         let before = rig.logged_id(stream).unwrap();
         assert_eq!(sent.unwrap_or(&before), before);
         rig.respond_with_key(&edge);
-        let seen = rig.fate(stream).passed();
+        let seen = rig.outcome(stream).passed();
         assert_eq!(values(&seen, "x-correlation-id"), ["signed-1"]);
         assert_eq!(rig.logged_id(stream).as_deref(), Some("signed-1"));
         assert_eq!(rig.response_id(stream).as_deref(), Some("signed-1"));
@@ -87,23 +87,23 @@ fn a_malformed_id_is_counted_once_for_a_request_that_waits() {
     let mut rig = Rig::fetching();
     let stream = rig.send(&get(ORDERS, &headers), false);
     rig.respond_with_key(&edge);
-    rig.fate(stream).passed();
+    rig.outcome(stream).passed();
     rig.flush();
     assert_eq!(rig.metric("edge_claims_correlation_malformed_total"), 1);
 }
 
 #[test]
-fn a_request_waits_only_once_its_id_is_set() {
+fn a_request_waits_only_after_its_id_is_set() {
     let token = Edge::new(1).good_token();
     let mut rig = Rig::fetching();
     rig.host.break_call(Call::Edit);
     let stream = rig.send_token(&token);
-    rig.fate(stream).denied(503, "internal");
+    rig.outcome(stream).denied(503, "internal");
     assert_eq!(rig.worker.waited(stream), None);
     rig.host.repair();
     rig.host.break_call(Call::LogField);
     let stream = rig.send_token(&token);
-    rig.fate(stream).held();
+    rig.outcome(stream).held();
 }
 
 #[test]
@@ -125,20 +125,20 @@ fn a_body_that_is_large_or_of_unknown_length_does_not_wait() {
     for more in refused {
         let mut rig = Rig::fetching();
         let stream = rig.send(&post(&token, &more), true);
-        let reply = rig.fate(stream).denied(503, "keys_unavailable");
+        let reply = rig.outcome(stream).denied(503, "keys_unavailable");
         assert!(reply.header("retry-after").is_some(), "{more:?}");
     }
     for value in [&b"0"[..], b"3", b"65536"] {
         let mut rig = Rig::fetching();
         let stream = rig.send(&post(&token, &[("content-length", value)]), true);
-        rig.fate(stream).held();
+        rig.outcome(stream).held();
         rig.respond_with_key(&edge);
-        rig.fate(stream).passed();
+        rig.outcome(stream).passed();
     }
-    // Without a body the length does not count.
+    // Without a body, `content-length` is ignored.
     let mut rig = Rig::fetching();
     let stream = rig.send(&post(&token, &[]), false);
-    rig.fate(stream).held();
+    rig.outcome(stream).held();
 }
 
 #[test]
@@ -149,38 +149,38 @@ fn a_request_that_may_not_wait_still_causes_the_fetch() {
     rig.respond_with_key(&old);
     rig.elapse(1_000);
     let stream = rig.send(&post(&token, &[]), true);
-    rig.fate(stream).denied(503, "keys_unavailable");
+    rig.outcome(stream).denied(503, "keys_unavailable");
     rig.tick();
     rig.respond_with_key(&new);
     let stream = rig.send(&post(&token, &[]), true);
-    rig.fate(stream).passed();
+    rig.outcome(stream).passed();
 }
 
 #[test]
-fn the_bodies_that_wait_on_a_worker_are_bounded() {
+fn the_bodies_of_waiting_requests_are_limited() {
     let token = Edge::new(1).good_token();
     let mut rig = Rig::fetching();
     let length = (64 * KIB).to_string();
     let large = post(&token, &[("content-length", length.as_bytes())]);
     let streams: Vec<_> = (0..128).map(|_| rig.send(&large, true)).collect();
     for stream in &streams {
-        rig.fate(*stream).held();
+        rig.outcome(*stream).held();
     }
     let refused = rig.send(&large, true);
-    let reply = rig.fate(refused).denied(503, "keys_unavailable");
+    let reply = rig.outcome(refused).denied(503, "keys_unavailable");
     assert!(reply.header("retry-after").is_some());
     let smallest = rig.send(&post(&token, &[("content-length", b"1")]), true);
-    rig.fate(smallest).denied(503, "keys_unavailable");
+    rig.outcome(smallest).denied(503, "keys_unavailable");
     let without_body = rig.send_token(&token);
-    rig.fate(without_body).held();
-    // A request that ends leaves its place.
+    rig.outcome(without_body).held();
+    // A request that ends frees its share of the limit.
     rig.end(streams[0]);
     let next = rig.send(&large, true);
-    rig.fate(next).held();
+    rig.outcome(next).held();
 }
 
 #[test]
-fn a_flood_of_waiting_requests_is_bounded_and_counts_one_miss_each() {
+fn waiting_requests_are_limited_and_count_one_cache_miss_each() {
     let edge = Edge::new(1);
     let mut rig = Rig::fetching();
     let token = edge.good_token();
@@ -191,17 +191,17 @@ fn a_flood_of_waiting_requests_is_bounded_and_counts_one_miss_each() {
         rig.get(ORDERS, &token).denied(503, "keys_unavailable");
     }
     let more = rig.send(&post(&token, &[]), true);
-    rig.fate(more).denied(503, "keys_unavailable");
+    rig.outcome(more).denied(503, "keys_unavailable");
     rig.flush();
     assert_eq!(rig.metric(MISSES), before + 11);
     rig.respond_with_key(&edge);
     for stream in streams {
-        rig.fate(stream).passed();
+        rig.outcome(stream).passed();
     }
 }
 
 #[test]
-fn shadow_mode_lets_no_request_wait() {
+fn no_request_waits_in_shadow_mode() {
     let edge = Edge::new(1);
     let of_route = |config: &mut Value| config["rbac"]["routes"][1]["mode"] = json!("shadow");
     let of_config = |config: &mut Value| config["mode"] = json!("shadow");
@@ -212,7 +212,7 @@ fn shadow_mode_lets_no_request_wait() {
         rig.host.process().clusters.push("keys".to_owned());
         rig.tick();
         let stream = rig.send_token(&edge.good_token());
-        let seen = rig.fate(stream).passed();
+        let seen = rig.outcome(stream).passed();
         for gone in [CLAIMS, "x-auth-subject"] {
             assert_eq!(values(&seen, gone), [""; 0]);
         }
@@ -223,7 +223,7 @@ fn shadow_mode_lets_no_request_wait() {
     }
 }
 
-/// Otherwise the verdicts of shadow mode would differ from those that follow.
+/// Otherwise shadow mode would report other verdicts than enforcement.
 #[test]
 fn a_new_key_id_causes_a_fetch_in_shadow_mode() {
     let (old, new) = (Edge::with_kid(1, "old"), Edge::with_kid(2, "new"));
@@ -266,9 +266,9 @@ fn requests_that_wait_during_a_config_push_are_decided_by_the_new_config() {
         let id = rig.logged_id(stream);
         rig.configure(&config);
         if status == 0 {
-            rig.fate(stream).passed();
+            rig.outcome(stream).passed();
         } else {
-            rig.fate(stream).denied(status, reason);
+            rig.outcome(stream).denied(status, reason);
         }
         assert_eq!(rig.worker.waited(stream), Some(status == 0));
         assert_eq!(rig.logged_id(stream), id);
@@ -277,22 +277,22 @@ fn requests_that_wait_during_a_config_push_are_decided_by_the_new_config() {
     let mut rig = Rig::fetching();
     let stream = rig.send_token(&edge.good_token());
     rig.configure(&other_keys());
-    rig.fate(stream).held();
+    rig.outcome(stream).held();
     rig.host.state().calls.clear();
     rig.tick();
     assert_eq!(rig.calls()[0].url[1], "other.example.com");
     rig.respond_with_key(&edge);
-    rig.fate(stream).passed();
-    // What was decided before the push stays decided.
+    rig.outcome(stream).passed();
+    // Earlier decisions are kept.
     rig.configure(&other_keys());
     assert_eq!(rig.worker.waited(stream), Some(true));
-    // A config that is refused changes nothing.
+    // A rejected config changes nothing.
     let mut rig = Rig::fetching();
     let stream = rig.send_token(&edge.good_token());
     assert!(!rig.worker.configure(b"{}"));
-    rig.fate(stream).held();
+    rig.outcome(stream).held();
     rig.respond_with_key(&edge);
-    rig.fate(stream).passed();
+    rig.outcome(stream).passed();
 }
 
 #[test]
@@ -312,7 +312,7 @@ fn a_request_that_waits_has_a_record_of_its_decision_only() {
         "not counted either"
     );
     rig.respond_with_key(&edge);
-    rig.fate(stream).passed();
+    rig.outcome(stream).passed();
     assert_eq!(logs::with("\"verdict\"").len(), 1);
     assert_eq!(logs::with("\"verdict\":\"allow\"").len(), 1);
 }

@@ -1,9 +1,9 @@
-//! Several alternatives, and which of them is reported.
+//! Several alternatives, and the one that a denial reports.
 
 use super::*;
 
 #[test]
-fn one_alternative_suffices() {
+fn one_alternative_is_sufficient() {
     let alternatives = || {
         vec![
             conditions(Conditions {
@@ -23,7 +23,7 @@ fn one_alternative_suffices() {
 }
 
 #[test]
-fn the_alternative_that_got_furthest_is_reported() {
+fn the_closest_alternative_is_reported() {
     let one = |audience: &str, tenant: &str| {
         conditions(Conditions {
             audiences: strings(&[audience]),
@@ -48,10 +48,10 @@ fn the_alternative_that_got_furthest_is_reported() {
         .0,
         Reason::BindingRoute
     );
-    // None further than the other: the first.
+    // If both are equally close, the first is reported.
     let (_, text) = denial(vec![one("b1", "tenant_id"), one("b2", "tenant_id")], claims);
     assert_eq!(text, "audience: needs any of [b1]");
-    // One that a step-up would satisfy, before all others.
+    // An alternative that a step-up would satisfy comes first.
     let step = conditions(when(acr("mfa")));
     assert_eq!(
         denial(vec![one("good", "tenant_id"), step], claims).0,
@@ -60,7 +60,7 @@ fn the_alternative_that_got_furthest_is_reported() {
 }
 
 #[test]
-fn without_claims_the_reason_is_that_unless_claims_could_not_help() {
+fn without_claims_the_reason_is_claims_missing_if_claims_could_help() {
     let peers = conditions(Conditions {
         peers: vec![PeerPattern::parse("spiffe://td/x").unwrap()],
         ..Conditions::default()
@@ -71,7 +71,7 @@ fn without_claims_the_reason_is_that_unless_claims_could_not_help() {
 }
 
 #[test]
-fn a_condition_that_fails_is_named_without_the_claims_value() {
+fn a_failed_condition_is_explained_without_the_claims_value() {
     let test = Test::Claim {
         path: ClaimPath::from("dept"),
         test: ClaimTest::Equals(Scalar::String("sales".into())),
@@ -90,7 +90,7 @@ fn a_condition_that_fails_is_named_without_the_claims_value() {
 }
 
 #[test]
-fn explanations_are_bounded_and_clean() {
+fn explanations_are_limited_and_have_no_control_characters() {
     let roles: Vec<String> = (0..500).map(|index| format!("\"r{index}\\n\"")).collect();
     let claims = format!(
         r#"{{"roles":["{}",{}]}}"#,
@@ -109,7 +109,7 @@ fn explanations_are_bounded_and_clean() {
 }
 
 #[test]
-fn alternatives_that_never_decide_are_refused() {
+fn alternatives_that_never_decide_are_rejected() {
     let one = || {
         conditions(Conditions {
             audiences: strings(&["a"]),

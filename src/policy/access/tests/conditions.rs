@@ -1,4 +1,4 @@
-//! Each kind of condition on its own.
+//! The kinds of conditions.
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn an_authenticated_route_needs_claims() {
 }
 
 #[test]
-fn a_role_is_held_directly_or_by_inclusion() {
+fn a_role_can_be_included_by_another_role() {
     let mut builder = roles();
     let any_role = needs(&mut builder, &["editor", "owner"]);
     let one = || {
@@ -46,7 +46,7 @@ fn a_role_is_held_directly_or_by_inclusion() {
 }
 
 #[test]
-fn all_roles_means_every_one() {
+fn all_roles_requires_every_role() {
     let check_roles = |claims: &str| {
         let mut builder = roles();
         let all_roles = needs(&mut builder, &["editor", "auditor"]);
@@ -65,7 +65,7 @@ fn all_roles_means_every_one() {
 }
 
 #[test]
-fn issuers_and_audiences_are_the_routes_own() {
+fn a_route_can_restrict_issuers_and_audiences() {
     let issuers = |issuers: &[&str]| Conditions {
         issuers: strings(issuers),
         ..Conditions::default()
@@ -158,7 +158,7 @@ fn a_bound_variable_equals_a_string_or_a_member() {
 }
 
 #[test]
-fn an_empty_rest_and_an_unknown_variable_equal_nothing() {
+fn an_empty_tail_or_unknown_variable_never_equals_a_claim() {
     for variable in ["rest", "nobody"] {
         let one = Conditions {
             bind: bind(variable, "x"),
@@ -169,7 +169,7 @@ fn an_empty_rest_and_an_unknown_variable_equal_nothing() {
 }
 
 #[test]
-fn peers_alone_need_no_claims_and_beside_others_they_do() {
+fn peers_need_claims_only_together_with_other_conditions() {
     let peers = || vec![PeerPattern::parse("spiffe://td/ns/edge/*").unwrap()];
     let alone = || {
         conditions(Conditions {
@@ -207,12 +207,12 @@ fn peers_alone_need_no_claims_and_beside_others_they_do() {
     let denial = check_with(vec![both()], roles(), claims, &[]).unwrap_err();
     assert_eq!(
         denial.explanation.clone().unwrap_or_default(),
-        "peer: there is none, needs any of [spiffe://td/ns/edge/*]"
+        "peer: none, needs any of [spiffe://td/ns/edge/*]"
     );
 }
 
 #[test]
-fn header_conditions_alone_need_claims() {
+fn header_conditions_need_claims() {
     let one = when(Test::Header {
         name: crate::header_name::HeaderName::parse("x-env").unwrap(),
         test: TextTest::Exists,

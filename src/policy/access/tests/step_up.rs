@@ -1,9 +1,9 @@
-//! RFC 9470: what a new login could fix.
+//! Step-up authentication (RFC 9470).
 
 use super::*;
 
 #[test]
-fn only_what_a_new_login_would_fix_is_a_step_up() {
+fn only_failures_that_a_new_login_fixes_are_a_step_up() {
     let step_up = |test: Test, claims: &str| {
         let denial = check_with(vec![conditions(when(test))], roles(), claims, &[]).unwrap_err();
         assert_eq!(denial.reason == Reason::StepUp, denial.step_up.is_some());
@@ -39,28 +39,28 @@ fn only_what_a_new_login_would_fix_is_a_step_up() {
     );
     let both = || Test::All(vec![acr("mfa"), max_age(900), max_age(600)]);
     assert_eq!(step_up(both(), "{}"), asks(&["mfa"], Some(600)));
-    // What holds already is not asked for.
+    // A test that holds is not part of the challenge.
     let fresh = r#"{"auth_time":999990}"#;
     assert_eq!(step_up(both(), fresh), asks(&["mfa"], None));
-    // Something else fails too.
+    // Another test fails, too.
     assert_eq!(step_up(Test::All(vec![acr("mfa"), dept()]), "{}"), None);
     assert_eq!(
         step_up(Test::All(vec![acr("mfa"), dept()]), r#"{"dept":1}"#),
         asks(&["mfa"], None)
     );
-    // One way out is enough, and only its needs are asked for.
+    // Of `any`, the challenge contains only one test.
     let either = Test::Any(vec![
         dept(),
         Test::All(vec![dept(), max_age(1)]),
         acr("mfa"),
     ]);
     assert_eq!(step_up(either, "{}"), asks(&["mfa"], None));
-    // Nobody can be asked to have another acr than one.
+    // A challenge cannot ask for a test under `not` to fail.
     assert_eq!(
         step_up(Test::Not(Box::new(acr("pwd"))), r#"{"acr":"pwd"}"#),
         None
     );
-    // A claim of that name further inside is another claim.
+    // A nested claim with the same name is a different claim.
     let inner = Test::Claim {
         path: ClaimPath::new(strings(&["x", "acr"])).unwrap(),
         test: ClaimTest::Exists,

@@ -1,11 +1,11 @@
-//! What is let through as one path is read as no other by any common backend: a model of backends,
-//! written without the code under test, reads the path that goes upstream.
+//! No common backend interprets a forwarded path as a different one. An independent model of backends
+//! interprets the forwarded path.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// How a backend reads a path, from the first step to the last.
+/// How a backend interprets a path, step by step.
 #[derive(Debug, Clone, Copy)]
 struct Backend {
     cuts_raw_parameters: bool,
@@ -157,7 +157,7 @@ fn hostile_path() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
     #[test]
-    fn nothing_guarded_is_reached_by_any_spelling(
+    fn no_encoding_reaches_a_protected_path_on_any_backend(
         raw in hostile_path(),
         rules in rules(),
         catch_all in any::<bool>(),

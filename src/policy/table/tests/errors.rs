@@ -1,4 +1,4 @@
-//! Which sets of routes are rejected, and which routes the errors name.
+//! Routes that are rejected.
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn one_error(routes: &[&str], words: &[&str]) {
 }
 
 #[test]
-fn two_routes_that_tie_are_both_named() {
+fn a_tie_names_both_routes() {
     for (a, b) in [
         ("a: * * /x", "b: * * /x"),
         ("a: * * /x", "b: * * /x/"),
@@ -39,7 +39,7 @@ fn two_routes_that_tie_are_both_named() {
 }
 
 #[test]
-fn routes_that_share_a_part_do_not_tie() {
+fn routes_that_share_a_part_are_not_a_tie() {
     table(&[
         "a: GET * /x",
         "b: POST * /x",
@@ -53,7 +53,7 @@ fn routes_that_share_a_part_do_not_tie() {
 }
 
 #[test]
-fn a_pair_is_reported_once() {
+fn a_tie_of_two_routes_is_reported_once() {
     one_error(
         &["a: GET,PUT h.com,i.com /x", "b: GET,PUT h.com,i.com /x"],
         &["neither"],

@@ -33,7 +33,7 @@ fn host_path_and_method_must_all_match() {
 }
 
 #[test]
-fn an_exact_host_outranks_a_wildcard_and_that_any() {
+fn exact_hosts_outrank_wildcards_which_outrank_any_host() {
     check(
         &["exact: * s.a.com /x", "wild: * *.a.com /x", "any: * * /x"],
         &[
@@ -72,7 +72,7 @@ fn the_host_outranks_the_path() {
 }
 
 #[test]
-fn a_less_specific_host_is_asked_if_nothing_matches_in_a_more_specific_one() {
+fn a_less_specific_host_matches_if_a_more_specific_one_has_no_route() {
     check(
         &[
             "exact: POST s.a.com /x",
@@ -89,7 +89,7 @@ fn a_less_specific_host_is_asked_if_nothing_matches_in_a_more_specific_one() {
 }
 
 #[test]
-fn a_literal_outranks_a_variable_and_that_a_tail() {
+fn literals_outrank_variables_which_outrank_tails() {
     check(
         &[
             "literal: * * /a/b",
@@ -106,7 +106,7 @@ fn a_literal_outranks_a_variable_and_that_a_tail() {
 }
 
 #[test]
-fn segments_count_from_the_left() {
+fn segments_are_compared_from_the_left() {
     check(
         &["left: * * /a/{y}", "right: * * /{x}/b"],
         &[
@@ -122,7 +122,7 @@ fn segments_count_from_the_left() {
 }
 
 #[test]
-fn a_more_specific_beginning_that_leads_nowhere_is_left_again() {
+fn matching_backtracks_from_a_more_specific_prefix() {
     check(
         &[
             "deep: * * /a/b/c",
@@ -148,7 +148,7 @@ fn the_end_of_a_pattern_outranks_an_empty_tail() {
 }
 
 #[test]
-fn a_named_method_outranks_any_for_the_same_path() {
+fn a_named_method_outranks_any_method_for_the_same_path() {
     check(
         &["named: GET * /x", "any: * * /x"],
         &[
@@ -169,7 +169,7 @@ fn the_path_outranks_the_method() {
 }
 
 #[test]
-fn a_route_whose_method_does_not_match_gives_way_to_a_less_specific_path() {
+fn a_less_specific_path_matches_if_the_method_differs() {
     check(
         &["post: POST * /x", "get: GET * /{x}", "any: * * /{*x}"],
         &[
@@ -181,7 +181,7 @@ fn a_route_whose_method_does_not_match_gives_way_to_a_less_specific_path() {
 }
 
 #[test]
-fn get_brings_head_along() {
+fn get_includes_head() {
     check(
         &["get: GET * /x"],
         &[("HEAD h /x", "get"), ("OPTIONS h /x", "-")],
@@ -189,7 +189,7 @@ fn get_brings_head_along() {
 }
 
 #[test]
-fn get_does_not_bring_head_along_where_head_is_named_for_the_path() {
+fn get_does_not_include_head_if_a_route_names_head_for_the_path() {
     check(
         &[
             "get: GET * /a/{x}",
@@ -199,7 +199,7 @@ fn get_does_not_bring_head_along_where_head_is_named_for_the_path() {
         &[
             ("HEAD a.com /a/1", "head"),
             ("GET a.com /a/1", "get"),
-            // Named somewhere is enough, whatever the host.
+            // It is sufficient that a route for another host names HEAD.
             ("HEAD b.com /a/1", "-"),
             ("HEAD b.com /b", "other"),
         ],
@@ -208,7 +208,7 @@ fn get_does_not_bring_head_along_where_head_is_named_for_the_path() {
 }
 
 #[test]
-fn a_prefix_matches_at_segment_ends_only() {
+fn a_tail_matches_only_at_segment_boundaries() {
     check(
         &["r: * * /admin/{*rest}"],
         &[
@@ -237,7 +237,7 @@ fn a_variable_matches_one_segment_that_is_not_empty() {
 }
 
 #[test]
-fn a_tail_at_the_root_takes_everything() {
+fn a_tail_at_the_root_matches_every_path() {
     check(
         &["r: * * /{*rest}"],
         &[("GET h /", "r"), ("GET h /a", "r"), ("GET h /a/b/", "r")],
@@ -245,7 +245,7 @@ fn a_tail_at_the_root_takes_everything() {
 }
 
 #[test]
-fn the_root_is_a_path_of_its_own() {
+fn the_root_is_a_distinct_path() {
     check(
         &["root: * * /", "one: * * /{x}"],
         &[
@@ -257,7 +257,7 @@ fn the_root_is_a_path_of_its_own() {
 }
 
 #[test]
-fn a_slash_at_the_end_counts_only_where_asked_for() {
+fn a_trailing_slash_is_ignored_unless_distinct() {
     check(
         &["same: * * /a", "written: * * /b/"],
         &[
@@ -297,7 +297,7 @@ fn a_slash_at_the_end_counts_only_where_asked_for() {
 }
 
 #[test]
-fn literals_compare_decoded_and_by_case() {
+fn literals_are_compared_decoded_and_case_sensitively() {
     check(
         &["r: * * /%41/caf%C3%A9", "dollar: * * /$x"],
         &[
@@ -337,7 +337,7 @@ fn variables_have_the_values_of_the_path() {
 }
 
 #[test]
-fn the_nearest_route_leaves_the_method_aside_before_the_host() {
+fn the_nearest_route_ignores_the_method_before_the_host() {
     let table = table(&[
         "post: POST a.com /x",
         "elsewhere: GET b.com /x",

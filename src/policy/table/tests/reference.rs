@@ -1,5 +1,4 @@
-//! The table against a matcher that does what the sentences of the precedence rule say, route by
-//! route, and nothing clever.
+//! Compares the table with a simple reference matcher that applies the precedence rule to each route.
 
 use std::cmp::Ordering;
 
@@ -8,16 +7,16 @@ use proptest::prelude::*;
 use super::*;
 use crate::policy::host::HostName;
 
-/// How specific a match is, greater is more. Segments compare from the left.
+/// The specificity of a match: greater is more specific. Segments are compared from the left.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     host: (u8, usize),
-    /// 3 literal, 2 variable, 1 tail; what ends earlier without a tail is more specific.
+    /// 3 literal, 2 variable, 1 tail; a pattern that ends without a tail is more specific.
     path: Vec<u8>,
     method_named: bool,
 }
 
-/// The rank with which a route matches, if it does.
+/// The specificity of a route's match; `None` if it does not match.
 fn rank(
     routes: &[Route],
     route: &Route,
@@ -79,7 +78,7 @@ fn rank(
         return None;
     }
     if path.last() != Some(&1) {
-        // The end itself is more specific than a tail that is empty there.
+        // The end is more specific than an empty tail.
         path.push(2);
     }
     Some(Rank {
@@ -142,8 +141,7 @@ fn any_route() -> impl Strategy<Value = String> {
     )
 }
 
-/// Routes that match no request here and make every choice a long one: of hosts, suffixes, methods and
-/// literal segments.
+/// Routes that match none of the requests but add many hosts, suffixes, methods and literal segments.
 fn fillers() -> impl Iterator<Item = String> {
     (0..12).flat_map(|number| {
         [
@@ -163,7 +161,7 @@ fn check(texts: &[String]) -> Result<(), TestCaseError> {
         .enumerate()
         .map(|(index, text)| route(&format!("r{index}: {text}")))
         .collect();
-    // Routes that tie are refused; what is left after they are taken out must load.
+    // Ties are rejected; the remaining routes must load.
     let table = loop {
         match RouteTable::build(routes.clone(), PathRules::default()) {
             Ok(table) => break table,
@@ -209,7 +207,7 @@ fn check(texts: &[String]) -> Result<(), TestCaseError> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
     #[test]
-    fn the_table_decides_as_the_sentences_say(texts in prop::collection::vec(any_route(), 1..10)) {
+    fn the_table_agrees_with_the_reference_matcher(texts in prop::collection::vec(any_route(), 1..10)) {
         check(&texts)?;
     }
 }
@@ -217,7 +215,7 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
     #[test]
-    fn and_so_it_does_where_there_is_much_to_choose_from(
+    fn a_large_table_agrees_with_the_reference_matcher(
         mut texts in prop::collection::vec(any_route(), 1..20),
     ) {
         texts.extend(fillers());

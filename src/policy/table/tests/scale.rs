@@ -1,10 +1,10 @@
-//! Generated, realistic tables of several sizes: everything loads, and everything is found.
+//! Generated tables of several sizes.
 
 use super::*;
 
 const SERVICES: usize = 50;
 
-/// Hosts, literals, variables, tails and methods, mixed as services mix them.
+/// A realistic mix of hosts, literals, variables, tails and methods.
 fn generate(count: usize) -> Vec<Route> {
     (0..count)
         .map(|index| {
@@ -29,7 +29,7 @@ fn generate(count: usize) -> Vec<Route> {
         .collect()
 }
 
-/// A request that the route is for.
+/// A request that the route matches.
 fn request_for(route: &Route) -> String {
     let host = match route.hosts.first() {
         None => "anything.example.net".to_owned(),
@@ -61,7 +61,7 @@ fn ten_a_thousand_and_ten_thousand_routes_load_and_match() {
 }
 
 #[test]
-fn ten_thousand_routes_that_tie_are_reported_in_one_go() {
+fn ten_thousand_ties_are_reported_at_once() {
     let routes = (0..10_000)
         .map(|index| route(&format!("r{index}: GET * /x")))
         .collect();

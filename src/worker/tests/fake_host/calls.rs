@@ -1,4 +1,4 @@
-//! The calls of the fake host. Where the trait leaves a choice, they do what Envoy does.
+//! The calls of the fake host, which behave like Envoy.
 
 use super::{Call, FAILED, FakeCall, FakeHost, FakeReply, Signatures};
 use crate::headers::{Header, Headers};
@@ -63,7 +63,7 @@ impl Host for FakeHost {
                 pairs.retain(|(other, _)| other != name);
                 return Ok(());
             };
-            // The first of several instances gets the value, the others stay.
+            // Replaces the first instance and keeps the others.
             match pairs.iter_mut().find(|(other, _)| other == name) {
                 Some(pair) => pair.1 = value.to_vec(),
                 None => pairs.push((name.to_vec(), value.to_vec())),
@@ -166,7 +166,7 @@ impl Host for FakeHost {
         }
         let mut process = self.process();
         let version = process.shared.get(key).map(|(_, version)| *version);
-        // Where nothing is there, any version will do.
+        // A missing value is set with any version.
         if let (Some(version), Some(expected)) = (version, expected)
             && version != expected.0
         {

@@ -1,4 +1,4 @@
-//! A host in memory.
+//! A fake host in memory.
 
 mod calls;
 
@@ -21,21 +21,21 @@ pub(super) struct FakeHost {
     process: Rc<RefCell<Process>>,
 }
 
-/// What one worker sees of its host.
+/// The state of one worker's host.
 pub(super) struct State {
     pub(super) now_ms: u64,
-    /// Whether there are random bytes.
+    /// Whether random bytes are available.
     pub(super) random: bool,
     pub(super) tick_period: u32,
     pub(super) streams: BTreeMap<StreamId, FakeStream>,
     pub(super) current: Option<StreamId>,
-    /// The calls under way.
+    /// The calls in progress.
     pub(super) calls: Vec<FakeCall>,
-    /// Status and body of the call that is done.
+    /// Status and body of the finished call.
     pub(super) response: Option<(Vec<u8>, Vec<u8>)>,
     pub(super) signatures: Signatures,
     pub(super) fault: Option<Fault>,
-    /// How many of the next changes of shared data come too late.
+    /// How many of the next compare-and-swaps fail.
     pub(super) lost_races: usize,
     /// The number of calls of each kind so far.
     pub(super) made: BTreeMap<Call, usize>,
@@ -43,7 +43,7 @@ pub(super) struct State {
     next_call: u32,
 }
 
-/// What all workers of a process share.
+/// The state that all workers of a process share.
 #[derive(Default)]
 pub(super) struct Process {
     pub(super) shared: BTreeMap<String, (Vec<u8>, u32)>,
@@ -57,13 +57,13 @@ pub(super) struct FakeStream {
     pub(super) request: Option<Pairs>,
     pub(super) trailers: Option<Pairs>,
     pub(super) replies: Vec<FakeReply>,
-    /// Whether the request went on.
+    /// Whether the request was continued.
     pub(super) continued: bool,
     pub(super) log_fields: BTreeMap<&'static str, String>,
     pub(super) peer: PeerCertificate,
 }
 
-/// What the client gets in place of the upstream's response.
+/// A local reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FakeReply {
     pub(super) status: u16,
@@ -72,7 +72,7 @@ pub(super) struct FakeReply {
     pub(super) details: String,
 }
 
-/// An HTTP call under way.
+/// An HTTP call in progress.
 #[derive(Debug, Clone)]
 pub(super) struct FakeCall {
     pub(super) id: CallId,
@@ -85,11 +85,11 @@ pub(super) struct FakeCall {
 /// How the host verifies signatures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Signatures {
-    /// It cannot.
+    /// Not supported.
     Unsupported,
     /// Correctly.
     Correct,
-    /// Every signature gets this answer.
+    /// The result for every signature.
     Always(bool),
 }
 
@@ -143,7 +143,7 @@ impl Call {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fault {
     pub(super) call: Call,
-    /// Only the call with this number, counted from 0; `None`: all of them.
+    /// Only the call with this number, counted from 0; `None` for all calls.
     pub(super) only: Option<usize>,
 }
 
@@ -184,14 +184,14 @@ impl FakeHost {
         self.state().fault = None;
     }
 
-    /// The value of a metric by its packed name; `None` if nobody has defined it.
+    /// The value of a metric by its packed name; `None` if it is not defined.
     pub(super) fn metric(&self, name: &str) -> Option<i128> {
         let process = self.process();
         let found = process.metrics.iter().find(|(other, _)| other == name);
         found.map(|(_, value)| *value)
     }
 
-    /// Counts a call; whether it fails.
+    /// Counts a call and returns whether it must fail.
     fn fails(&self, call: Call) -> bool {
         let mut state = self.state();
         let made = state.made.entry(call).or_default();

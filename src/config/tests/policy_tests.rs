@@ -1,4 +1,4 @@
-//! A config's own tests: what they can say, and what a failure says.
+//! Tests of the config's `tests`.
 
 use serde_json::{Value, json};
 
@@ -36,7 +36,7 @@ fn holds(request: Value, rest: Value, expect: Value) {
 }
 
 #[test]
-fn tests_speak_of_everything_that_access_depends_on() {
+fn policy_tests_cover_everything_that_access_depends_on() {
     let deny = |reason: &str, route: &str| json!({"deny": reason, "route": route});
     holds(json!({"path": "/public/x"}), json!({}), json!("allow"));
     holds(
@@ -103,7 +103,7 @@ fn tests_speak_of_everything_that_access_depends_on() {
         at("2026-01-01T00:00:00Z"),
         deny("condition", "pay"),
     );
-    // A test that names no time has one all the same: 2026-01-01T00:00:00Z.
+    // The default of `now` is 2026-01-01T00:00:00Z.
     holds(
         pay(json!("prod")),
         json!({"claims": {"auth_time": 1_767_225_400}}),
@@ -156,7 +156,7 @@ fn tests_speak_of_everything_that_access_depends_on() {
     ] {
         holds(request, json!({}), json!({"deny": reason}));
     }
-    // Shadow mode is how a denial is enforced, not whether it is one.
+    // A denial that shadow mode does not enforce is still a denial.
     holds(
         json!({"path": "/dry"}),
         json!({"claims": {"roles": "visitor"}}),
@@ -165,7 +165,7 @@ fn tests_speak_of_everything_that_access_depends_on() {
 }
 
 #[test]
-fn a_failure_names_the_test_what_was_expected_what_came_and_why() {
+fn a_failure_shows_the_test_the_expected_and_the_actual_decision() {
     let put = json!({"method": "PUT", "host": "shop.example.com", "path": "/t/a/orders"});
     let problems = with_tests(json!([
         {"name": "visitors write", "request": put, "claims": {"roles": ["visitor"]}, "expect": "allow"},

@@ -1,4 +1,4 @@
-//! Paths that two programs read differently, and who gets through.
+//! Paths that backends could interpret differently.
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn lenient(routes: &[&str]) -> RouteTable {
     RouteTable::build(routes, LENIENT).unwrap()
 }
 
-/// The same request, its path written back if it must be.
+/// The same request with its normalized path.
 fn sent_upstream(table: &RouteTable, raw: &str) -> Option<String> {
     let host = Authority::parse(b"h").unwrap();
     let path = CanonicalPath::parse(raw.as_bytes()).ok()?;
@@ -27,7 +27,7 @@ fn sent_upstream(table: &RouteTable, raw: &str) -> Option<String> {
 }
 
 #[test]
-fn every_class_is_refused_by_default() {
+fn every_ambiguity_class_is_rejected_by_default() {
     let table = table(&["r: * * /{*rest}"]);
     for (path, class) in [
         ("/a/../b", "dot_segments"),
@@ -42,7 +42,7 @@ fn every_class_is_refused_by_default() {
 }
 
 #[test]
-fn a_routes_own_rules_decide_once_it_is_found() {
+fn the_rules_of_the_matching_route_apply() {
     let keep = Route {
         rules: PathRuleOverrides {
             encoded_slash: Some(Retain::Keep),
@@ -82,7 +82,7 @@ fn a_route_can_be_stricter_than_the_base() {
 }
 
 #[test]
-fn what_is_normalized_is_matched_and_sent_in_one_form() {
+fn the_normalized_path_is_matched_and_forwarded() {
     let table = lenient(&["public: * * /public/{*rest}", "admin: * * /admin/{*rest}"]);
     for raw in [
         "/public/../admin/x",
@@ -99,7 +99,7 @@ fn what_is_normalized_is_matched_and_sent_in_one_form() {
 }
 
 #[test]
-fn no_spelling_of_a_guarded_path_passes_as_another_route() {
+fn no_encoding_of_a_protected_path_matches_another_route() {
     let table = lenient(&[
         "public: * * /public/{*rest}",
         "admin: * * /admin/{*rest}",
@@ -137,7 +137,7 @@ fn no_spelling_of_a_guarded_path_passes_as_another_route() {
         let class = Ambiguity::ALL.iter().any(|class| class.code() == found);
         assert!(class || found == "admin", "{raw}: {found}");
     }
-    // Data that no reading takes elsewhere is kept.
+    // A character is kept if no interpretation changes the decision.
     for raw in [
         "/public/a%2Fb",
         "/public/a;b",
@@ -153,7 +153,7 @@ fn no_spelling_of_a_guarded_path_passes_as_another_route() {
 }
 
 #[test]
-fn a_reading_that_changes_a_bound_variable_is_refused() {
+fn an_interpretation_that_changes_a_bound_variable_is_rejected() {
     let conditions = Conditions {
         bind: vec![Binding {
             variable: "tenant".into(),
@@ -175,14 +175,14 @@ fn a_reading_that_changes_a_bound_variable_is_refused() {
 }
 
 #[test]
-fn without_a_route_a_reading_that_has_one_is_refused() {
+fn an_interpretation_that_matches_a_route_is_rejected_without_a_route() {
     let table = lenient(&["admin: * * /admin/{x}"]);
     assert_eq!(decide(&table, "GET h /admin%2Fx"), "encoded_slash");
     assert_eq!(decide(&table, "GET h /admin%2Fx/y"), "-");
 }
 
 #[test]
-fn a_long_path_costs_no_more_than_its_length() {
+fn matching_a_long_path_takes_linear_time() {
     let table = lenient(&[
         "r: * * /a/{*rest}",
         "s: * * /a/{x}/a/{y}/{*z}",

@@ -1,20 +1,14 @@
-//! Revocation lists and one-use tokens.
-
-use std::cell::RefCell;
-use std::rc::Rc;
+//! Revocation lists.
 
 use jwt_simple::prelude::{ES256PublicKey, ES384PublicKey, RS256PublicKey};
 
 use super::support::{
-    CACHE, CLAIMS, Counting, LIVE, NOW, claims_with, claims_without, environment, fetched, header,
-    inline, issuer, jwk, kid, reason, sign, sign_with, symmetric_issuer, token, verdict, verifier,
+    CACHE, CLAIMS, Counting, LIVE, NOW, environment, fetched, inline, issuer, jwk, kid, reason,
+    sign, sign_with, symmetric_issuer, token, verdict, verifier,
 };
-use crate::claims::ClaimPath;
 use crate::denial::Reason;
-use crate::token::replay::{MemoryWindow, TokenId};
 use crate::token::{
-    Algorithm, Issuer, IssuerId, KeySet, MAX_LEEWAY, OneUse, Portable, RemoteKeys, ReplayError,
-    ReplayWindow, Revoked, Secret, Verifier, VerifyError,
+    Algorithm, Issuer, IssuerId, KeySet, RemoteKeys, Revoked, Secret, Verifier, VerifyError,
 };
 
 fn list(values: &[&str]) -> std::collections::HashSet<String> {
@@ -22,7 +16,7 @@ fn list(values: &[&str]) -> std::collections::HashSet<String> {
 }
 
 #[test]
-fn revoked_keys_subjects_and_tokens_are_refused() {
+fn revoked_keys_subjects_and_tokens_are_rejected() {
     let token = token(Algorithm::EdDsa);
     for revoked in [
         Revoked {
@@ -68,7 +62,7 @@ fn revoked_keys_subjects_and_tokens_are_refused() {
 }
 
 #[test]
-fn a_revoked_key_is_refused_without_a_signature_verification() {
+fn a_revoked_key_is_rejected_without_a_signature_verification() {
     let revoked = || Revoked {
         kids: list(&["ed25519"]),
         ..Revoked::default()
@@ -127,7 +121,7 @@ fn es256(header: &str) -> String {
 }
 
 #[test]
-fn a_revoked_key_is_refused_under_another_kid_and_without_one() {
+fn a_revoked_key_is_rejected_under_another_kid_and_without_one() {
     let named = set_of(&[
         renamed("p256", Some("p256")),
         renamed("p256", Some("other")),
@@ -173,7 +167,7 @@ fn a_revoked_key_is_refused_under_another_kid_and_without_one() {
 }
 
 #[test]
-fn a_key_that_was_fetched_under_a_revoked_kid_stays_revoked_under_the_next_one() {
+fn a_key_fetched_with_a_revoked_kid_stays_revoked_under_another_kid() {
     let mut verifier = verifier(revokes_p256(KeySet::default()));
     let token = es256(r#"{"alg":"ES256","kid":"new-name"}"#);
     verifier.set_keys(IssuerId(0), fetched(&["p256"]), NOW);
@@ -184,7 +178,7 @@ fn a_key_that_was_fetched_under_a_revoked_kid_stays_revoked_under_the_next_one()
     );
     let error = verdict(&mut verifier, &token).unwrap_err();
     assert_eq!(error, VerifyError::Denied(Reason::Revoked));
-    // Another key under that name is fine.
+    // Another key with this `kid` is accepted.
     verifier.set_keys(
         IssuerId(0),
         set_of(&[renamed("other-p256", Some("new-name"))]),
@@ -200,7 +194,7 @@ fn a_key_that_was_fetched_under_a_revoked_kid_stays_revoked_under_the_next_one()
 }
 
 #[test]
-fn a_cached_token_is_refused_once_its_key_is_fetched_under_a_revoked_kid() {
+fn a_cached_token_is_rejected_once_its_key_is_fetched_under_a_revoked_kid() {
     let token = es256(r#"{"alg":"ES256","kid":"other"}"#);
     for inline in [KeySet::default(), set_of(&[renamed("p256", Some("other"))])] {
         let mut verifier = verifier(revokes_p256(inline));
@@ -262,7 +256,7 @@ fn thumbprints_are_those_of_rfc_7638() {
 }
 
 #[test]
-fn a_revoked_secret_is_refused_under_another_kid() {
+fn a_revoked_secret_is_rejected_under_another_kid() {
     let secret = |env: &str, kid: &str| Secret {
         env: env.into(),
         kid: Some(kid.into()),
@@ -279,163 +273,4 @@ fn a_revoked_secret_is_refused_under_another_kid() {
     let mut verifier = Verifier::<()>::new(vec![issuer], CACHE, 1, &same);
     let error = verdict(&mut verifier, &token(Algorithm::Hs256)).unwrap_err();
     assert_eq!(error, VerifyError::Denied(Reason::Revoked));
-}
-
-fn one_use(entries: usize) -> Issuer {
-    Issuer {
-        one_use: Some(OneUse {
-            claim: ClaimPath::from("jti"),
-            entries,
-        }),
-        ..issuer()
-    }
-}
-
-fn with_id(id: &str) -> String {
-    let claims = claims_with(&format!(r#""jti":"{id}""#));
-    sign(Algorithm::EdDsa, &header(Algorithm::EdDsa), &claims)
-}
-
-#[test]
-fn a_one_use_token_is_accepted_once() {
-    let mut verifier = verifier(one_use(10));
-    let verified = verdict(&mut verifier, &with_id("a")).unwrap();
-    assert_eq!(verifier.consume(&verified, NOW), Ok(()));
-    assert_eq!(verifier.consume(&verified, NOW), Err(Reason::Replayed));
-    // Verified anew, or signed anew, it is the same token.
-    let again = verdict(&mut verifier, &with_id("a")).unwrap();
-    assert_eq!(verifier.consume(&again, NOW + 69), Err(Reason::Replayed));
-    let resigned = sign(
-        Algorithm::Es256,
-        &header(Algorithm::Es256),
-        &claims_with(r#""jti":"a","x":1"#),
-    );
-    let resigned = verdict(&mut verifier, &resigned).unwrap();
-    assert_eq!(verifier.consume(&resigned, NOW), Err(Reason::Replayed));
-    let other = verdict(&mut verifier, &with_id("b")).unwrap();
-    assert_eq!(verifier.consume(&other, NOW), Ok(()));
-}
-
-#[test]
-fn a_full_window_denies_with_503() {
-    let mut verifier = verifier(one_use(1));
-    let [a, b] = ["a", "b"].map(|id| verdict(&mut verifier, &with_id(id)).unwrap());
-    assert_eq!(verifier.consume(&a, NOW), Ok(()));
-    assert_eq!(verifier.consume(&b, NOW), Err(Reason::Internal));
-    assert_eq!(Reason::Internal.status(), 503);
-    // After exp and the largest leeway, no config accepts the first one again.
-    let kept = 60 + MAX_LEEWAY;
-    assert_eq!(verifier.consume(&b, NOW + kept - 1), Err(Reason::Internal));
-    assert_eq!(verifier.consume(&b, NOW + kept), Ok(()));
-}
-
-/// A window that outlives its config, as one in shared memory does.
-#[derive(Clone)]
-struct Shared(Rc<RefCell<MemoryWindow>>);
-
-impl ReplayWindow for Shared {
-    fn consume(&mut self, id: TokenId, keep_until: u64, now: u64) -> Result<(), ReplayError> {
-        self.0.borrow_mut().consume(id, keep_until, now)
-    }
-}
-
-#[test]
-fn a_used_token_stays_used_when_a_new_config_raises_the_leeway() {
-    let window = Shared(Rc::new(RefCell::new(MemoryWindow::new(10))));
-    let with_leeway = |leeway| {
-        let issuer = Issuer {
-            leeway,
-            ..one_use(10)
-        };
-        let mut verifier = verifier(issuer);
-        verifier.set_replay_window(IssuerId(0), Box::new(window.clone()));
-        verifier
-    };
-    let mut before = with_leeway(0);
-    let used = verdict(&mut before, &with_id("a")).unwrap();
-    assert_eq!(before.consume(&used, NOW), Ok(()));
-    // The token has expired for the old config, and another request clears what has expired.
-    let later = NOW + 100;
-    let other = verdict(&mut before, &with_id("b")).unwrap();
-    assert_eq!(before.consume(&other, later), Ok(()));
-    let mut after = with_leeway(MAX_LEEWAY);
-    let again = after.verify(with_id("a").as_bytes(), &LIVE, later * 1_000, &Portable);
-    assert_eq!(after.consume(&again.unwrap(), later), Err(Reason::Replayed));
-}
-
-#[test]
-fn verifying_does_not_use_a_token_up() {
-    let mut verifier = verifier(one_use(10));
-    for _ in 0..3 {
-        assert!(verdict(&mut verifier, &with_id("a")).is_ok());
-    }
-}
-
-#[test]
-fn a_one_use_token_needs_its_claim() {
-    let without = sign(
-        Algorithm::EdDsa,
-        &header(Algorithm::EdDsa),
-        &claims_without("jti"),
-    );
-    assert_eq!(reason(one_use(10), &without), Some(Reason::ClaimRequired));
-    assert_eq!(
-        reason(one_use(10), &with_id("")),
-        Some(Reason::ClaimRequired)
-    );
-    let number = || Issuer {
-        one_use: Some(OneUse {
-            claim: ClaimPath::from("n"),
-            entries: 10,
-        }),
-        ..issuer()
-    };
-    let token = sign(
-        Algorithm::EdDsa,
-        &header(Algorithm::EdDsa),
-        &claims_with(r#""n":7"#),
-    );
-    assert_eq!(reason(number(), &token), Some(Reason::ClaimRequired));
-}
-
-#[test]
-fn one_id_of_two_issuers_is_two_tokens() {
-    let second = Issuer {
-        name: "https://other.example.com".into(),
-        ..one_use(10)
-    };
-    let mut verifier = Verifier::<()>::new(vec![one_use(10), second], CACHE, 1, &environment);
-    let other = sign(
-        Algorithm::EdDsa,
-        &header(Algorithm::EdDsa),
-        &claims_with(r#""iss":"https://other.example.com","jti":"a""#),
-    );
-    let [first, second] =
-        [with_id("a"), other].map(|token| verdict(&mut verifier, &token).unwrap());
-    assert_eq!(verifier.consume(&first, NOW), Ok(()));
-    assert_eq!(verifier.consume(&second, NOW), Ok(()));
-}
-
-#[test]
-fn issuers_without_one_use_consume_nothing() {
-    let mut verifier = verifier(issuer());
-    let verified = verdict(&mut verifier, &token(Algorithm::EdDsa)).unwrap();
-    for _ in 0..3 {
-        assert_eq!(verifier.consume(&verified, NOW), Ok(()));
-    }
-}
-
-#[test]
-fn the_replay_window_can_be_replaced() {
-    struct Broken;
-    impl ReplayWindow for Broken {
-        fn consume(&mut self, _: TokenId, keep_until: u64, now: u64) -> Result<(), ReplayError> {
-            assert_eq!((keep_until, now), (NOW + 60 + MAX_LEEWAY, NOW));
-            Err(ReplayError::Full)
-        }
-    }
-    let mut verifier = verifier(one_use(10));
-    verifier.set_replay_window(IssuerId(0), Box::new(Broken));
-    let verified = verdict(&mut verifier, &with_id("a")).unwrap();
-    assert_eq!(verifier.consume(&verified, NOW), Err(Reason::Internal));
 }
