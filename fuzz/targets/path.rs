@@ -9,7 +9,7 @@ const RULES: [&str; 3] = [
     r#"{}"#,
     r#"{"dot_segments":"normalize","empty_segments":"normalize"}"#,
     r#"{"dot_segments":"normalize","empty_segments":"normalize","encoded_slash":"keep","double_encoding":"keep",
-        "semicolon":"keep","backslash":"keep","trailing_slash":"distinct"}"#,
+        "semicolon":"keep","backslash":"keep","encoded_query":"keep","trailing_slash":"distinct"}"#,
 ];
 
 fn load(rules: &str) -> Config {

@@ -167,6 +167,7 @@ pub(super) fn path_rules(node: &Node<'_>) -> PathRuleOverrides {
     rules.double_encoding = retain("double_encoding");
     rules.semicolon = retain("semicolon");
     rules.backslash = retain("backslash");
+    rules.encoded_query = retain("encoded_query");
     let words = [
         ("same", TrailingSlash::Same),
         ("distinct", TrailingSlash::Distinct),

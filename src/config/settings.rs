@@ -24,7 +24,7 @@ pub struct Identity {
 
 /// Headers that make some backends, proxies or frameworks use another method or URL than the authorized one,
 /// or skip their own checks.
-const OVERRIDES: [&str; 12] = [
+const OVERRIDES: [&str; 13] = [
     // Method: Symfony, Laravel, Express, ASP.NET, OData, Google and IBM APIs.
     "x-http-method-override",
     "x-method-override",
@@ -39,6 +39,8 @@ const OVERRIDES: [&str; 12] = [
     "x-forwarded-method",
     "x-forwarded-uri",
     "x-forwarded-path",
+    // Envoy sets it when a route rewrites the path.
+    "x-envoy-original-path",
     // Skips the middleware of Next.js (CVE-2025-29927).
     "x-middleware-subrequest",
 ];

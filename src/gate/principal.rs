@@ -103,13 +103,11 @@ impl Derived {
     }
 }
 
-/// The header's value. Roles in a comma-separated string are listed as the access check reads them.
+/// The header's value. Roles are listed as the access check reads them; there is no header without roles.
 fn header_value(header: &IdentityHeader, claims: &Claims, roles: &RoleModel) -> Option<String> {
-    let value = claims.at(&header.claim)?;
-    match value {
-        Json::String(_) if roles.splits_at_commas(&header.claim) => {
-            identity::list_value(roles.names_in(claims))
-        }
-        value => identity::header_value(value),
+    if roles.is_claim(&header.claim) {
+        let value = identity::list_value(roles.names_in(claims));
+        return value.filter(|value| !value.is_empty());
     }
+    identity::header_value(claims.at(&header.claim)?)
 }

@@ -210,15 +210,14 @@ impl<'a> Scan<'a> {
                     self.strip(name);
                 }
             }
-            Role::Strip | Role::Token | Role::Correlation => self.strip(name),
+            Role::Strip | Role::Token | Role::Correlation | Role::OtherId(_) => self.strip(name),
             Role::Method
             | Role::Path
             | Role::Authority
             | Role::ContentType
             | Role::Origin
             | Role::PreflightMethod
-            | Role::Connection
-            | Role::OtherId(_) => {}
+            | Role::Connection => {}
         }
     }
 

@@ -149,10 +149,9 @@ impl RoleModel {
         RoleSet(set.into())
     }
 
-    /// Whether this claim contains the roles as one string, separated by commas.
-    pub(crate) fn splits_at_commas(&self, claim: &ClaimPath) -> bool {
-        let source = self.source.as_ref();
-        source.is_some_and(|it| it.format == RoleFormat::Comma && it.claim == *claim)
+    /// Whether this claim contains the roles.
+    pub(crate) fn is_claim(&self, claim: &ClaimPath) -> bool {
+        self.source.as_ref().is_some_and(|it| it.claim == *claim)
     }
 
     /// The names of the roles in the claims.

@@ -135,6 +135,10 @@ impl RouteTable {
 
     /// The path's first class with the rule `keep`, if the decision would not hold for some backend's
     /// interpretation of the path.
+    ///
+    /// It holds if the same route matches with the same values of the bound variables. It also holds if no
+    /// route of any method matches the interpretation, which starts with the route's leading literal
+    /// segments: then no other access rules are configured for it.
     #[cold]
     fn unsafe_class(
         &self,
@@ -147,38 +151,65 @@ impl RouteTable {
             .classes()
             .iter()
             .find(|class| !matches!(class, Ambiguity::DotSegments | Ambiguity::EmptySegments))?;
-        let is_unsafe = interpretations(path.segment_text())
-            .any(|other| !self.is_safe(authority, method_key, path, route, &other));
-        is_unsafe.then_some(kept)
+        let is_safe = |other: SegmentText<'_>| {
+            // Many backends serve `/a` and `/a/` alike, even if the rules tell them apart.
+            let other_slash = SegmentText {
+                trailing_slash: !other.trailing_slash && !other.text.is_empty(),
+                ..other.clone()
+            };
+            let reach = |text| self.reach(authority, method_key, path, route, text);
+            let is_below = || route.is_none_or(|route| is_below_literals(route, &other));
+            match reach(&other) {
+                Reach::SameDecision => reach(&other_slash) != Reach::OtherDecision,
+                Reach::NoRoute => reach(&other_slash) != Reach::OtherDecision && is_below(),
+                Reach::OtherDecision => false,
+            }
+        };
+        let all_safe = interpretations(path.segment_text()).all(is_safe);
+        (!all_safe).then_some(kept)
     }
 
-    /// Whether the decision for a path also holds for another interpretation of it.
-    ///
-    /// It does if the same route matches with the same values of the bound variables. It also does if no
-    /// route of any method matches the other interpretation, which starts with the route's leading literal
-    /// segments: then no other access rules are configured for it.
-    fn is_safe(
+    /// What another interpretation of a path reaches.
+    fn reach(
         &self,
         authority: &Authority<'_>,
         method_key: MethodKey,
         path: &CanonicalPath<'_>,
         route: Option<&Route>,
         other: &SegmentText<'_>,
-    ) -> bool {
+    ) -> Reach {
         if let Some(found) = self.trie.find(authority, other, method_key) {
             let same = route
                 .zip(self.get(found.route))
                 .filter(|(route, found)| std::ptr::eq(*route, *found));
-            return same.is_some_and(|(route, _)| {
+            let holds = same.is_some_and(|(route, _)| {
                 let sent = Variables::new(&route.path, path.segment_text());
                 let interpreted = Variables::new(&route.path, other);
                 let mut bound = route.access.bound_variables();
                 bound.all(|name| sent.get(name) == interpreted.get(name))
             });
+            return if holds {
+                Reach::SameDecision
+            } else {
+                Reach::OtherDecision
+            };
         }
-        let other_method = self.trie.find(authority, other, MethodKey::AnyMethod);
-        other_method.is_none() && route.is_none_or(|route| is_below_literals(route, other))
+        match self.trie.find(authority, other, MethodKey::AnyMethod) {
+            Some(_) => Reach::OtherDecision,
+            None => Reach::NoRoute,
+        }
     }
+}
+
+/// What an interpretation of a path reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// The same route, with the same values of the bound variables.
+    SameDecision,
+    /// No route of any method.
+    NoRoute,
+    /// Another route, or other values.
+    OtherDecision,
 }
 
 /// Whether a path starts with the leading literal segments of a route, which must have at least one.

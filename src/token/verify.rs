@@ -46,13 +46,12 @@ pub(crate) struct CacheLimits {
     pub bytes: usize,
 }
 
-/// The parts of the request that [`RequestBinding`](crate::token::RequestBinding) compares claims with, in
-/// canonical form.
+/// The parts of the request that [`RequestBinding`](crate::token::RequestBinding) compares claims with.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LiveRequest<'a> {
     /// `:method`
     pub method: &'a [u8],
-    /// `:path`, query included.
+    /// `:path` as the client sent it, query included.
     pub path: &'a [u8],
     /// The canonical host: lower case, no port, no trailing dot.
     pub host: &'a [u8],

@@ -304,7 +304,7 @@ impl KeySource {
             Err(why) => return self.failed(&why, resources),
         };
         for problem in skipped {
-            let url = &self.remote.url;
+            let url = self.loggable_url();
             log::warn!("edge-claims: a key of {url} is skipped: {problem}");
         }
         resources.fetches.succeeded = resources.fetches.succeeded.saturating_add(1);
@@ -327,9 +327,15 @@ impl KeySource {
         self.install(keys, started_at, now, resources);
     }
 
+    /// The URL without its query, which may hold a secret.
+    fn loggable_url(&self) -> &str {
+        let url = &self.remote.url;
+        url.split_once('?').map_or(url, |(before, _)| before)
+    }
+
     fn failed(&self, why: &str, resources: &mut Resources<'_, impl Host>) {
         resources.fetches.failed = resources.fetches.failed.saturating_add(1);
-        let url = &self.remote.url;
+        let url = self.loggable_url();
         log::warn!(
             "edge-claims: keys of {url} could not be fetched: {why}; the installed keys stay in use, \
              and the fetch is retried"

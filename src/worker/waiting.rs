@@ -15,7 +15,8 @@ const MAX_REQUESTS: usize = 512;
 /// The maximum body of a waiting request, in bytes.
 const MAX_BODY: u64 = 64 << 10;
 
-/// The maximum total of the bodies of one worker's waiting requests, in bytes. The host buffers them.
+/// The maximum total of the bodies of one worker's requests that wait for the same issuer's keys, in bytes.
+/// The host buffers them.
 const MAX_BODIES: u64 = 8 << 20;
 
 /// The size of a request's body.
@@ -28,10 +29,15 @@ pub(super) enum BodySize {
 }
 
 impl BodySize {
-    /// The size of a request's body, as its headers announce it (RFC 9110 §8.6).
+    /// The size of a request's body, as its headers announce it (RFC 9110 §8.6). That of an upgrade or a
+    /// tunnel is unknown: Envoy does not limit what follows to its `content-length`.
     pub(super) fn of(headers: &Headers<'_>, has_body: bool) -> Self {
         if !has_body {
             return Self::Bytes(0);
+        }
+        let is_tunnel = headers.all(":method").any(|method| method == b"CONNECT");
+        if is_tunnel || headers.all("upgrade").next().is_some() {
+            return Self::Unknown;
         }
         let mut lengths = headers.all("content-length");
         match (lengths.next(), lengths.next()) {
@@ -85,9 +91,9 @@ impl WaitingRequests {
         let BodySize::Bytes(body) = body else {
             return false;
         };
-        let same = self.waiting.iter().filter(|it| it.issuer == issuer).count();
-        let bodies: u64 = self.waiting.iter().map(|it| it.body).sum();
-        same < MAX_REQUESTS && body <= MAX_BODY && bodies.saturating_add(body) <= MAX_BODIES
+        let same = self.waiting.iter().filter(|it| it.issuer == issuer);
+        let bodies: u64 = same.clone().map(|it| it.body).sum();
+        same.count() < MAX_REQUESTS && body <= MAX_BODY && bodies.saturating_add(body) <= MAX_BODIES
     }
 
     pub(super) fn add(&mut self, request: WaitingRequest) {
@@ -173,5 +179,6 @@ mod tests {
         }
         assert_eq!(u64::from(count) * MAX_BODY, MAX_BODIES);
         assert!(waiting.admits(issuer, BodySize::Bytes(0)));
+        assert!(waiting.admits(IssuerId(1), BodySize::Bytes(MAX_BODY)));
     }
 }

@@ -19,7 +19,8 @@ const LENIENT: &str = "lenient.example";
 
 fn routes(policy: &mut Value) {
     let rules = json!({"dot_segments": "normalize", "empty_segments": "normalize",
-        "encoded_slash": "keep", "double_encoding": "keep", "semicolon": "keep", "backslash": "keep"});
+        "encoded_slash": "keep", "double_encoding": "keep", "semicolon": "keep", "backslash": "keep",
+        "encoded_query": "keep"});
     let mut routes = Vec::new();
     for (host, rules) in [(STRICT, json!({})), (LENIENT, rules)] {
         let short = host.split('.').next().unwrap();
@@ -103,6 +104,8 @@ const STRICTLY: &[(&str, [Fate; 4])] = &[
             Sees("/x/y"),
         ],
     ),
+    ("/x%3Fy", [Refused("encoded_query"); 4]),
+    ("/x%23y", [Refused("encoded_query"); 4]),
     (
         "/x%5cy",
         [
@@ -125,6 +128,8 @@ const LENIENTLY: &[(&str, Fate)] = &[
     ("/x%3ba/y", Sees("/x%3ba/y")),
     ("/x\\y", Sees("/x\\y")),
     ("/x%5cy", Sees("/x%5cy")),
+    ("/x%3Fy", Sees("/x%3Fy")),
+    ("/x%23y", Sees("/x%23y")),
     // Dots that only another reading finds can't be resolved here: no rule lets them in.
     ("/x/..;/y", Refused("dot_segments")),
     ("/x/..%2fy", Refused("dot_segments")),
@@ -136,6 +141,8 @@ const LENIENTLY: &[(&str, Fate)] = &[
     ("/admin\\x", Refused("backslash")),
     ("/%2561dmin", Refused("double_encoding")),
     ("/tenants;x/a", Refused("semicolon")),
+    ("/admin%3Fx", Refused("encoded_query")),
+    ("/admin%23x", Refused("encoded_query")),
 ];
 
 #[track_caller]

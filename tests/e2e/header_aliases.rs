@@ -187,6 +187,7 @@ fn headers_that_name_another_request_are_taken_away_by_default() {
         "x-original-uri",
         "x-forwarded-uri",
         "x-forwarded-method",
+        "x-envoy-original-path",
         "x-middleware-subrequest",
     ] {
         let request = world.envoy.get("/public/x").header(name, "/admin");

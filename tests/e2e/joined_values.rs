@@ -52,6 +52,15 @@ fn a_role_that_holds_a_comma_does_not_become_two() {
             assert!(!read.iter().any(|role| role == name), "{roles}: {read:?}");
         }
     }
+    // A list that the policy does not read as roles is none to the upstream either.
+    for roles in [
+        json!(["admin", 1]),
+        json!([true, "admin"]),
+        json!([]),
+        json!(7),
+    ] {
+        assert_eq!(read(&world, &roles), [""; 0], "{roles}");
+    }
     assert_eq!(read(&world, &json!("admin")), ["admin"]);
     assert_eq!(
         read(&world, &json!(["admin", "editor"])),

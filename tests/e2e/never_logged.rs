@@ -229,6 +229,10 @@ fn other_accepted_headers_carry_no_hostile_id_either() {
     }
     let seen = world.allowed(get().header("x-first", "a").header("x-first", "b"));
     assert!(seen.all("x-first").is_empty(), "{seen:?}");
+    for alias in ["x_first", "x.first"] {
+        let seen = world.allowed(get().header(alias, "evil value"));
+        assert!(seen.all(alias).is_empty(), "{seen:?}");
+    }
     let name = "wasmcustom.edge_claims_correlation_malformed_total";
     let counted = || (world.envoy.stats().of(name) == 4).then_some(());
     envoy::wait(name, counted).unwrap();

@@ -169,7 +169,7 @@ fn the_defaults_are_what_the_page_says() {
                 "keys": {"secrets": [{"env": "S"}]}, "leeway": "10s"}]},
         "rbac": {
             "path": {"dot_segments": "reject", "empty_segments": "reject", "encoded_slash": "reject",
-                "double_encoding": "reject", "semicolon": "reject", "backslash": "reject",
+                "double_encoding": "reject", "semicolon": "reject", "backslash": "reject", "encoded_query": "reject",
                 "trailing_slash": "same"},
             "cors_preflight": "deny", "default": "deny", "peer_validation": "reported",
             "authority_port": "strip",

@@ -104,14 +104,14 @@ mod tests {
         (func (export "proxy_on_configure") (param i32 i32) (result i32) (i32.const 1))
         (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
             (call $used) (i32.const 0))
-        (func (export "proxy_on_request_body") (param i32 i32 i32) (result i32)
+        (func (export "proxy_on_response_body") (param i32 i32 i32) (result i32)
             (call $unused) (i32.const 0))
         (func (export "proxy_on_delete") (param i32)))"#;
 
     #[test]
     fn an_unused_callback_goes_with_all_that_only_it_reached() {
         let (after, removed) = strip(&wat::parse_str(MODULE).unwrap()).unwrap();
-        assert_eq!(removed, ["proxy_on_request_body"]);
+        assert_eq!(removed, ["proxy_on_response_body"]);
         let module = Module::from_buffer(&after).unwrap();
         let imports: Vec<_> = module
             .imports

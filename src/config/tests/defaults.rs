@@ -73,6 +73,7 @@ fn defaults_are_strict() {
             "x-forwarded-method",
             "x-forwarded-uri",
             "x-forwarded-path",
+            "x-envoy-original-path",
             "x-middleware-subrequest"
         ]
     );

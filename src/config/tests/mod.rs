@@ -56,7 +56,7 @@ fn largest() -> Value {
             "roles": {"claim": ["realm_access", "roles"], "format": "list",
                 "includes": {"admin": ["editor"], "editor": ["reader"]}},
             "path": {"dot_segments": "reject", "empty_segments": "normalize", "encoded_slash": "reject",
-                "double_encoding": "reject", "semicolon": "reject", "backslash": "keep",
+                "double_encoding": "reject", "semicolon": "reject", "backslash": "keep", "encoded_query": "keep",
                 "trailing_slash": "distinct"},
             "cors_preflight": "allow", "default": "authenticated", "peer_validation": "by_listener",
             "authority_port": "keep",

@@ -41,6 +41,7 @@ pub(crate) fn inspect(decoded: &[u8]) -> Findings {
             b'/' => found.classes.insert(Ambiguity::EncodedSlash),
             b'\\' => found.classes.insert(Ambiguity::Backslash),
             b';' => found.classes.insert(Ambiguity::Semicolon),
+            b'?' | b'#' => found.classes.insert(Ambiguity::EncodedQuery),
             _ => {}
         }
     }
@@ -111,11 +112,12 @@ static UNRESERVED: ByteSet = ByteSet::alphanumeric_and(b"-._~");
 /// A path that needs more decodings than this to become stable is always rejected.
 const MAX_DECODINGS: usize = 4;
 
-/// Whether a backend that splits at a decoded `/` or `\`, or removes `;…`, would find a dot segment.
+/// Whether a backend that splits at a decoded `/` or `\`, or removes `;…`, `?…` or `#…`, would find a dot
+/// segment.
 fn hides_dots(decoded: &[u8]) -> bool {
     decoded
         .split(|byte| matches!(byte, b'/' | b'\\'))
-        .filter_map(|part| part.split(|byte| *byte == b';').next())
+        .filter_map(|part| part.split(|byte| matches!(byte, b';' | b'?' | b'#')).next())
         .any(is_dots)
 }
 

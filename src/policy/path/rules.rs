@@ -18,6 +18,8 @@ pub enum Ambiguity {
     Semicolon,
     /// `\` or `%5C`: some backends treat it as a separator.
     Backslash,
+    /// `%3F` or `%23`: some proxies forward it decoded, so that the path ends there.
+    EncodedQuery,
 }
 
 /// A set of [`Ambiguity`] classes.
@@ -69,6 +71,8 @@ pub struct PathRules {
     pub semicolon: Retain,
     /// Rule for [`Ambiguity::Backslash`].
     pub backslash: Retain,
+    /// Rule for [`Ambiguity::EncodedQuery`].
+    pub encoded_query: Retain,
     /// Whether `/a` and `/a/` are the same path.
     pub trailing_slash: TrailingSlash,
 }
@@ -88,6 +92,8 @@ pub struct PathRuleOverrides {
     pub semicolon: Option<Retain>,
     /// Replaces [`PathRules::backslash`].
     pub backslash: Option<Retain>,
+    /// Replaces [`PathRules::encoded_query`].
+    pub encoded_query: Option<Retain>,
     /// Replaces [`PathRules::trailing_slash`].
     pub trailing_slash: Option<TrailingSlash>,
 }
@@ -102,6 +108,7 @@ impl PathRules {
             Ambiguity::DoubleEncoding => self.double_encoding == Retain::Reject,
             Ambiguity::Semicolon => self.semicolon == Retain::Reject,
             Ambiguity::Backslash => self.backslash == Retain::Reject,
+            Ambiguity::EncodedQuery => self.encoded_query == Retain::Reject,
         }
     }
 }
@@ -116,6 +123,7 @@ impl PathRuleOverrides {
             double_encoding: self.double_encoding.unwrap_or(base.double_encoding),
             semicolon: self.semicolon.unwrap_or(base.semicolon),
             backslash: self.backslash.unwrap_or(base.backslash),
+            encoded_query: self.encoded_query.unwrap_or(base.encoded_query),
             trailing_slash: self.trailing_slash.unwrap_or(base.trailing_slash),
         }
     }
@@ -123,13 +131,14 @@ impl PathRuleOverrides {
 
 impl Ambiguity {
     /// Every class, in the order in which they are reported.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::DotSegments,
         Self::EmptySegments,
         Self::EncodedSlash,
         Self::DoubleEncoding,
         Self::Semicolon,
         Self::Backslash,
+        Self::EncodedQuery,
     ];
 
     /// The key of its rule in `rbac.path`, also shown in the log.
@@ -141,6 +150,7 @@ impl Ambiguity {
             Self::DoubleEncoding => "double_encoding",
             Self::Semicolon => "semicolon",
             Self::Backslash => "backslash",
+            Self::EncodedQuery => "encoded_query",
         }
     }
 
@@ -152,6 +162,7 @@ impl Ambiguity {
             Self::DoubleEncoding => 8,
             Self::Semicolon => 16,
             Self::Backslash => 32,
+            Self::EncodedQuery => 64,
         }
     }
 }

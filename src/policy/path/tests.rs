@@ -31,6 +31,7 @@ const LENIENT: PathRules = PathRules {
     double_encoding: Retain::Keep,
     semicolon: Retain::Keep,
     backslash: Retain::Keep,
+    encoded_query: Retain::Keep,
     trailing_slash: TrailingSlash::Same,
 };
 
@@ -102,7 +103,7 @@ fn triplets_are_decoded_once_and_never_become_separators() {
     assert_eq!(segments("/a%2Fb/c"), ["a/b", "c"]);
     assert_eq!(segments("/a%2541"), ["a%41"]);
     assert_eq!(segments("/a%3Fb%23"), ["a?b#"]);
-    assert_eq!(classes("/%24%41%3F%23%25"), [""; 0]);
+    assert_eq!(classes("/%24%41%25"), [""; 0]);
     assert_eq!(normalized("/%24%41").as_deref(), Some("/%24A"));
 }
 
@@ -185,6 +186,7 @@ fn each_ambiguity_class_is_found_in_every_encoding() {
         ),
         ("semicolon", &["/a;b", "/a;", "/;", "/a%3bb", "/a%3B"]),
         ("backslash", &["/a\\b", "/\\", "/a%5cb", "/a%5C"]),
+        ("encoded_query", &["/a%3fb", "/a%3F", "/%23", "/a%23b"]),
     ] {
         for raw in paths {
             assert!(classes(raw).contains(&class), "{raw}: {:?}", classes(raw));
@@ -252,6 +254,8 @@ fn hidden_dot_segments_are_always_rejected() {
         "/a/%252e%252e/b",
         "/a/..%252fb",
         "/a/x%252f..%253by/b",
+        "/a/..%3fx",
+        "/a/..%2523x",
     ] {
         assert_eq!(
             parse(raw).rejected_by(&LENIENT),
@@ -280,6 +284,7 @@ fn each_rule_applies_only_to_its_class() {
         ("/a%2541", Ambiguity::DoubleEncoding),
         ("/a;b", Ambiguity::Semicolon),
         ("/a\\b", Ambiguity::Backslash),
+        ("/a%3fb", Ambiguity::EncodedQuery),
     ] {
         let mut strict = LENIENT;
         match class {
@@ -289,9 +294,12 @@ fn each_rule_applies_only_to_its_class() {
             Ambiguity::DoubleEncoding => strict.double_encoding = Retain::Reject,
             Ambiguity::Semicolon => strict.semicolon = Retain::Reject,
             Ambiguity::Backslash => strict.backslash = Retain::Reject,
+            Ambiguity::EncodedQuery => strict.encoded_query = Retain::Reject,
         }
         assert_eq!(parse(raw).rejected_by(&strict), Some(class));
-        for other in ["/a/./b", "/a//b", "/a%2fb", "/a%2541", "/a;b", "/a\\b"] {
+        for other in [
+            "/a/./b", "/a//b", "/a%2fb", "/a%2541", "/a;b", "/a\\b", "/a%3fb",
+        ] {
             assert!(other == raw || parse(other).rejected_by(&strict).is_none());
         }
     }
@@ -331,6 +339,9 @@ fn interpretations_are_those_of_common_backends() {
     assert_eq!(read("/;x/b"), ["/b"]);
     assert_eq!(read("/a/;x"), ["/a/"]);
     assert_eq!(read("/a%2fb;c"), ["/a|b;c", "/a/b", "/a|b"]);
+    assert_eq!(read("/a%3Fb/c/"), ["/a"]);
+    assert_eq!(read("/a/%23"), ["/a/"]);
+    assert_eq!(read("/a%253Fb"), ["/a?b", "/a"]);
     assert_eq!(read("/plain"), [""; 0]);
 }
 

@@ -111,7 +111,7 @@ fn a_body_that_is_large_or_of_unknown_length_does_not_wait() {
     let edge = Edge::new(1);
     let token = edge.good_token();
     let length = |value: &'static [u8]| vec![("content-length", value)];
-    let refused: [Vec<(&str, &[u8])>; 9] = [
+    let refused: [Vec<(&str, &[u8])>; 10] = [
         vec![],
         vec![("transfer-encoding", b"chunked")],
         length(b"65537"),
@@ -121,6 +121,7 @@ fn a_body_that_is_large_or_of_unknown_length_does_not_wait() {
         vec![("content-length", b"1"), ("content-length", b"2")],
         length(b"x"),
         length(b""),
+        vec![("upgrade", b"websocket"), ("content-length", b"0")],
     ];
     for more in refused {
         let mut rig = Rig::fetching();

@@ -9,6 +9,7 @@ const LENIENT: PathRules = PathRules {
     double_encoding: Retain::Keep,
     semicolon: Retain::Keep,
     backslash: Retain::Keep,
+    encoded_query: Retain::Keep,
     trailing_slash: TrailingSlash::Same,
 };
 
@@ -36,6 +37,8 @@ fn every_ambiguity_class_is_rejected_by_default() {
         ("/a%2541", "double_encoding"),
         ("/a;b", "semicolon"),
         ("/a\\b", "backslash"),
+        ("/a%3fb", "encoded_query"),
+        ("/a%23", "encoded_query"),
     ] {
         assert_eq!(decide(&table, &format!("GET h {path}")), class);
     }
@@ -172,6 +175,44 @@ fn an_interpretation_that_changes_a_bound_variable_is_rejected() {
     assert_eq!(decide(&table, "GET h /t/a/b%2Fc;d"), "r");
     let free = lenient(&["r: * * /t/{tenant}/{*rest}"]);
     assert_eq!(decide(&free, "GET h /t/a%2Fb/c"), "r");
+}
+
+#[test]
+fn an_interpretation_may_have_another_trailing_slash() {
+    let rules = PathRules {
+        trailing_slash: TrailingSlash::Distinct,
+        ..LENIENT
+    };
+    let routes = ["files: * * /f/{name}", "admin: * * /f/admin"];
+    let routes = routes.iter().map(|text| route(text)).collect();
+    let table = RouteTable::build(routes, rules).unwrap();
+    for (path, class) in [
+        ("/f/admin%2F", "encoded_slash"),
+        ("/f/admin\\", "backslash"),
+        ("/f/admin%252F", "double_encoding"),
+        ("/f/admin%3F", "encoded_query"),
+        ("/f/admin%3F/", "encoded_query"),
+        ("/f/a%2Fb", "files"),
+        ("/f/a;b", "files"),
+    ] {
+        assert_eq!(decide(&table, &format!("GET h {path}")), class, "{path}");
+    }
+    let routes = vec![route("page: * * /{name}")];
+    let table = RouteTable::build(routes, rules).unwrap();
+    assert_eq!(decide(&table, "GET h /a;b"), "page");
+}
+
+#[test]
+fn a_path_that_would_end_at_an_encoded_query_is_not_matched_by_another_route() {
+    let table = lenient(&["files: * * /files/{name}", "admin: * * /files/admin"]);
+    for path in ["/files/admin%3Fx", "/files/admin%23x", "/files/admin%3F/x"] {
+        assert_eq!(decide(&table, &format!("GET h {path}")), "encoded_query");
+    }
+    assert_eq!(
+        decide(&table, "GET h /files/admin%253Fx"),
+        "double_encoding"
+    );
+    assert_eq!(decide(&table, "GET h /files/who%3F"), "files");
 }
 
 #[test]

@@ -105,19 +105,37 @@ fn rules() -> impl Strategy<Value = PathRules> {
             Retain::Keep,
         ])
     };
-    (resolve(), resolve(), retain(), retain(), retain(), retain()).prop_map(
-        |(dot_segments, empty_segments, encoded_slash, double_encoding, semicolon, backslash)| {
-            PathRules {
+    (
+        resolve(),
+        resolve(),
+        retain(),
+        retain(),
+        retain(),
+        retain(),
+        retain(),
+    )
+        .prop_map(
+            |(
                 dot_segments,
                 empty_segments,
                 encoded_slash,
                 double_encoding,
                 semicolon,
                 backslash,
-                trailing_slash: TrailingSlash::Same,
-            }
-        },
-    )
+                encoded_query,
+            )| {
+                PathRules {
+                    dot_segments,
+                    empty_segments,
+                    encoded_slash,
+                    double_encoding,
+                    semicolon,
+                    backslash,
+                    encoded_query,
+                    trailing_slash: TrailingSlash::Same,
+                }
+            },
+        )
 }
 
 fn hostile_path() -> impl Strategy<Value = String> {
@@ -145,6 +163,9 @@ fn hostile_path() -> impl Strategy<Value = String> {
         "%61dmin",
         "%2561dmin",
         ";v=1",
+        "%3f",
+        "%23",
+        "%253F",
         "%25",
         "2f",
         "?",
