@@ -33,6 +33,22 @@ fn a_request_before_the_first_keys_waits_and_passes() {
 }
 
 #[test]
+fn the_query_of_a_key_url_is_not_logged() {
+    let host = FakeHost::new();
+    host.process().clusters.push("keys".to_owned());
+    let mut policy = remote_policy();
+    policy["claims"]["issuers"][0]["keys"]["remote"]["url"] =
+        json!("https://keys.example.com/jwks.json?api_key=hidden");
+    let mut rig = Rig::on(host, &policy);
+    rig.tick();
+    assert_eq!(rig.calls()[0].url[2], "/jwks.json?api_key=hidden");
+    rig.respond(Some(("500", b"")));
+    let failed = logs::with("keys of https://keys.example.com/jwks.json could not be fetched");
+    assert_eq!(failed.len(), 1);
+    assert_eq!(logs::with("hidden"), [""; 0]);
+}
+
+#[test]
 fn an_unusable_response_never_allows_a_waiting_request() {
     let edge = Edge::new(1);
     let other = key_set(&[&Edge::new(2)]);
