@@ -2,7 +2,7 @@
 //! policy judged must be the one that Envoy finds, in every spelling that clients may choose.
 
 use edge_claims_harness::upstream::Answer;
-use edge_claims_harness::{Request, Setup, Upstream};
+use edge_claims_harness::{Reload, Request, Setup, Upstream};
 use serde_json::{Value, json};
 
 use crate::support::{CLAIMS, World};
@@ -262,4 +262,55 @@ fn a_port_stays_where_no_route_names_a_host() {
     let world = World::start();
     let seen = world.allowed(world.envoy.get("/public/x").host("shop.example.com:8443"));
     assert_eq!(seen.authority, b"shop.example.com:8443");
+}
+
+/// Adds an RBAC filter, and a virtual host for the shop whose settings deny everything.
+fn with_rbac_for_the_shop(setup: Setup) -> Setup {
+    const RBAC: &str = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC";
+    let to_upstream = json!([{"match": {"prefix": "/"}, "route": {"cluster": "upstream"}}]);
+    let deny_all = json!({"@type": format!("{RBAC}PerRoute"),
+        "rbac": {"rules": {"action": "ALLOW", "policies": {}}}});
+    setup
+        .hcm(&json!({"route_config": {"virtual_hosts": [
+            {"name": "shop", "domains": [SHOP], "routes": to_upstream,
+                "typed_per_filter_config": {"envoy.filters.http.rbac": deny_all}},
+            {"name": "all", "domains": ["*"], "routes": to_upstream},
+        ]}}))
+        .filter(json!({"name": "envoy.filters.http.rbac", "typed_config": {"@type": RBAC}}))
+}
+
+/// Whether the RBAC filter denies the request.
+fn is_denied_by_rbac(world: &World, host: &str, http2: bool) -> bool {
+    let request = world.envoy.get("/x").host(host);
+    let request = if http2 { request.http2() } else { request };
+    let response = request.send();
+    let denied = response.status == 403 && response.text().contains("RBAC");
+    assert!(denied || response.status == 200, "{host}: {response:?}");
+    denied
+}
+
+#[test]
+fn a_filter_after_this_one_uses_the_settings_of_the_judged_host() {
+    let mut world = World::with(routes, |setup| setup);
+    let reload = world.envoy.reload(with_rbac_for_the_shop);
+    assert!(matches!(reload, Reload::Accepted), "{reload:?}");
+    for host in OF_THE_SHOP {
+        for http2 in [false, true] {
+            assert!(is_denied_by_rbac(&world, host, http2), "{host}");
+        }
+    }
+}
+
+#[test]
+fn a_filter_before_this_one_needs_the_host_to_be_normalized_earlier() {
+    let world = World::with(routes, with_rbac_for_the_shop);
+    assert!(is_denied_by_rbac(&world, SHOP, false));
+    assert!(!is_denied_by_rbac(&world, "shop.example.com:1", false));
+    let strip = json!({"strip_any_host_port": true, "strip_trailing_host_dot": true});
+    let world = World::with(routes, |setup| with_rbac_for_the_shop(setup).hcm(&strip));
+    for host in OF_THE_SHOP {
+        for http2 in [false, true] {
+            assert!(is_denied_by_rbac(&world, host, http2), "{host}");
+        }
+    }
 }
