@@ -182,7 +182,10 @@ fn the_trailers_of_a_request_that_waited_are_cleaned_as_well() {
 
 #[test]
 fn a_body_that_is_large_or_of_unknown_length_does_not_wait() {
-    let (world, _server) = world(Duration::from_secs(6), unchanged, |setup| setup);
+    let upgrades = json!({"upgrade_configs": [{"upgrade_type": "websocket"}]});
+    let (world, _server) = world(Duration::from_secs(6), unchanged, |setup| {
+        setup.hcm(&upgrades)
+    });
     let post = world
         .envoy
         .request("POST", "/me")
@@ -193,6 +196,11 @@ fn a_body_that_is_large_or_of_unknown_length_does_not_wait() {
         post.clone().body("abc").http2(),
         announced.clone(),
         announced.http2().left_open(),
+        // `content-length` does not limit the data after an upgrade.
+        post.clone()
+            .header("connection", "upgrade")
+            .header("upgrade", "websocket")
+            .header("content-length", "0"),
     ] {
         let what = format!("{request:.200?}");
         let began = Instant::now();
