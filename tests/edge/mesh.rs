@@ -291,7 +291,7 @@ fn a_stolen_token_is_good_for_its_own_request_only() {
     );
     for request in [
         client.get("/tenants/a/orders/8").host(&host),
-        client.get(&format!("{path}?admin=true")).host(&host),
+        client.get(format!("{path}?admin=true")).host(&host),
         client.request("POST", path).host(&host),
         client.get(path).host("other.example.com"),
     ] {
