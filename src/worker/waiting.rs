@@ -29,14 +29,13 @@ pub(super) enum BodySize {
 }
 
 impl BodySize {
-    /// The size of a request's body, as its headers announce it (RFC 9110 §8.6). That of an upgrade or a
-    /// tunnel is unknown: Envoy does not limit what follows to its `content-length`.
+    /// The size of a request's body, as its headers announce it (RFC 9110 §8.6). That of an upgrade is
+    /// unknown: Envoy does not limit what follows to its `content-length`.
     pub(super) fn of(headers: &Headers<'_>, has_body: bool) -> Self {
         if !has_body {
             return Self::Bytes(0);
         }
-        let is_tunnel = headers.all(":method").any(|method| method == b"CONNECT");
-        if is_tunnel || headers.all("upgrade").next().is_some() {
+        if headers.all("upgrade").next().is_some() {
             return Self::Unknown;
         }
         let mut lengths = headers.all("content-length");

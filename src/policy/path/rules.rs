@@ -113,6 +113,21 @@ impl PathRules {
     }
 }
 
+#[cfg(test)]
+impl PathRules {
+    /// Accepts every class that can be accepted.
+    pub(crate) const LENIENT: Self = Self {
+        dot_segments: Resolve::Normalize,
+        empty_segments: Resolve::Normalize,
+        encoded_slash: Retain::Keep,
+        double_encoding: Retain::Keep,
+        semicolon: Retain::Keep,
+        backslash: Retain::Keep,
+        encoded_query: Retain::Keep,
+        trailing_slash: TrailingSlash::Same,
+    };
+}
+
 impl PathRuleOverrides {
     /// The rules of a route: the overrides that are set, else the base.
     pub fn over(&self, base: &PathRules) -> PathRules {

@@ -24,16 +24,7 @@ fn normalized(raw: &str) -> Option<String> {
         .map(|path| String::from_utf8(path.to_vec()).unwrap())
 }
 
-const LENIENT: PathRules = PathRules {
-    dot_segments: Resolve::Normalize,
-    empty_segments: Resolve::Normalize,
-    encoded_slash: Retain::Keep,
-    double_encoding: Retain::Keep,
-    semicolon: Retain::Keep,
-    backslash: Retain::Keep,
-    encoded_query: Retain::Keep,
-    trailing_slash: TrailingSlash::Same,
-};
+const LENIENT: PathRules = PathRules::LENIENT;
 
 #[test]
 fn a_plain_path_is_borrowed() {

@@ -2,16 +2,7 @@
 
 use super::*;
 
-const LENIENT: PathRules = PathRules {
-    dot_segments: Resolve::Normalize,
-    empty_segments: Resolve::Normalize,
-    encoded_slash: Retain::Keep,
-    double_encoding: Retain::Keep,
-    semicolon: Retain::Keep,
-    backslash: Retain::Keep,
-    encoded_query: Retain::Keep,
-    trailing_slash: TrailingSlash::Same,
-};
+const LENIENT: PathRules = PathRules::LENIENT;
 
 fn lenient(routes: &[&str]) -> RouteTable {
     let routes = routes.iter().map(|text| route(text)).collect();
