@@ -1,8 +1,9 @@
 //! The command-line tool, `edge-claims`.
 //!
-//! Exit codes: 0 success; 1 negative result (an ID that is in neither log, a `--strict` join that does not add
-//! up); 2 failure (wrong usage, a file that cannot be read or written).
+//! Exit codes: 0 success; 1 negative result (a config with errors, an ID that is in neither log, …); 2 failure
+//! (wrong usage, a file that cannot be read or written).
 
+mod error;
 mod join;
 
 use std::ffi::OsString;
@@ -10,6 +11,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use self::error::CommandError;
 
 /// Looks into edge claims: what the edge and the mesh logged about one request.
 #[derive(Debug, Parser)]
@@ -46,14 +49,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Subcommands::Join(options) => join::run(options, &mut output),
     };
     let result = result.and_then(|answer| {
-        output.flush().map_err(join::JoinError::Output)?;
+        output.flush()?;
         Ok(answer)
     });
     match result {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
         // A reader such as `head` closed the pipe.
-        Err(join::JoinError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+        Err(CommandError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             ExitCode::SUCCESS
         }
         Err(error) => {

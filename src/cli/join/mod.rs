@@ -15,7 +15,6 @@ mod timeline;
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
-use std::path::PathBuf;
 
 pub(super) use options::Options;
 
@@ -25,37 +24,17 @@ use self::outcome::{Log, Outcome};
 use self::spill::Spill;
 use self::summary::{Input, Join};
 use self::timeline::Timeline;
-use super::Answer;
-
-/// Why logs cannot be joined.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum JoinError {
-    /// A log cannot be opened or read.
-    #[error("{}: {error}", path.display())]
-    Input {
-        /// The file, `-` for stdin.
-        path: PathBuf,
-        /// The I/O error.
-        error: io::Error,
-    },
-    /// Both logs are stdin.
-    #[error("only one of the two logs can be `-`, stdin")]
-    TwoStdin,
-    /// The temporary files cannot be written or read.
-    #[error("temporary files: {0} (choose another folder with --temp-dir)")]
-    Temporary(io::Error),
-    /// The result cannot be written.
-    #[error("cannot write: {0}")]
-    Output(io::Error),
-}
+use super::{Answer, CommandError};
 
 /// Joins two logs, or prints the timeline of one ID.
 ///
 /// # Errors
-/// A [`JoinError`]
-pub(super) fn run(options: &Options, output: &mut impl Write) -> Result<Answer, JoinError> {
+/// A [`CommandError`].
+pub(super) fn run(options: &Options, output: &mut impl Write) -> Result<Answer, CommandError> {
     if Log::BOTH.iter().all(|log| options.path(*log) == "-") {
-        return Err(JoinError::TwoStdin);
+        return Err(CommandError::Usage(
+            "only one of the two logs can be `-`, stdin".to_owned(),
+        ));
     }
     match &options.id {
         Some(id) => run_timeline(options, id, output),
@@ -63,7 +42,11 @@ pub(super) fn run(options: &Options, output: &mut impl Write) -> Result<Answer, 
     }
 }
 
-fn run_timeline(options: &Options, id: &str, output: &mut impl Write) -> Result<Answer, JoinError> {
+fn run_timeline(
+    options: &Options,
+    id: &str,
+    output: &mut impl Write,
+) -> Result<Answer, CommandError> {
     let mut timeline = Timeline::new(id);
     for log in Log::BOTH {
         read(options, log, |number, record| {
@@ -74,7 +57,7 @@ fn run_timeline(options: &Options, id: &str, output: &mut impl Write) -> Result<
         })?;
     }
     timeline.sort();
-    print::timeline(&timeline, options.format, output).map_err(JoinError::Output)?;
+    print::timeline(&timeline, options.format, output)?;
     Ok(if timeline.lines.is_empty() {
         Answer::No
     } else {
@@ -82,7 +65,7 @@ fn run_timeline(options: &Options, id: &str, output: &mut impl Write) -> Result<
     })
 }
 
-fn run_join(options: &Options, output: &mut impl Write) -> Result<Answer, JoinError> {
+fn run_join(options: &Options, output: &mut impl Write) -> Result<Answer, CommandError> {
     let folder = options.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
     let mut join = Join::default();
     let mut spill = Spill::new(&folder);
@@ -93,7 +76,7 @@ fn run_join(options: &Options, output: &mut impl Write) -> Result<Answer, JoinEr
                 Ok(Some((id, outcome))) => {
                     input.with_id = input.with_id.saturating_add(1);
                     let index = join.index(outcome);
-                    spill.push(&id, index).map_err(JoinError::Temporary)?;
+                    spill.push(&id, index).map_err(CommandError::Temporary)?;
                 }
                 Ok(None) => input.without_id = input.without_id.saturating_add(1),
                 Err(broken) => input.note_broken(number, broken),
@@ -103,18 +86,18 @@ fn run_join(options: &Options, output: &mut impl Write) -> Result<Answer, JoinEr
         join.inputs.push((log, input));
     }
     if options.list.is_some() {
-        print::list_header(options.format, output).map_err(JoinError::Output)?;
+        print::list_header(options.format, output)?;
     }
     for bucket in spill.finish() {
         join.add(bucket, |id, kind, end| match options.list {
             Some(list) if list.includes(kind) => {
-                print::listed(id, kind, end, options.format, output).map_err(JoinError::Output)
+                Ok(print::listed(id, kind, end, options.format, output)?)
             }
             _ => Ok(()),
         })?;
     }
     if options.list.is_none() {
-        print::summary(&join, options, output).map_err(JoinError::Output)?;
+        print::summary(&join, options, output)?;
     }
     Ok(if options.strict && !join.adds_up() {
         Answer::No
@@ -127,10 +110,10 @@ fn run_join(options: &Options, output: &mut impl Write) -> Result<Answer, JoinEr
 fn read(
     options: &Options,
     log: Log,
-    mut each: impl FnMut(u64, Result<Record<'_>, Broken>) -> Result<(), JoinError>,
-) -> Result<(), JoinError> {
+    mut each: impl FnMut(u64, Result<Record<'_>, Broken>) -> Result<(), CommandError>,
+) -> Result<(), CommandError> {
     let path = options.path(log);
-    let failed = |error| JoinError::Input {
+    let failed = |error| CommandError::Input {
         path: path.to_owned(),
         error,
     };

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::JoinError;
 use super::fields::Broken;
 use super::outcome::{Log, Outcome, Place, Source};
 use super::spill::Bucket;
+use crate::cli::CommandError;
 
 /// The maximum number of different outcomes; further ones are counted as `(other)`.
 const MAX_OUTCOMES: usize = 4096;
@@ -123,12 +123,12 @@ impl Join {
     /// Joins the entries of a bucket. Calls `each` with every ID, its kind and its end.
     ///
     /// # Errors
-    /// [`JoinError::Temporary`], and those of `each`.
+    /// [`CommandError::Temporary`], and those of `each`.
     pub(super) fn add(
         &mut self,
         bucket: Bucket,
-        mut each: impl FnMut(&str, Kind, &str) -> Result<(), JoinError>,
-    ) -> Result<(), JoinError> {
+        mut each: impl FnMut(&str, Kind, &str) -> Result<(), CommandError>,
+    ) -> Result<(), CommandError> {
         let mut requests: HashMap<Box<str>, Request> = HashMap::new();
         let read = bucket.read(|id, index| {
             let Some(outcome) = self.outcome(index) else {
@@ -144,7 +144,7 @@ impl Join {
                 }
             }
         });
-        read.map_err(JoinError::Temporary)?;
+        read.map_err(CommandError::Temporary)?;
         for (id, request) in &requests {
             let (kind, end) = (request.kind(), request.end());
             count(self.kinds.entry(kind).or_default());
