@@ -5,6 +5,7 @@
 
 mod error;
 mod join;
+mod source;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

@@ -66,8 +66,16 @@ pub fn load(bytes: &[u8]) -> Result<Config, ConfigErrors> {
         return Err(ConfigErrors::of_whole(ErrorKind::Empty));
     }
     let json = Json::parse(bytes).map_err(|error| ConfigErrors::of_whole(error.into()))?;
+    load_json(&json)
+}
+
+/// Loads a plugin config that is parsed already.
+///
+/// # Errors
+/// All errors in the config.
+pub(crate) fn load_json(json: &Json) -> Result<Config, ConfigErrors> {
     let collector = Collector::default();
-    match config(&Node::root(&json, &collector), &collector) {
+    match config(&Node::root(json, &collector), &collector) {
         Some(config) if collector.count() == 0 => Ok(config),
         _ => Err(ConfigErrors(collector.into_errors())),
     }

@@ -1,0 +1,155 @@
+//! Reads the files that hold plugin configs, with the place of each value.
+//!
+//! A plugin config is found in what operators have: a bare config, a `WasmPlugin`, `TrafficExtension` or
+//! `EnvoyExtensionPolicy` (several documents, `List`s), an Envoy bootstrap, listener or `config_dump`.
+
+mod find;
+mod json;
+mod spans;
+mod yaml;
+mod yaml_scalar;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::rc::Rc;
+
+pub(super) use self::find::{FoundConfig, configs_in};
+pub(super) use self::spans::Spans;
+use super::CommandError;
+use crate::json::Json;
+
+/// The largest file that is read, in bytes. A config of 10,000 routes has about 2 MiB.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// The text of a file.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// The file as messages name it.
+    pub(super) name: String,
+    /// Its content.
+    pub(super) text: String,
+}
+
+/// One YAML or JSON document.
+#[derive(Debug)]
+pub(super) struct Document {
+    /// The file.
+    pub(super) source: Rc<Source>,
+    /// The content as its reader gets it.
+    pub(super) json: Json,
+    /// Where each value is in the file.
+    pub(super) spans: Spans,
+}
+
+/// A text that is neither YAML nor JSON.
+#[derive(Debug, thiserror::Error)]
+#[error("{problem}")]
+pub(super) struct SyntaxError {
+    /// What is wrong.
+    pub(super) problem: String,
+    /// The byte offset in the text.
+    pub(super) offset: usize,
+}
+
+impl Source {
+    /// The line and column of a byte offset, both counted from 1; the column in characters.
+    pub(super) fn position(&self, offset: usize) -> (usize, usize) {
+        let before = self.text.get(..offset).unwrap_or(&self.text);
+        let line = before.matches('\n').count().saturating_add(1);
+        let start = before
+            .rfind('\n')
+            .map_or(0, |newline| newline.saturating_add(1));
+        let column = before
+            .get(start..)
+            .map_or(0, |line| line.chars().count())
+            .saturating_add(1);
+        (line, column)
+    }
+
+    /// An error at a byte offset.
+    pub(super) fn error_at(&self, offset: usize, problem: impl ToString) -> CommandError {
+        let (line, column) = self.position(offset);
+        CommandError::Content {
+            name: format!("{}:{line}:{column}", self.name),
+            problem: problem.to_string(),
+        }
+    }
+}
+
+/// Reads a file, `-` for stdin.
+///
+/// # Errors
+/// [`CommandError::Input`] if it cannot be read; [`CommandError::Content`] if it is too large or not UTF-8.
+pub(super) fn read(path: &Path) -> Result<Rc<Source>, CommandError> {
+    let failed = |error| CommandError::Input {
+        path: path.to_owned(),
+        error,
+    };
+    let (name, input): (_, Box<dyn Read>) = if path == "-" {
+        ("<stdin>".to_owned(), Box::new(io::stdin().lock()))
+    } else {
+        let file = File::open(path).map_err(failed)?;
+        (path.display().to_string(), Box::new(file))
+    };
+    let mut bytes = Vec::new();
+    input
+        .take(MAX_BYTES.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    let content = |problem: String| CommandError::Content {
+        name: name.clone(),
+        problem,
+    };
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_BYTES) {
+        return Err(content(format!("larger than {} MiB", MAX_BYTES >> 20)));
+    }
+    // A byte order mark is not part of the content.
+    if bytes.starts_with(b"\xef\xbb\xbf") {
+        bytes.drain(..3);
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let offset = error.utf8_error().valid_up_to();
+        content(format!("not UTF-8 at byte {offset}"))
+    })?;
+    Ok(Rc::new(Source { name, text }))
+}
+
+/// The documents of a file: one if it is JSON, any number if it is YAML.
+///
+/// # Errors
+/// [`CommandError::Content`] with line and column.
+pub(super) fn documents(source: &Rc<Source>) -> Result<Vec<Document>, CommandError> {
+    let document = |(json, spans)| Document {
+        source: Rc::clone(source),
+        json,
+        spans,
+    };
+    let looks_like_json = source.text.trim_start().starts_with(['{', '[']);
+    if looks_like_json && let Ok(parsed) = json::parse(&source.text) {
+        return Ok(vec![document(parsed)]);
+    }
+    // JSON with an error may be YAML in flow style; if it is neither, the error of the likelier one counts.
+    match yaml::parse(&source.text) {
+        Ok(documents) => Ok(documents.into_iter().map(document).collect()),
+        Err(error) => {
+            let error = match json::parse(&source.text) {
+                Err(json) if looks_like_json => json,
+                _ => error,
+            };
+            Err(source.error_at(error.offset, error.problem))
+        }
+    }
+}
+
+/// The plugin configs in a file.
+///
+/// # Errors
+/// As [`read`] and [`documents`]; [`CommandError::Content`] if there is no plugin config in it.
+pub(super) fn configs(path: &Path) -> Result<Vec<FoundConfig>, CommandError> {
+    let source = read(path)?;
+    configs_in(documents(&source)?, &source)
+}
+
+#[cfg(test)]
+mod tests;
