@@ -3,6 +3,10 @@
 //! Exit codes: 0 success; 1 negative result (a config with errors, an ID that is in neither log, …); 2 failure
 //! (wrong usage, a file that cannot be read or written).
 
+mod analysis;
+mod check;
+mod clock;
+mod diagnostic;
 mod error;
 mod join;
 mod source;
@@ -25,6 +29,7 @@ struct Command {
 
 #[derive(Debug, Subcommand)]
 enum Subcommands {
+    Check(check::Options),
     Join(join::Options),
 }
 
@@ -47,6 +52,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let mut output = io::BufWriter::new(io::stdout().lock());
     let result = match &command.subcommand {
+        Subcommands::Check(options) => check::run(options, &mut output),
         Subcommands::Join(options) => join::run(options, &mut output),
     };
     let result = result.and_then(|answer| {

@@ -36,6 +36,14 @@ impl Collector {
         });
     }
 
+    /// Removes the error that this key is missing.
+    pub(super) fn remove_missing(&self, path: &ConfigPath) {
+        let is_other = |error: &ConfigError| {
+            error.path != *path || !matches!(error.kind, ErrorKind::Missing { .. })
+        };
+        self.errors.borrow_mut().retain(is_other);
+    }
+
     /// The number of errors so far.
     pub(super) fn count(&self) -> usize {
         self.errors.borrow().len()

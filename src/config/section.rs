@@ -122,6 +122,10 @@ impl<'a> Section<'a> {
                 .min_by_key(|candidate| distance(candidate, key))
                 .filter(|candidate| distance(candidate, key) <= 2);
             let known = known.join(", ");
+            if let Some(nearest) = nearest {
+                // A misspelt key is one mistake.
+                self.collector.remove_missing(&self.path.key(nearest));
+            }
             self.report::<()>(Some(key), ErrorKind::UnknownKey { nearest, known });
         }
         if let Some(name) = self.object.duplicate_key() {

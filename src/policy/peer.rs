@@ -81,6 +81,16 @@ impl PeerPattern {
         })
     }
 
+    /// Whether the pattern matches every ID that another one matches.
+    #[cfg(feature = "cli")]
+    pub(crate) fn covers_all_of(&self, other: &Self) -> bool {
+        if self.prefix {
+            other.text.starts_with(&*self.text)
+        } else {
+            self == other
+        }
+    }
+
     /// Whether the pattern matches a peer's ID. It never matches an invalid SPIFFE ID.
     pub fn covers(&self, peer: &str) -> bool {
         let matches = if self.prefix {

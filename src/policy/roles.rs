@@ -130,9 +130,13 @@ impl RoleModel {
     /// The roles in the claims, with all that they include. Roles that the config does not name are
     /// ignored, because no route requires them.
     pub fn roles_of(&self, claims: &Claims) -> RoleSet {
+        self.set_of(self.names_in(claims))
+    }
+
+    /// These roles, with all that they include.
+    pub(crate) fn set_of<'n>(&self, names: impl Iterator<Item = &'n str>) -> RoleSet {
         let mut set = vec![0_u32; self.includes.len().div_ceil(32)];
-        let mut open: Vec<u32> = self
-            .names_in(claims)
+        let mut open: Vec<u32> = names
             .filter_map(|name| self.ids.get(name))
             .copied()
             .collect();
@@ -147,6 +151,21 @@ impl RoleModel {
             }
         }
         RoleSet(set.into())
+    }
+
+    /// Whether claims can contain the role, or one that includes it: with a separator in its name, it would be
+    /// read as two.
+    #[cfg(feature = "cli")]
+    pub(crate) fn can_be_given(&self, role: &RequiredRole) -> bool {
+        let format = self.source.as_ref().map(|source| source.format);
+        let can_be_named = |name: &str| match format {
+            None => false,
+            Some(RoleFormat::List) => !name.is_empty(),
+            Some(RoleFormat::Space) => !name.contains(' '),
+            Some(RoleFormat::Comma) => !name.contains(',') && name.trim_matches(' ') == name,
+        };
+        let mut names = self.ids.keys().filter(|name| can_be_named(name));
+        names.any(|name| self.set_of(std::iter::once(&**name)).has(role))
     }
 
     /// Whether this claim contains the roles.

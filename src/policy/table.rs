@@ -118,6 +118,12 @@ impl RouteTable {
             .or_else(|| other_hosts(MethodKey::AnyMethod).map(|id| nearest(id, false, false)))
     }
 
+    /// The path rules of a route.
+    #[cfg(feature = "cli")]
+    pub(crate) fn rules_of(&self, route: &Route) -> PathRules {
+        route.rules.over(&self.base)
+    }
+
     /// Whether any route names a host.
     pub(crate) fn names_hosts(&self) -> bool {
         !self.trie.hosts.is_empty() || !self.trie.suffixes.is_empty()

@@ -3,9 +3,9 @@
 use std::rc::Rc;
 
 use super::spans::Spans;
-use super::{Document, Source, json};
-use crate::cli::CommandError;
+use super::{Document, Source, SourceError, json};
 use crate::config::error::ConfigErrors;
+use crate::config::path::{ConfigPath, PathStep};
 use crate::config::{self, Config};
 use crate::json::{Json, Object};
 
@@ -36,6 +36,18 @@ impl FoundConfig {
         }
     }
 
+    /// The value at a path.
+    pub(in crate::cli) fn value_at(&self, path: &ConfigPath) -> Option<&Json> {
+        let mut value = &self.json;
+        for step in path.steps() {
+            value = match step {
+                PathStep::Key(name) => value.as_object()?.get(name)?,
+                PathStep::Index(index) => value.as_array()?.get(*index)?,
+            };
+        }
+        Some(value)
+    }
+
     /// Loads the config as the filter does.
     ///
     /// # Errors
@@ -48,11 +60,11 @@ impl FoundConfig {
 /// The plugin configs in the documents of a file.
 ///
 /// # Errors
-/// [`CommandError::Content`] if there is none, or one is a string that is not JSON.
+/// A [`SourceError`] if there is none, or one is a string that is not JSON.
 pub(in crate::cli) fn configs_in(
     documents: Vec<Document>,
     source: &Rc<Source>,
-) -> Result<Vec<FoundConfig>, CommandError> {
+) -> Result<Vec<FoundConfig>, SourceError> {
     let is_only = documents.len() == 1;
     let mut finder = Finder {
         source,
@@ -61,7 +73,8 @@ pub(in crate::cli) fn configs_in(
     };
     for document in documents {
         let Some(object) = document.json.as_object() else {
-            return Err(source.error_at(
+            return Err(SourceError::new(
+                source,
                 document.spans.value.start,
                 format!(
                     "is {}, must be an object: a plugin config, or what holds one",
@@ -83,13 +96,14 @@ pub(in crate::cli) fn configs_in(
             [] => String::new(),
             kinds => format!(" (found {})", kinds.join(", ")),
         };
-        return Err(CommandError::Content {
-            name: source.name.clone(),
-            problem: format!(
+        return Err(SourceError::new(
+            source,
+            0,
+            format!(
                 "no plugin config in it{seen}; expected a config with `claims` and `rbac`, a WasmPlugin, a \
                  TrafficExtension, an EnvoyExtensionPolicy, or an Envoy config with a Wasm filter"
             ),
-        });
+        ));
     }
     Ok(finder.found)
 }
@@ -112,7 +126,7 @@ impl Finder<'_> {
     }
 
     /// A Kubernetes resource, or a `List` of them.
-    fn resource(&mut self, object: &Object, spans: &Spans) -> Result<(), CommandError> {
+    fn resource(&mut self, object: &Object, spans: &Spans) -> Result<(), SourceError> {
         let kind = text(object, "kind").unwrap_or_default();
         if kind == "List" || kind.ends_with("List") {
             let items = object.get("items").and_then(Json::as_array);
@@ -188,7 +202,7 @@ impl Finder<'_> {
         json: &Json,
         spans: &Spans,
         names: &mut Vec<String>,
-    ) -> Result<(), CommandError> {
+    ) -> Result<(), SourceError> {
         match json {
             Json::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
@@ -225,7 +239,7 @@ impl Finder<'_> {
         object: &Object,
         spans: &Spans,
         names: &[String],
-    ) -> Result<(), CommandError> {
+    ) -> Result<(), SourceError> {
         let (object, spans) = child(object, spans, "value").unwrap_or((object, spans));
         let Some((config, spans)) = child(object, spans, "config") else {
             return Ok(());
@@ -248,9 +262,10 @@ impl Finder<'_> {
                         }
                         Ok(())
                     }
-                    Err(error) if text.contains("claims") || text.contains("rbac") => Err(self
-                        .source
-                        .error_at(offset(error.offset), format!("{owner}: {}", error.problem))),
+                    Err(error) if text.contains("claims") || text.contains("rbac") => {
+                        let problem = format!("{owner}: {}", error.problem);
+                        Err(SourceError::new(self.source, offset(error.offset), problem))
+                    }
                     Err(_) => Ok(()),
                 }
             }

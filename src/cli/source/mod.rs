@@ -29,6 +29,8 @@ pub(super) struct Source {
     pub(super) name: String,
     /// Its content.
     pub(super) text: String,
+    /// The byte offset of each line.
+    line_starts: Vec<usize>,
 }
 
 /// One YAML or JSON document.
@@ -53,26 +55,63 @@ pub(super) struct SyntaxError {
 }
 
 impl Source {
-    /// The line and column of a byte offset, both counted from 1; the column in characters.
-    pub(super) fn position(&self, offset: usize) -> (usize, usize) {
-        let before = self.text.get(..offset).unwrap_or(&self.text);
-        let line = before.matches('\n').count().saturating_add(1);
-        let start = before
-            .rfind('\n')
-            .map_or(0, |newline| newline.saturating_add(1));
-        let column = before
-            .get(start..)
-            .map_or(0, |line| line.chars().count())
-            .saturating_add(1);
-        (line, column)
+    /// A file with this name and content.
+    pub(super) fn new(name: String, text: String) -> Rc<Self> {
+        let newlines = text.match_indices('\n').map(|(at, _)| at);
+        let line_starts = newlines.map(|at| at.saturating_add(1));
+        let line_starts = std::iter::once(0).chain(line_starts).collect();
+        Rc::new(Self {
+            name,
+            text,
+            line_starts,
+        })
     }
 
-    /// An error at a byte offset.
-    pub(super) fn error_at(&self, offset: usize, problem: impl ToString) -> CommandError {
-        let (line, column) = self.position(offset);
-        CommandError::Content {
-            name: format!("{}:{line}:{column}", self.name),
-            problem: problem.to_string(),
+    /// The line and column of a byte offset, both counted from 1; the column in characters.
+    pub(super) fn position(&self, offset: usize) -> (usize, usize) {
+        let line = self.line_starts.partition_point(|start| *start <= offset);
+        let start = self.line_start(offset);
+        let before = self.text.get(start..offset).unwrap_or_default();
+        (line, before.chars().count().saturating_add(1))
+    }
+
+    /// The byte offset at which the line of an offset begins.
+    pub(super) fn line_start(&self, offset: usize) -> usize {
+        let line = self.line_starts.partition_point(|start| *start <= offset);
+        let start = line
+            .checked_sub(1)
+            .and_then(|line| self.line_starts.get(line));
+        start.copied().unwrap_or_default()
+    }
+}
+
+/// A file whose content cannot be used.
+#[derive(Debug)]
+pub(super) struct SourceError {
+    /// The file.
+    pub(super) source: Rc<Source>,
+    /// The place, as a byte offset.
+    pub(super) offset: usize,
+    /// What is wrong, and what would be right.
+    pub(super) problem: String,
+}
+
+impl SourceError {
+    fn new(source: &Rc<Source>, offset: usize, problem: impl Into<String>) -> Self {
+        Self {
+            source: Rc::clone(source),
+            offset,
+            problem: problem.into(),
+        }
+    }
+}
+
+impl From<SourceError> for CommandError {
+    fn from(error: SourceError) -> Self {
+        let (line, column) = error.source.position(error.offset);
+        Self::Content {
+            name: format!("{}:{line}:{column}", error.source.name),
+            problem: error.problem,
         }
     }
 }
@@ -112,14 +151,14 @@ pub(super) fn read(path: &Path) -> Result<Rc<Source>, CommandError> {
         let offset = error.utf8_error().valid_up_to();
         content(format!("not UTF-8 at byte {offset}"))
     })?;
-    Ok(Rc::new(Source { name, text }))
+    Ok(Source::new(name, text))
 }
 
 /// The documents of a file: one if it is JSON, any number if it is YAML.
 ///
 /// # Errors
-/// [`CommandError::Content`] with line and column.
-pub(super) fn documents(source: &Rc<Source>) -> Result<Vec<Document>, CommandError> {
+/// The first syntax error.
+pub(super) fn documents(source: &Rc<Source>) -> Result<Vec<Document>, SourceError> {
     let document = |(json, spans)| Document {
         source: Rc::clone(source),
         json,
@@ -137,7 +176,7 @@ pub(super) fn documents(source: &Rc<Source>) -> Result<Vec<Document>, CommandErr
                 Err(json) if looks_like_json => json,
                 _ => error,
             };
-            Err(source.error_at(error.offset, error.problem))
+            Err(SourceError::new(source, error.offset, error.problem))
         }
     }
 }
@@ -148,7 +187,7 @@ pub(super) fn documents(source: &Rc<Source>) -> Result<Vec<Document>, CommandErr
 /// As [`read`] and [`documents`]; [`CommandError::Content`] if there is no plugin config in it.
 pub(super) fn configs(path: &Path) -> Result<Vec<FoundConfig>, CommandError> {
     let source = read(path)?;
-    configs_in(documents(&source)?, &source)
+    Ok(configs_in(documents(&source)?, &source)?)
 }
 
 #[cfg(test)]

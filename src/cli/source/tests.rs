@@ -2,17 +2,14 @@ use super::*;
 use crate::config::path::ConfigPath;
 
 fn source(text: &str) -> Rc<Source> {
-    Rc::new(Source {
-        name: "test.yaml".to_owned(),
-        text: text.to_owned(),
-    })
+    Source::new("test.yaml".to_owned(), text.to_owned())
 }
 
 fn all(text: &str) -> Result<Vec<FoundConfig>, String> {
     let source = source(text);
     documents(&source)
         .and_then(|documents| configs_in(documents, &source))
-        .map_err(|error| error.to_string())
+        .map_err(|error| CommandError::from(error).to_string())
 }
 
 fn one(text: &str) -> FoundConfig {
@@ -205,5 +202,19 @@ fn hostile_yaml_is_an_error_with_its_place() {
         let short: String = text.chars().take(60).collect();
         assert!(error.starts_with("test.yaml:"), "{short}: {error}");
         assert!(error.contains(problem), "{short}: {error}");
+    }
+}
+
+#[test]
+fn positions_count_lines_and_characters_from_one() {
+    let source = source("aä\nbc\n");
+    for (offset, position) in [
+        (0, (1, 1)),
+        (3, (1, 3)),
+        (4, (2, 1)),
+        (6, (2, 3)),
+        (7, (3, 1)),
+    ] {
+        assert_eq!(source.position(offset), position, "{offset}");
     }
 }

@@ -107,9 +107,8 @@ impl<'t> Composer<'t> {
             }
             _ => return Err(self.error(Some(start), "a value is missing")),
         };
-        // The end of a block collection is where the next value begins.
-        let end = node.spans.children.end().unwrap_or(range.end);
-        node.spans.value = start..end.max(range.end);
+        let end = node.spans.value.end.max(range.end);
+        node.spans.value = start..end;
         if anchor > 0 {
             self.anchors.insert(anchor, node.clone());
         }
@@ -133,7 +132,8 @@ impl<'t> Composer<'t> {
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::SequenceEnd) {
-                return Ok(Node::new(Json::Array(items), Children::List(spans), values));
+                let node = Node::new(Json::Array(items), Children::List(spans), values);
+                return Ok(node.ending(span));
             }
             let node = self.node(event, span, depth)?;
             values = values.saturating_add(node.values);
@@ -152,7 +152,10 @@ impl<'t> Composer<'t> {
             let is_merge =
                 matches!(&event, Event::Scalar(text, ScalarStyle::Plain, ..) if text == "<<");
             if matches!(event, Event::MappingEnd) {
-                break;
+                merged.remove(&members);
+                merged.append(members);
+                let json = Json::Object(merged.json.into_iter().collect());
+                return Ok(Node::new(json, Children::Map(merged.spans), values).ending(span));
             }
             let key = self.node(event, span, depth)?;
             let (event, span) = self.next()?;
@@ -171,10 +174,6 @@ impl<'t> Composer<'t> {
             };
             members.add(name, key.spans.value, value);
         }
-        merged.remove(&members);
-        merged.append(members);
-        let json = Json::Object(merged.json.into_iter().collect());
-        Ok(Node::new(json, Children::Map(merged.spans), values))
     }
 
     /// Adds the members of a merge key (YAML 1.1): an object, or a list of objects of which the first wins.
@@ -287,6 +286,19 @@ impl Node {
             spans: Spans { value, children },
             values,
         }
+    }
+
+    /// Sets where a collection ends: at its bracket, or, in block style, where its last value ends; the end event
+    /// of block style is where the next value begins.
+    fn ending(mut self, end: Span) -> Self {
+        let bracket = end.byte_range().unwrap_or_default();
+        let last = self.spans.children.end().unwrap_or_default();
+        self.spans.value.end = if bracket.is_empty() {
+            last
+        } else {
+            bracket.end
+        };
+        self
     }
 }
 

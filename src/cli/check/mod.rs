@@ -1,0 +1,181 @@
+//! `edge-claims check`: loads configs as the filter does, runs their tests, and warns of what may not be meant.
+
+mod lints;
+pub(super) mod rules;
+mod silence;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use clap::Args;
+
+use self::silence::Silence;
+use super::diagnostic::{self, Diagnostic, Format, Severity, Summary, count};
+use super::source::{self, FoundConfig, SourceError};
+use super::{Answer, CommandError, clock};
+use crate::config::Config;
+use crate::json::Json;
+
+/// Check configs before the filter loads them.
+///
+/// Reads plugin configs wherever they are: alone (JSON or YAML), in a WasmPlugin, a TrafficExtension or an
+/// EnvoyExtensionPolicy, in an Envoy bootstrap, listener or config_dump. Reports every error that the filter
+/// would report, with file, line and column; runs the tests in the config; and warns of rules that may not mean
+/// what their author wants.
+///
+/// YAML is read as kubectl reads it: `on`, `yes` and `n` are booleans, also as keys.
+///
+/// To silence a warning, name its rule with --allow, or write `# edge-claims: allow(RULE)` in the YAML, on the
+/// same line or on the line above.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Options {
+    /// Files to check; `-` for stdin
+    #[arg(value_name = "CONFIG", required_unless_present = "list_rules")]
+    configs: Vec<PathBuf>,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Do not report this rule; may be given several times, or as a list with commas
+    #[arg(long, value_name = "RULE", value_delimiter = ',', value_parser = parse_rule)]
+    allow: Vec<&'static str>,
+    /// Treat this rule as an error; `warnings` for all of them
+    #[arg(long, value_name = "RULE", value_delimiter = ',', value_parser = parse_rule_or_all)]
+    deny: Vec<&'static str>,
+    /// The time for rules about time, RFC 3339 [default: now]
+    #[arg(long, value_name = "TIME", value_parser = clock::parse)]
+    now: Option<u64>,
+    /// List the rules and what they find
+    #[arg(long)]
+    list_rules: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  edge-claims check config.yaml
+  edge-claims check istio/*.yaml --deny warnings
+  kubectl get wasmplugins,trafficextensions -A -o yaml | edge-claims check -
+  edge-claims check envoy.yaml --allow no_max_lifetime,forwarded_token
+  edge-claims check config.yaml --format sarif > results.sarif
+
+Exit codes:
+  0  no errors
+  1  a config has errors: the filter would refuse it, or --deny is given and a rule is broken
+  2  wrong usage, or a file cannot be read";
+
+const ALL_WARNINGS: &str = "warnings";
+
+fn parse_rule(name: &str) -> Result<&'static str, String> {
+    rules::lint(name)
+        .map(|rule| rule.name)
+        .ok_or_else(|| "not a rule; --list-rules lists them".to_owned())
+}
+
+fn parse_rule_or_all(name: &str) -> Result<&'static str, String> {
+    if name == ALL_WARNINGS {
+        return Ok(ALL_WARNINGS);
+    }
+    parse_rule(name)
+}
+
+/// Checks configs.
+///
+/// # Errors
+/// A [`CommandError`] if a file cannot be read.
+pub(super) fn run(options: &Options, output: &mut impl Write) -> Result<Answer, CommandError> {
+    if options.list_rules {
+        for rule in &rules::LINTS {
+            writeln!(output, "{}: {}\n    {}", rule.name, rule.summary, rule.help)?;
+        }
+        return Ok(Answer::Yes);
+    }
+    let sources = options.configs.iter().map(|path| source::read(path));
+    let sources = sources.collect::<Result<Vec<_>, _>>()?;
+    let now = options.now.unwrap_or_else(clock::now);
+    let mut checked = Checked::default();
+    for source in &sources {
+        let found = source::documents(source).and_then(|all| source::configs_in(all, source));
+        match found {
+            Ok(configs) => configs.iter().for_each(|config| checked.check(config, now)),
+            Err(error) => checked.diagnostics.push(syntax(error)),
+        }
+    }
+    let silence = Silence::new(&options.allow);
+    checked
+        .diagnostics
+        .retain(|diagnostic| !silence.covers(diagnostic));
+    for diagnostic in &mut checked.diagnostics {
+        let denied = |rule: &&str| *rule == diagnostic.rule || *rule == ALL_WARNINGS;
+        if options.deny.iter().any(denied) {
+            diagnostic.severity = Severity::Error;
+        }
+    }
+    let Checked {
+        diagnostics,
+        summary,
+    } = checked;
+    diagnostic::print(&diagnostics, &summary, options.format, output)?;
+    let has_errors = diagnostics.iter().any(|it| it.severity == Severity::Error);
+    Ok(if has_errors { Answer::No } else { Answer::Yes })
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Checked {
+    diagnostics: Vec<Diagnostic>,
+    summary: Summary,
+}
+
+impl Checked {
+    fn check(&mut self, found: &FoundConfig, now: u64) {
+        let content = match found.load() {
+            Ok(config) => {
+                self.diagnostics.extend(lints::lint(found, &config, now));
+                describe(found, &config)
+            }
+            Err(errors) => {
+                let errors = &errors.0;
+                let diagnostics = errors
+                    .iter()
+                    .map(|error| Diagnostic::of_config(found, error));
+                self.diagnostics.extend(diagnostics);
+                format!("refused, {}", count(errors.len(), "error"))
+            }
+        };
+        self.summary.configs.push((found.title(), content));
+    }
+}
+
+fn describe(found: &FoundConfig, config: &Config) -> String {
+    let tests = found
+        .json
+        .as_object()
+        .and_then(|object| object.get("tests"));
+    let tests = tests.and_then(Json::as_array).map_or(0, <[Json]>::len);
+    format!(
+        "ok, {}, {}, {} passed",
+        count(config.claims.issuers.len(), "issuer"),
+        count(config.rbac.routes.routes().len(), "route"),
+        count(tests, "test"),
+    )
+}
+
+fn syntax(error: SourceError) -> Diagnostic {
+    let end = error.source.text.get(error.offset..).map_or(0, |rest| {
+        let length = rest.chars().next().map_or(0, char::len_utf8);
+        if rest.starts_with('\n') { 0 } else { length }
+    });
+    Diagnostic {
+        severity: Severity::Error,
+        rule: rules::SYNTAX,
+        message: error.problem,
+        help: None,
+        owner: String::new(),
+        range: error.offset..error.offset.saturating_add(end),
+        source: Rc::clone(&error.source),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! The rules that a problem can break: the kinds of config errors, and the lints.
+
+use crate::config::error::ErrorKind;
+
+/// A lint, which can be silenced by its name.
+#[derive(Debug)]
+pub(in crate::cli) struct Rule {
+    /// Its name.
+    pub(in crate::cli) name: &'static str,
+    /// What it finds.
+    pub(in crate::cli) summary: &'static str,
+    /// What to do.
+    pub(in crate::cli) help: &'static str,
+}
+
+/// The file is neither JSON nor YAML, or its config cannot be found.
+pub(in crate::cli) const SYNTAX: &str = "syntax";
+
+/// All lints, by name.
+pub(in crate::cli) const LINTS: [Rule; 15] = [
+    Rule {
+        name: "any_audience",
+        summary: "tokens for any audience are accepted",
+        help: "name the audiences, so that a token for another service is not accepted here",
+    },
+    Rule {
+        name: "authenticated_write",
+        summary: "everyone with verified claims may write",
+        help: "ask for a role or a scope, or restrict `methods` to GET",
+    },
+    Rule {
+        name: "exact_path_beside_catch_all",
+        summary: "a guarded path whose subpaths another route allows to more people",
+        help: "if the paths below it are to be guarded, too, end the path with /{*rest}",
+    },
+    Rule {
+        name: "expired_issuer",
+        summary: "an issuer whose `not_after` is past",
+        help: "remove the issuer, and the routes that only it can use",
+    },
+    Rule {
+        name: "forwarded_token",
+        summary: "backends receive the token and could use it elsewhere",
+        help: "set `forward` only if a backend or the next filter verifies the token again",
+    },
+    Rule {
+        name: "implied_alternative",
+        summary: "an alternative of `allow` that allows nobody whom another does not",
+        help: "remove the stricter of the two, or the looser if it is a mistake",
+    },
+    Rule {
+        name: "impossible_role",
+        summary: "a role that no token can have",
+        help: "with `format: space` or `comma`, a role cannot contain the separator",
+    },
+    Rule {
+        name: "kept_class",
+        summary: "an ambiguous class of paths is kept",
+        help: "make sure that each backend reads such paths as this filter does: docs/decisions.md, ambiguous paths",
+    },
+    Rule {
+        name: "no_max_lifetime",
+        summary: "an issuer whose tokens may live for any time",
+        help: "set `max_lifetime`, so that one token that leaks or is issued for years is refused",
+    },
+    Rule {
+        name: "no_tests",
+        summary: "a config without policy tests",
+        help: "add `tests`: they run at each load, and a config that breaks one is refused",
+    },
+    Rule {
+        name: "plain_http_keys",
+        summary: "keys that are fetched without TLS",
+        help: "use https, or make sure that the cluster adds TLS",
+    },
+    Rule {
+        name: "roles_of_every_issuer",
+        summary: "with several issuers, a role counts whoever issued it",
+        help: "add `issuers` to the conditions, so that only the issuers that may give the role can",
+    },
+    Rule {
+        name: "self_chosen_claim",
+        summary: "an identity header with a claim that users can often choose themselves",
+        help: "identify users by `sub`; such a claim is for display only",
+    },
+    Rule {
+        name: "shadow_mode",
+        summary: "denials are recorded and not enforced",
+        help: "remove `mode: shadow` or raise `enforce_percent` when the records show only what is meant",
+    },
+    Rule {
+        name: "unreachable_route",
+        summary: "a route that can never match, because others are more specific for each of its requests",
+        help: "remove the route, or the one that was meant to be narrower",
+    },
+];
+
+/// The lint with that name.
+pub(in crate::cli) fn lint(name: &str) -> Option<&'static Rule> {
+    LINTS.iter().find(|rule| rule.name == name)
+}
+
+/// What a rule finds.
+pub(in crate::cli) fn summary(name: &str) -> &'static str {
+    if let Some(rule) = lint(name) {
+        return rule.summary;
+    }
+    match name {
+        SYNTAX => "the file is neither JSON nor YAML with a plugin config",
+        name if ErrorKind::KINDS.contains(&name) => "the filter refuses the config",
+        _ => "",
+    }
+}
