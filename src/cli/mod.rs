@@ -8,8 +8,11 @@ mod check;
 mod clock;
 mod diagnostic;
 mod error;
+mod explain;
 mod join;
+mod keys_of_config;
 mod source;
+mod text;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -30,6 +33,7 @@ struct Command {
 #[derive(Debug, Subcommand)]
 enum Subcommands {
     Check(check::Options),
+    Explain(Box<explain::Options>),
     Join(join::Options),
 }
 
@@ -53,6 +57,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut output = io::BufWriter::new(io::stdout().lock());
     let result = match &command.subcommand {
         Subcommands::Check(options) => check::run(options, &mut output),
+        Subcommands::Explain(options) => explain::run(options, &mut output),
         Subcommands::Join(options) => join::run(options, &mut output),
     };
     let result = result.and_then(|answer| {

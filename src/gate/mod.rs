@@ -18,11 +18,14 @@ mod edits;
 mod permit;
 mod principal;
 mod scan;
+#[cfg(feature = "cli")]
+pub(crate) mod trace;
 
 use std::rc::Rc;
 
 use smallvec::SmallVec;
 
+use self::authenticate::Credentials;
 use self::conclude::Examined;
 use self::counters::Counters;
 use self::edits::HeaderNames;
@@ -163,6 +166,17 @@ enum Held {
     Waiting(IssuerId),
 }
 
+/// Stage 2; the command can assume its result.
+trait Authenticate:
+    FnOnce(&mut Gate, &Scan<'_>, &Location<'_>, &RequestContext<'_>) -> Credentials
+{
+}
+
+impl<F> Authenticate for F where
+    F: FnOnce(&mut Gate, &Scan<'_>, &Location<'_>, &RequestContext<'_>) -> Credentials
+{
+}
+
 impl Gate {
     /// Creates a gate for a config. `env` reads a variable of the VM's environment; `seed` must be random.
     /// Also returns a warning for each missing variable; tokens whose verification needs it are denied.
@@ -218,14 +232,25 @@ impl Gate {
 
     /// Decides about one request. The caller must call [`Gate::count`] after it has carried out the decision.
     pub fn decide(&mut self, headers: &Headers<'_>, ctx: &mut RequestContext<'_>) -> Step {
-        let scan = self.index.scan(headers);
         let mut evaluation = Evaluation::default();
-        let result = self.evaluate(&scan, headers, ctx, &mut evaluation);
+        self.decide_into(&mut evaluation, headers, ctx, Self::authenticate)
+    }
+
+    /// Decides about one request; the results of the stages are stored in `evaluation`.
+    fn decide_into<'r>(
+        &mut self,
+        evaluation: &mut Evaluation<'r>,
+        headers: &Headers<'r>,
+        ctx: &mut RequestContext<'_>,
+        authenticate: impl Authenticate,
+    ) -> Step {
+        let scan = self.index.scan(headers);
+        let result = self.evaluate(&scan, headers, ctx, evaluation, authenticate);
         let correlation = self.correlate(&scan, evaluation.principal.as_ref(), ctx);
         let request = Examined {
             scan: &scan,
             headers,
-            evaluation: &evaluation,
+            evaluation,
             correlation: &correlation,
         };
         match result {
@@ -233,7 +258,7 @@ impl Gate {
             Err(Held::Waiting(issuer)) => Step::Wait(self.wait(issuer, &request)),
             Err(Held::Denied(denial)) => {
                 let denial = self.explain(denial, &request);
-                Step::Done(if self.is_shadow_denial(&denial, &evaluation) {
+                Step::Done(if self.is_shadow_denial(&denial, evaluation) {
                     self.shadow(&denial, &request, ctx)
                 } else {
                     self.deny(&denial, &request, ctx)
@@ -249,6 +274,7 @@ impl Gate {
         headers: &Headers<'_>,
         ctx: &mut RequestContext<'_>,
         evaluation: &mut Evaluation<'r>,
+        authenticate: impl Authenticate,
     ) -> Result<Permit, Held> {
         if scan.spoofed && self.config.identity.on_spoof == OnSpoof::Reject {
             return Err(Held::Denied(Reason::SpoofedHeader.into()));
@@ -265,7 +291,7 @@ impl Gate {
         if location.is_preflight {
             return Ok(Permit::granted(Basis::Preflight));
         }
-        let credentials = self.authenticate(scan, location, ctx);
+        let credentials = authenticate(self, scan, location, ctx);
         let principal = &mut evaluation.principal;
         self.authorize(location, &credentials, headers, ctx, principal)
     }

@@ -6,6 +6,7 @@ use super::locate::Location;
 use super::peer::PeerValidation;
 use super::principal::Principal;
 use super::roles::RoleModel;
+use super::route::Route;
 use super::table::{RouteTable, Variables};
 use crate::denial::{Denial, Reason};
 use crate::headers::Headers;
@@ -64,16 +65,28 @@ impl Policy {
         } else {
             Vec::new()
         };
-        let request = AccessRequest {
+        let request = self.access_request(route, location, principal, circumstances, &peers);
+        access::check(&route.access, principal, &request)
+    }
+
+    /// The input of the check of a route's access rules.
+    pub(crate) fn access_request<'a, P: Principal>(
+        &'a self,
+        route: &'a Route,
+        location: &'a Location<'_>,
+        principal: Option<&'a P>,
+        circumstances: &Circumstances<'a>,
+        peers: &'a [String],
+    ) -> AccessRequest<'a> {
+        AccessRequest {
             claims: principal.map(Principal::claims),
             roles: principal.map(Principal::roles),
             issuer: principal.map(Principal::issuer),
             role_model: &self.roles,
             variables: Variables::of(&route.path, &location.path),
             headers: circumstances.headers,
-            peers: &peers,
+            peers,
             now: circumstances.now,
-        };
-        access::check(&route.access, principal, &request)
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 mod check;
+mod explain;
 mod join;
 
 const COMMAND: &str = env!("CARGO_BIN_EXE_edge-claims");

@@ -5,4 +5,4 @@ pub(super) mod shapes;
 pub(super) mod terms;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

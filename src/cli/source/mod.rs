@@ -17,6 +17,7 @@ use std::rc::Rc;
 pub(super) use self::find::{FoundConfig, configs_in};
 pub(super) use self::spans::Spans;
 use super::CommandError;
+use crate::config::Config;
 use crate::json::Json;
 
 /// The largest file that is read, in bytes. A config of 10,000 routes has about 2 MiB.
@@ -188,6 +189,45 @@ pub(super) fn documents(source: &Rc<Source>) -> Result<Vec<Document>, SourceErro
 pub(super) fn configs(path: &Path) -> Result<Vec<FoundConfig>, CommandError> {
     let source = read(path)?;
     Ok(configs_in(documents(&source)?, &source)?)
+}
+
+/// The plugin config in a file; if it has several, the one whose title contains `select`.
+///
+/// # Errors
+/// As [`configs`]; [`CommandError::Content`] if there is not exactly one.
+pub(super) fn one_config(path: &Path, select: Option<&str>) -> Result<FoundConfig, CommandError> {
+    let mut found = configs(path)?;
+    if let Some(select) = select {
+        found.retain(|config| config.title().contains(select));
+    }
+    let titles: Vec<String> = found.iter().map(FoundConfig::title).collect();
+    match found.pop() {
+        Some(config) if found.is_empty() => Ok(config),
+        _ => Err(CommandError::Content {
+            name: path.display().to_string(),
+            problem: match titles.as_slice() {
+                [] => "no config has this title; `edge-claims check` lists them".to_owned(),
+                _ => format!(
+                    "it has several configs; choose one with --select: {}",
+                    titles.join("; ")
+                ),
+            },
+        }),
+    }
+}
+
+/// Loads a config that must have no errors.
+///
+/// # Errors
+/// [`CommandError::Content`] with all errors.
+pub(super) fn load(found: &FoundConfig) -> Result<Config, CommandError> {
+    found.load().map_err(|errors| CommandError::Content {
+        name: found.title(),
+        problem: format!(
+            "{errors}
+`edge-claims check` shows the place of each"
+        ),
+    })
 }
 
 #[cfg(test)]
