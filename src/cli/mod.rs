@@ -3,6 +3,7 @@
 //! Exit codes: 0 success; 1 negative result (a config with errors, an ID that is in neither log, …); 2 failure
 //! (wrong usage, a file that cannot be read or written).
 
+mod access;
 mod analysis;
 mod check;
 mod clock;
@@ -12,6 +13,7 @@ mod explain;
 mod join;
 mod keys_of_config;
 mod source;
+mod test;
 mod text;
 
 use std::ffi::OsString;
@@ -35,6 +37,7 @@ enum Subcommands {
     Check(check::Options),
     Explain(Box<explain::Options>),
     Join(join::Options),
+    Test(test::Options),
 }
 
 /// The result of a subcommand that succeeded.
@@ -59,6 +62,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Subcommands::Check(options) => check::run(options, &mut output),
         Subcommands::Explain(options) => explain::run(options, &mut output),
         Subcommands::Join(options) => join::run(options, &mut output),
+        Subcommands::Test(options) => test::run(options, &mut output),
     };
     let result = result.and_then(|answer| {
         output.flush()?;

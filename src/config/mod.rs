@@ -10,13 +10,13 @@ mod headers;
 mod issuers;
 mod keys;
 pub(crate) mod path;
-mod policy_test;
+pub(crate) mod policy_test;
 mod rbac;
 mod reader;
 mod routes;
 mod section;
 mod settings;
-mod test_error;
+pub(crate) mod test_error;
 mod time;
 mod when;
 

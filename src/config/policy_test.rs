@@ -2,6 +2,11 @@
 //! loaded, at a fixed time, so that the result depends only on the config. They use the same functions as
 //! requests.
 
+#[cfg(feature = "cli")]
+use super::error::ConfigError;
+use super::path::ConfigPath;
+#[cfg(feature = "cli")]
+use super::reader::Collector;
 use super::reader::{Node, parse_header_name};
 use super::section::Section;
 use super::test_error::PolicyTestError;
@@ -10,6 +15,8 @@ use crate::denial::{Denial, Reason};
 use crate::headers::{Header, Headers};
 use crate::json::Json;
 use crate::policy::authorize::{Circumstances, Policy};
+#[cfg(feature = "cli")]
+use crate::policy::locate::Location;
 use crate::policy::locate::Target;
 use crate::policy::principal::Principal;
 use crate::policy::roles::RoleSet;
@@ -39,7 +46,7 @@ struct Expectation {
 }
 
 /// A principal with the claims of a test.
-struct TestPrincipal<'t> {
+pub(crate) struct TestPrincipal<'t> {
     claims: &'t Claims,
     roles: RoleSet,
     issuer: &'t str,
@@ -59,9 +66,27 @@ impl Principal for TestPrincipal<'_> {
     }
 }
 
+/// A test with its expectation.
+pub(crate) struct NamedTest<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) path: ConfigPath,
+    test: PolicyTest<'a>,
+    expected: Expectation,
+}
+
 /// Runs all tests; each failure is reported as an error of the test.
 pub(super) fn run_all(node: &Node<'_>, policy: &Policy, first_issuer: &str) {
+    for test in read_all(node, first_issuer) {
+        if let Err(failure) = test.check(policy) {
+            node.collector.add(&test.path, failure);
+        }
+    }
+}
+
+/// Reads the tests of a list; those with errors are left out.
+fn read_all<'a>(node: &Node<'a>, first_issuer: &str) -> Vec<NamedTest<'a>> {
     let mut names: Vec<&str> = Vec::new();
+    let mut tests = Vec::new();
     for item in node.items().unwrap_or_default() {
         let Some(section) = item.section() else {
             continue;
@@ -87,27 +112,86 @@ pub(super) fn run_all(node: &Node<'_>, policy: &Policy, first_issuer: &str) {
             .and_then(|node| expectation(&node));
         section.finish();
         if let (Some(test), Some(expected)) = (test, expected) {
-            compare(&item, name.unwrap_or("-"), &test, &expected, policy);
+            tests.push(NamedTest {
+                name: name.unwrap_or("-"),
+                path: item.path,
+                test,
+                expected,
+            });
         }
     }
+    tests
 }
 
-fn compare(
-    node: &Node<'_>,
-    name: &str,
-    test: &PolicyTest<'_>,
-    expected: &Expectation,
-    policy: &Policy,
-) {
-    let (found, why) = test.run(policy);
-    let is_route = expected.route.is_none() || expected.route == found.route;
-    if found.denied != expected.denied || !is_route {
-        node.report::<()>(PolicyTestError::Failed {
-            name: name.to_owned(),
-            expected: show(expected),
+/// Reads a list of tests and calls `each` with them, unless one has an error.
+///
+/// # Errors
+/// All errors in the list, with their paths below `path`.
+#[cfg(feature = "cli")]
+pub(crate) fn for_each(
+    tests: &Json,
+    path: &ConfigPath,
+    first_issuer: &str,
+    each: impl FnMut(&NamedTest<'_>),
+) -> Result<(), Vec<ConfigError>> {
+    let collector = Collector::default();
+    let node = Node {
+        json: tests,
+        path: path.clone(),
+        collector: &collector,
+    };
+    let found = read_all(&node, first_issuer);
+    if collector.count() == 0 {
+        found.iter().for_each(each);
+        return Ok(());
+    }
+    drop((found, node));
+    Err(collector.into_errors())
+}
+
+impl NamedTest<'_> {
+    /// Runs the test.
+    ///
+    /// # Errors
+    /// [`PolicyTestError::Failed`]
+    pub(crate) fn check(&self, policy: &Policy) -> Result<(), PolicyTestError> {
+        let (found, why) = self.test.run(policy);
+        let is_route = self.expected.route.is_none() || self.expected.route == found.route;
+        if found.denied == self.expected.denied && is_route {
+            return Ok(());
+        }
+        Err(PolicyTestError::Failed {
+            name: self.name.to_owned(),
+            expected: show(&self.expected),
             actual: show(&found),
             why,
-        });
+        })
+    }
+
+    /// Calls `each` with the input of the test's access check; not if the request is denied before.
+    #[cfg(feature = "cli")]
+    pub(crate) fn inspect(
+        &self,
+        policy: &Policy,
+        each: impl FnOnce(&Location<'_>, Option<&TestPrincipal<'_>>, &Circumstances<'_>, &[String]),
+    ) {
+        let headers = self.test.header_list();
+        let headers = Headers::new(&headers);
+        let Ok(location) = policy.locate(&self.test.target(&headers)) else {
+            return;
+        };
+        let principal = self.test.principal(policy);
+        let circumstances = Circumstances {
+            headers: &headers,
+            peers: &|| self.test.peers.clone(),
+            now: self.test.now,
+        };
+        each(
+            &location,
+            principal.as_ref(),
+            &circumstances,
+            &self.test.peers,
+        );
     }
 }
 
@@ -125,12 +209,7 @@ fn show(expectation: &Expectation) -> String {
 impl PolicyTest<'_> {
     /// The decision about the request, and the explanation if it is denied.
     fn run(&self, policy: &Policy) -> (Expectation, Option<String>) {
-        let headers: Vec<Header<'_>> = self
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
-            .collect();
-        let (result, route) = self.decide(policy, &Headers::new(&headers));
+        let (result, route) = self.decide(policy);
         let (denied, explanation) = match result {
             Ok(()) => (None, None),
             Err(denial) => (Some(denial.reason), denial.explanation),
@@ -140,34 +219,47 @@ impl PolicyTest<'_> {
         (Expectation { denied, route }, explanation)
     }
 
-    fn decide(
-        &self,
-        policy: &Policy,
-        headers: &Headers<'_>,
-    ) -> (Result<(), Box<Denial>>, Option<RouteId>) {
-        let target = Target {
+    fn decide(&self, policy: &Policy) -> (Result<(), Box<Denial>>, Option<RouteId>) {
+        let headers = self.header_list();
+        let headers = Headers::new(&headers);
+        let location = match policy.locate(&self.target(&headers)) {
+            Ok(location) => location,
+            Err(error) => return (Err(error.denial), error.route),
+        };
+        let circumstances = Circumstances {
+            headers: &headers,
+            peers: &|| self.peers.clone(),
+            now: self.now,
+        };
+        let principal = self.principal(policy);
+        let result = policy.authorize(&location, principal.as_ref(), &circumstances);
+        (result.map(|_| ()), location.route)
+    }
+
+    fn header_list(&self) -> Vec<Header<'_>> {
+        self.headers
+            .iter()
+            .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+            .collect()
+    }
+
+    fn target<'t>(&'t self, headers: &Headers<'t>) -> Target<'t> {
+        Target {
             method: self.method.as_bytes(),
             authority: self.host.as_bytes(),
             path: self.path.as_bytes(),
             has_origin: headers.first("origin").is_some(),
             preflight_method: headers.first("access-control-request-method"),
-        };
-        let location = match policy.locate(&target) {
-            Ok(location) => location,
-            Err(error) => return (Err(error.denial), error.route),
-        };
-        let principal = self.claims.as_ref().map(|claims| TestPrincipal {
+        }
+    }
+
+    fn principal(&self, policy: &Policy) -> Option<TestPrincipal<'_>> {
+        let claims = self.claims.as_ref()?;
+        Some(TestPrincipal {
             claims,
             roles: policy.roles.roles_of(claims),
             issuer: &self.issuer,
-        });
-        let circumstances = Circumstances {
-            headers,
-            peers: &|| self.peers.clone(),
-            now: self.now,
-        };
-        let result = policy.authorize(&location, principal.as_ref(), &circumstances);
-        (result.map(|_| ()), location.route)
+        })
     }
 }
 

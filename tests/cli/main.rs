@@ -8,6 +8,7 @@ use tempfile::TempDir;
 mod check;
 mod explain;
 mod join;
+mod test;
 
 const COMMAND: &str = env!("CARGO_BIN_EXE_edge-claims");
 

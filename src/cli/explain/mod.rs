@@ -1,6 +1,5 @@
 //! `edge-claims explain`: one request through the filter's pipeline, with what each stage found.
 
-mod access;
 mod print;
 mod request;
 mod routes;
@@ -11,9 +10,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::Value;
 
-use self::access::AlternativeTrace;
 use self::request::Request;
 use self::routes::Candidate;
+use super::access::{self, AlternativeTrace};
 use super::keys_of_config::{self, KeyOptions};
 use super::source::{self, FoundConfig};
 use super::{Answer, CommandError, clock};

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::Explanation;
-use super::access::Mark;
 use super::routes::Candidate;
+use crate::cli::access::Mark;
 use crate::cli::clock;
 use crate::cli::text::printable;
 use crate::gate::Action;

@@ -1,39 +1,40 @@
 //! The access rules of a route, each condition with its result. Every result comes from the filter's own check,
 //! run for that condition alone.
 
-use crate::gate::trace::TracedPrincipal;
 use crate::policy::access::{self, Access, AccessRequest, Alternative, Conditions};
 use crate::policy::authorize::{Circumstances, Policy};
 use crate::policy::condition::{Test, TestResult, evaluate};
 use crate::policy::locate::Location;
+use crate::policy::principal::Principal;
+use crate::policy::roles::RequiredRole;
 
 /// One alternative of `allow`.
 #[derive(Debug)]
-pub(super) struct AlternativeTrace {
+pub(in crate::cli) struct AlternativeTrace {
     /// `public`, `authenticated` or `conditions`.
-    pub(super) kind: &'static str,
+    pub(in crate::cli) kind: &'static str,
     /// Whether it grants access.
-    pub(super) holds: bool,
+    pub(in crate::cli) holds: bool,
     /// Its conditions, in the order of the check.
-    pub(super) conditions: Vec<ConditionTrace>,
+    pub(in crate::cli) conditions: Vec<ConditionTrace>,
 }
 
 /// One condition, or a part of `when`.
 #[derive(Debug)]
-pub(super) struct ConditionTrace {
+pub(in crate::cli) struct ConditionTrace {
     /// 0 for a condition; more for a part of `when`.
-    pub(super) depth: usize,
+    pub(in crate::cli) depth: usize,
     /// The condition.
-    pub(super) text: String,
+    pub(in crate::cli) text: String,
     /// Whether it holds.
-    pub(super) mark: Mark,
+    pub(in crate::cli) mark: Mark,
     /// The actual values, if it does not hold.
-    pub(super) detail: Option<String>,
+    pub(in crate::cli) detail: Option<String>,
 }
 
 /// The result of a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mark {
+pub(in crate::cli) enum Mark {
     /// It holds.
     Yes,
     /// It does not.
@@ -44,7 +45,7 @@ pub(super) enum Mark {
 
 impl Mark {
     /// `yes`, `no`, `missing`
-    pub(super) fn text(self) -> &'static str {
+    pub(in crate::cli) fn text(self) -> &'static str {
         match self {
             Self::Yes => "yes",
             Self::No => "no",
@@ -54,10 +55,10 @@ impl Mark {
 }
 
 /// The alternatives of the located route.
-pub(super) fn alternatives(
+pub(in crate::cli) fn alternatives<P: Principal>(
     policy: &Policy,
     location: &Location<'_>,
-    principal: Option<&TracedPrincipal>,
+    principal: Option<&P>,
     circumstances: &Circumstances<'_>,
     peers: &[String],
 ) -> Vec<AlternativeTrace> {
@@ -75,12 +76,12 @@ pub(super) fn alternatives(
         .collect()
 }
 
-struct Checker<'c> {
+struct Checker<'c, P> {
     request: &'c AccessRequest<'c>,
-    principal: Option<&'c TracedPrincipal>,
+    principal: Option<&'c P>,
 }
 
-impl Checker<'_> {
+impl<P: Principal> Checker<'_, P> {
     fn alternative(&self, alternative: &Alternative) -> AlternativeTrace {
         let (holds, _) = self.check(alternative.clone());
         let (kind, conditions) = match alternative {
@@ -112,7 +113,7 @@ impl Checker<'_> {
     /// Each condition on its own, in the order of the filter's check.
     fn conditions(&self, conditions: &Conditions) -> Vec<ConditionTrace> {
         let mut traces = Vec::new();
-        let mut add = |text: String, single: Conditions| {
+        for (text, single) in singles(conditions) {
             let (holds, detail) = self.check(Alternative::Conditions(Box::new(single)));
             let mark = if holds { Mark::Yes } else { Mark::No };
             traces.push(ConditionTrace {
@@ -121,95 +122,8 @@ impl Checker<'_> {
                 mark,
                 detail,
             });
-        };
-        let names = |list: &[String]| list.join(", ");
-        if !conditions.issuers.is_empty() {
-            let issuers = conditions.issuers.clone();
-            let text = format!("issuers: {}", names(&issuers));
-            add(
-                text,
-                Conditions {
-                    issuers,
-                    ..Conditions::default()
-                },
-            );
-        }
-        if !conditions.audiences.is_empty() {
-            let audiences = conditions.audiences.clone();
-            let text = format!("audiences: {}", names(&audiences));
-            add(
-                text,
-                Conditions {
-                    audiences,
-                    ..Conditions::default()
-                },
-            );
-        }
-        if !conditions.any_role.is_empty() {
-            let any_role = conditions.any_role.clone();
-            let roles: Vec<&str> = any_role.iter().map(|role| role.name()).collect();
-            let text = format!("any_role: {}", roles.join(", "));
-            add(
-                text,
-                Conditions {
-                    any_role,
-                    ..Conditions::default()
-                },
-            );
-        }
-        if !conditions.all_roles.is_empty() {
-            let all_roles = conditions.all_roles.clone();
-            let roles: Vec<&str> = all_roles.iter().map(|role| role.name()).collect();
-            let text = format!("all_roles: {}", roles.join(", "));
-            add(
-                text,
-                Conditions {
-                    all_roles,
-                    ..Conditions::default()
-                },
-            );
-        }
-        if let Some(scopes) = &conditions.scopes {
-            let text = format!("scopes in {}: {}", scopes.claim, names(&scopes.all));
-            add(
-                text,
-                Conditions {
-                    scopes: Some(scopes.clone()),
-                    ..Conditions::default()
-                },
-            );
-        }
-        for binding in &conditions.bind {
-            let text = format!("bind: {{{}}} = claim {}", binding.variable, binding.claim);
-            add(
-                text,
-                Conditions {
-                    bind: vec![binding.clone()],
-                    ..Conditions::default()
-                },
-            );
-        }
-        if !conditions.peers.is_empty() {
-            let peers = conditions.peers.clone();
-            let list: Vec<String> = peers.iter().map(ToString::to_string).collect();
-            let text = format!("peers: {}", list.join(", "));
-            add(
-                text,
-                Conditions {
-                    peers,
-                    ..Conditions::default()
-                },
-            );
         }
         if let Some(test) = &conditions.when {
-            let text = "when".to_owned();
-            add(
-                text,
-                Conditions {
-                    when: Some(test.clone()),
-                    ..Conditions::default()
-                },
-            );
             self.test(test, 1, &mut traces);
         }
         traces
@@ -237,4 +151,85 @@ impl Checker<'_> {
             self.test(part, depth.saturating_add(1), traces);
         }
     }
+}
+
+/// The conditions as texts, in the order of the filter's check.
+pub(in crate::cli) fn texts(conditions: &Conditions) -> Vec<String> {
+    singles(conditions)
+        .into_iter()
+        .map(|(text, _)| text)
+        .collect()
+}
+
+/// Each condition as a text and on its own.
+fn singles(conditions: &Conditions) -> Vec<(String, Conditions)> {
+    let Conditions {
+        any_role,
+        all_roles,
+        issuers,
+        audiences,
+        scopes,
+        bind,
+        peers,
+        when,
+    } = conditions;
+    let none = Conditions::default;
+    let mut all = Vec::new();
+    if !issuers.is_empty() {
+        let text = format!("issuers: {}", issuers.join(", "));
+        let issuers = issuers.clone();
+        all.push((text, Conditions { issuers, ..none() }));
+    }
+    if !audiences.is_empty() {
+        let text = format!("audiences: {}", audiences.join(", "));
+        let audiences = audiences.clone();
+        all.push((
+            text,
+            Conditions {
+                audiences,
+                ..none()
+            },
+        ));
+    }
+    let names = |roles: &[RequiredRole]| {
+        let names: Vec<&str> = roles.iter().map(RequiredRole::name).collect();
+        names.join(", ")
+    };
+    if !any_role.is_empty() {
+        let text = format!("any_role: {}", names(any_role));
+        let any_role = any_role.clone();
+        all.push((text, Conditions { any_role, ..none() }));
+    }
+    if !all_roles.is_empty() {
+        let text = format!("all_roles: {}", names(all_roles));
+        let all_roles = all_roles.clone();
+        all.push((
+            text,
+            Conditions {
+                all_roles,
+                ..none()
+            },
+        ));
+    }
+    if let Some(scopes) = scopes {
+        let text = format!("scopes in {}: {}", scopes.claim, scopes.all.join(", "));
+        let scopes = Some(scopes.clone());
+        all.push((text, Conditions { scopes, ..none() }));
+    }
+    for binding in bind {
+        let text = format!("bind: {{{}}} = claim {}", binding.variable, binding.claim);
+        let bind = vec![binding.clone()];
+        all.push((text, Conditions { bind, ..none() }));
+    }
+    if !peers.is_empty() {
+        let list: Vec<String> = peers.iter().map(ToString::to_string).collect();
+        let text = format!("peers: {}", list.join(", "));
+        let peers = peers.clone();
+        all.push((text, Conditions { peers, ..none() }));
+    }
+    if let Some(test) = when {
+        let when = Some(test.clone());
+        all.push(("when".to_owned(), Conditions { when, ..none() }));
+    }
+    all
 }
