@@ -8,6 +8,7 @@ mod analysis;
 mod check;
 mod clock;
 mod diagnostic;
+mod diff;
 mod error;
 mod explain;
 mod join;
@@ -15,6 +16,7 @@ mod keys_of_config;
 mod source;
 mod test;
 mod text;
+mod value;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -35,6 +37,7 @@ struct Command {
 #[derive(Debug, Subcommand)]
 enum Subcommands {
     Check(check::Options),
+    Diff(diff::Options),
     Explain(Box<explain::Options>),
     Join(join::Options),
     Test(test::Options),
@@ -60,6 +63,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut output = io::BufWriter::new(io::stdout().lock());
     let result = match &command.subcommand {
         Subcommands::Check(options) => check::run(options, &mut output),
+        Subcommands::Diff(options) => diff::run(options, &mut output),
         Subcommands::Explain(options) => explain::run(options, &mut output),
         Subcommands::Join(options) => join::run(options, &mut output),
         Subcommands::Test(options) => test::run(options, &mut output),

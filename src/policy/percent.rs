@@ -10,6 +10,10 @@ impl Percent {
     /// 100 percent.
     pub const ALL: Self = Self(100);
 
+    /// 0 percent.
+    #[cfg(feature = "cli")]
+    pub const NONE: Self = Self(0);
+
     /// `None` above 100.
     pub const fn new(percent: u8) -> Option<Self> {
         if percent <= 100 {

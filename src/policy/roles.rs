@@ -168,6 +168,26 @@ impl RoleModel {
         names.any(|name| self.set_of(std::iter::once(&**name)).has(role))
     }
 
+    /// The names of the roles that are or include this one, in order.
+    #[cfg(feature = "cli")]
+    pub(crate) fn givers(&self, role: &RequiredRole) -> Vec<&str> {
+        let gives = |name: &&str| self.set_of(std::iter::once(*name)).has(role);
+        let mut names: Vec<&str> = self.ids.keys().map(|name| &**name).filter(gives).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Whether a role is or includes another one.
+    #[cfg(feature = "cli")]
+    pub(crate) fn gives(&self, name: &str, other: &str) -> bool {
+        let Some(id) = self.ids.get(other) else {
+            return name == other;
+        };
+        let (word, bit) = bit_of(*id);
+        let set = self.set_of(std::iter::once(name));
+        set.0.get(word).is_some_and(|held| held & bit != 0)
+    }
+
     /// Whether this claim contains the roles.
     pub(crate) fn is_claim(&self, claim: &ClaimPath) -> bool {
         self.source.as_ref().is_some_and(|it| it.claim == *claim)

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 mod check;
+mod diff;
 mod explain;
 mod join;
 mod test;

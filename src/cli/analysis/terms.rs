@@ -91,21 +91,12 @@ impl Rules<'_> {
                 list => list.iter().cloned().map(Some).collect(),
             }
         };
-        let any_role: Vec<Option<&str>> = match conditions.any_role.as_slice() {
-            [] => vec![None],
-            list => list.iter().map(|role| Some(role.name())).collect(),
-        };
         let peers: Vec<Option<&PeerPattern>> = match conditions.peers.as_slice() {
             [] => vec![None],
             list => list.iter().map(Some).collect(),
         };
         let base = Term {
             has_claims: Alternative::Conditions(Box::new(conditions.clone())).needs_claims(),
-            roles: conditions
-                .all_roles
-                .iter()
-                .map(|role| role.name().to_owned())
-                .collect(),
             scopes: conditions
                 .scopes
                 .iter()
@@ -120,15 +111,16 @@ impl Rules<'_> {
             when: conditions.when.clone(),
             ..Term::default()
         };
+        let roles = self.role_sets(conditions);
         let mut terms = Vec::new();
         for issuer in one_of(&conditions.issuers) {
             for audience in one_of(&conditions.audiences) {
-                for role in &any_role {
+                for roles in &roles {
                     for peer in &peers {
                         let mut term = base.clone();
                         term.issuer.clone_from(&issuer);
                         term.audience.clone_from(&audience);
-                        term.roles.extend(role.map(str::to_owned));
+                        term.roles.clone_from(roles);
                         term.peer = peer.cloned();
                         terms.push(term);
                     }
@@ -136,6 +128,52 @@ impl Rules<'_> {
             }
         }
         terms
+    }
+
+    /// The minimal sets of roles that meet the conditions: each role may come with another one that includes it.
+    fn role_sets(&self, conditions: &Conditions) -> Vec<BTreeSet<String>> {
+        let mut choices: Vec<Vec<&str>> = Vec::new();
+        if !conditions.any_role.is_empty() {
+            let givers = conditions
+                .any_role
+                .iter()
+                .flat_map(|role| self.roles.givers(role));
+            let givers: BTreeSet<&str> = givers.collect();
+            choices.push(givers.into_iter().collect());
+        }
+        let all = conditions.all_roles.iter();
+        choices.extend(all.map(|role| self.roles.givers(role)));
+        let mut sets = BTreeSet::from([BTreeSet::new()]);
+        for names in choices {
+            let with = |set: &BTreeSet<String>, name: &&str| {
+                let mut set = set.clone();
+                set.insert((*name).to_owned());
+                set
+            };
+            sets = sets
+                .iter()
+                .flat_map(|set| names.iter().map(move |name| with(set, name)))
+                .collect();
+        }
+        sets.into_iter().collect()
+    }
+
+    /// Whether a term needs no less than another one, so that it is not worth naming beside it.
+    pub(in crate::cli) fn is_stronger(&self, term: &Term, than: &Term) -> bool {
+        let rest = |term: &Term| Term {
+            roles: BTreeSet::new(),
+            ..term.clone()
+        };
+        let gives = |held: &Term, needed: &Term| {
+            let given = |role: &String| held.roles.iter().any(|name| self.roles.gives(name, role));
+            needed.roles.iter().all(given)
+        };
+        // Of two terms that give each other's roles, the one with fewer is named.
+        let size = |term: &Term| (term.roles.len(), term.roles.clone());
+        term != than
+            && rest(term) == rest(than)
+            && gives(term, than)
+            && (!gives(than, term) || size(term) > size(than))
     }
 
     /// The bindings of a condition, by the index of the variable's segment.

@@ -117,7 +117,7 @@ pub(in crate::cli) fn requests() -> impl Strategy<Value = (String, String, Strin
     })
 }
 
-fn claims() -> impl Strategy<Value = Value> {
+pub(in crate::cli) fn claims() -> impl Strategy<Value = Value> {
     let roles = prop::collection::vec(prop::sample::select(vec!["r1", "r2", "r3", "r4"]), 0..3);
     let scopes = prop::collection::vec(prop::sample::select(vec!["s1", "s2"]), 0..3);
     let issuer = prop::sample::select(vec!["a", "b"]);
@@ -127,7 +127,7 @@ fn claims() -> impl Strategy<Value = Value> {
     })
 }
 
-fn includes() -> impl Strategy<Value = Value> {
+pub(in crate::cli) fn includes() -> impl Strategy<Value = Value> {
     prop::sample::select(vec![
         json!({}),
         json!({"r4": ["r2"]}),

@@ -1,0 +1,87 @@
+//! `edge-claims diff`.
+
+use serde_json::Value;
+
+use super::{folder, run};
+
+const OLD: &str = r#"
+claims:
+  issuers: [{issuer: edge, audiences: [mesh], algorithms: [HS256], max_lifetime: 5m, keys: {secrets: [{env: S}]}}]
+rbac:
+  roles: {claim: roles}
+  routes:
+  - {name: orders, hosts: [shop.example.com], path: "/orders/{id}", methods: [GET], allow: {any_role: [reader]}}
+  - {name: admin, path: "/admin/{*rest}", allow: {any_role: [admin]}}
+  - {name: all, path: "/{*rest}", allow: public}
+"#;
+
+#[test]
+fn gains_losses_and_settings_are_shown() {
+    let new = OLD
+        .replace("any_role: [reader]", "any_role: [reader, guest]")
+        .replace("any_role: [admin]", "any_role: [admin], audiences: [ops]")
+        .replace("max_lifetime: 5m", "max_lifetime: 1h");
+    let folder = folder(&[("old.yaml", OLD), ("new.yaml", &new)]);
+    let run = run(&folder, &["diff", "old.yaml", "new.yaml"], "");
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    assert_eq!(
+        run.stdout,
+        "\
+Newly allowed
+  route orders -> route orders
+    GET shop.example.com/orders/other
+    HEAD shop.example.com/orders/other
+      for role guest
+
+Newly denied
+  route admin -> route admin
+    GET other.invalid/admin
+    GET shop.example.com/admin
+      for role admin
+
+Settings
+  claims.issuers[edge].max_lifetime: \"5m\" -> \"1h\" (may allow more)
+
+1 route change newly allowed, 1 route change newly denied, 1 setting changed, of which 1 may allow more
+"
+    );
+}
+
+#[test]
+fn only_what_allows_more_fails() {
+    let stricter = OLD.replace("any_role: [reader]", "any_role: [reader], audiences: [ops]");
+    let folder = folder(&[("old.yaml", OLD), ("new.yaml", &stricter)]);
+    let run = |arguments: &[&str]| super::run(&folder, arguments, "");
+    let first = run(&["diff", "old.yaml", "new.yaml", "--format", "line"]);
+    assert_eq!(
+        (first.code, first.stdout.as_str()),
+        (
+            0,
+            "0 route changes newly allowed, 1 route change newly denied, 0 settings changed, of which 0 may allow more\n"
+        )
+    );
+    assert_eq!(run(&["diff", "new.yaml", "old.yaml"]).code, 1);
+    let same = run(&["diff", "old.yaml", "old.yaml"]);
+    assert_eq!(
+        (same.code, same.stdout.as_str()),
+        (0, "no difference in who is allowed\n")
+    );
+    assert_eq!(run(&["diff", "old.yaml", "missing.yaml"]).code, 2);
+}
+
+#[test]
+fn json_has_each_change() {
+    let new = OLD.replace("allow: public", "allow: authenticated");
+    let folder = folder(&[("old.yaml", OLD), ("new.yaml", &new)]);
+    let run = run(
+        &folder,
+        &["diff", "old.yaml", "new.yaml", "--format", "json"],
+        "",
+    );
+    assert_eq!(run.code, 0);
+    let value: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(value["allows_more"], false);
+    assert_eq!(value["complete"], true);
+    assert_eq!(value["changes"][0]["newly_denied"][0], "anyone");
+    assert_eq!(value["changes"][0]["requests"][0]["path"], "/");
+}
