@@ -76,17 +76,16 @@ pub(crate) struct NamedTest<'a> {
 
 /// Runs all tests; each failure is reported as an error of the test.
 pub(super) fn run_all(node: &Node<'_>, policy: &Policy, first_issuer: &str) {
-    for test in read_all(node, first_issuer) {
+    read_all(node, first_issuer, |test| {
         if let Err(failure) = test.check(policy) {
             node.collector.add(&test.path, failure);
         }
-    }
+    });
 }
 
 /// Reads the tests of a list; those with errors are left out.
-fn read_all<'a>(node: &Node<'a>, first_issuer: &str) -> Vec<NamedTest<'a>> {
+fn read_all<'a>(node: &Node<'a>, first_issuer: &str, mut each: impl FnMut(NamedTest<'a>)) {
     let mut names: Vec<&str> = Vec::new();
-    let mut tests = Vec::new();
     for item in node.items().unwrap_or_default() {
         let Some(section) = item.section() else {
             continue;
@@ -112,7 +111,7 @@ fn read_all<'a>(node: &Node<'a>, first_issuer: &str) -> Vec<NamedTest<'a>> {
             .and_then(|node| expectation(&node));
         section.finish();
         if let (Some(test), Some(expected)) = (test, expected) {
-            tests.push(NamedTest {
+            each(NamedTest {
                 name: name.unwrap_or("-"),
                 path: item.path,
                 test,
@@ -120,7 +119,6 @@ fn read_all<'a>(node: &Node<'a>, first_issuer: &str) -> Vec<NamedTest<'a>> {
             });
         }
     }
-    tests
 }
 
 /// Reads a list of tests and calls `each` with them, unless one has an error.
@@ -140,7 +138,8 @@ pub(crate) fn for_each(
         path: path.clone(),
         collector: &collector,
     };
-    let found = read_all(&node, first_issuer);
+    let mut found = Vec::new();
+    read_all(&node, first_issuer, |test| found.push(test));
     if collector.count() == 0 {
         found.iter().for_each(each);
         return Ok(());

@@ -206,3 +206,93 @@ fn text_for_a_terminal_has_no_control_characters_of_the_file() {
     let run = run(&folder, &["check", "escaped.yaml", "raw.yaml"], "");
     assert!(!run.stdout.contains('\u{1b}'), "{}", run.stdout);
 }
+
+/// Envoy gives the module the serialized message: `not JSON: not UTF-8`, in a real Envoy 1.40.
+#[test]
+fn a_struct_in_an_envoy_config_is_an_error() {
+    let envoy = format!(
+        "static_resources:\n  filters:\n  - typed_config:\n      \"@type\": \
+         type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm\n      config:\n        configuration:\n          \
+         \"@type\": type.googleapis.com/google.protobuf.Struct\n          value:\n            {}",
+        CONFIG.replace('\n', "\n            ").trim_end()
+    );
+    let run = run(
+        &folder(&[("envoy.yaml", &envoy)]),
+        &["check", "envoy.yaml"],
+        "",
+    );
+    assert_eq!(run.code, 1);
+    assert!(
+        run.stdout
+            .contains("error[envoy_struct]: Envoy gives a google.protobuf.Struct"),
+        "{}",
+        run.stdout
+    );
+    assert!(
+        run.stdout
+            .contains("error[unknown_key]: claims.issuers[0].audience"),
+        "{}",
+        run.stdout
+    );
+}
+
+#[test]
+fn envoys_routes_are_compared_with_those_of_the_config() {
+    let config = "\
+claims:
+  issuers: [{issuer: e, audiences: [m], algorithms: [HS256], max_lifetime: 5m, keys: {secrets: [{env: S}]}}]
+rbac:
+  roles: {claim: roles}
+  routes:
+  - {name: all, path: \"/{*rest}\", allow: public}
+  - {name: admin, path: \"/admin\", allow: {any_role: [admin]}}  # edge-claims: allow(exact_path_beside_catch_all)
+";
+    let envoy = "\
+virtual_hosts:
+- name: web
+  domains: [\"*\"]
+  routes:
+  - match: {prefix: /admin}
+    route: {cluster: admin}
+  - match: {prefix: /}
+    route: {cluster: web}
+";
+    let folder = folder(&[
+        ("config.yaml", config),
+        ("envoy.yaml", envoy),
+        ("none.yaml", "a: 1"),
+    ]);
+    let run = run(
+        &folder,
+        &[
+            "check",
+            "config.yaml",
+            "--envoy",
+            "envoy.yaml",
+            "--allow",
+            "no_tests",
+        ],
+        "",
+    );
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let expected = "\
+warning[envoy_wider_route]: GET other.invalid/admin-other is decided by the route all, but Envoy sends it to admin, \
+where the route admin guards more
+ --> envoy.yaml:5:5
+  |
+5 |   - match: {prefix: /admin}
+  |     ^^^^^^^^^^^^^^^^^^^^^^^
+";
+    assert!(run.stdout.contains(expected), "{}", run.stdout);
+    let run = super::run(
+        &folder,
+        &["check", "config.yaml", "--envoy", "none.yaml"],
+        "",
+    );
+    assert_eq!(run.code, 2);
+    assert!(
+        run.stderr.contains("no virtual_hosts in it"),
+        "{}",
+        run.stderr
+    );
+}

@@ -34,7 +34,7 @@ const OTHER: &str = "other";
 
 /// Calls `each` for every shape of requests that match a route of any of the policies. Returns whether the
 /// shapes are complete.
-pub(in crate::cli) fn for_each_shape(policies: &[&Policy], mut each: impl FnMut(Shape)) -> bool {
+pub(in crate::cli) fn for_each_shape(policies: &[&Policy], each: impl FnMut(Shape)) -> bool {
     let routes: Vec<&Route> = policies
         .iter()
         .flat_map(|policy| policy.routes.routes())
@@ -44,9 +44,18 @@ pub(in crate::cli) fn for_each_shape(policies: &[&Policy], mut each: impl FnMut(
             |route: &Route| policy.routes.rules_of(route).trailing_slash == TrailingSlash::Distinct;
         policy.routes.routes().iter().any(distinct)
     });
-    let fresh = fresh_segment(&routes);
+    for_each_shape_of(&routes, tells_slashes_apart, each)
+}
+
+/// Calls `each` for every shape of requests that match any of the routes, see [`for_each_shape`].
+pub(in crate::cli) fn for_each_shape_of(
+    routes: &[&Route],
+    tells_slashes_apart: bool,
+    mut each: impl FnMut(Shape),
+) -> bool {
+    let fresh = fresh_segment(routes);
     let mut made = 0_usize;
-    for host in hosts(&routes) {
+    for host in hosts(routes) {
         let here: Vec<&Route> = routes
             .iter()
             .copied()

@@ -1,18 +1,20 @@
 //! `edge-claims check`: loads configs as the filter does, runs their tests, and warns of what may not be meant.
 
+mod envoy;
 mod lints;
 pub(super) mod rules;
 mod silence;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use clap::Args;
 
+use self::envoy::RouteTable;
 use self::silence::Silence;
 use super::diagnostic::{self, Diagnostic, Format, Severity, Summary, count};
-use super::source::{self, FoundConfig, SourceError};
+use super::source::{self, FoundConfig, Source, SourceError};
 use super::{Answer, CommandError, clock};
 use crate::config::Config;
 use crate::json::Json;
@@ -34,6 +36,10 @@ pub(super) struct Options {
     /// Files to check; `-` for stdin
     #[arg(value_name = "CONFIG", required_unless_present = "list_rules")]
     configs: Vec<PathBuf>,
+    /// Envoy's config with its own routes (bootstrap, listener, route configuration or config_dump): compare them
+    /// with those of each config
+    #[arg(long, value_name = "ENVOY.yaml")]
+    envoy: Option<PathBuf>,
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -57,6 +63,7 @@ Examples:
   edge-claims check istio/*.yaml --deny warnings
   kubectl get wasmplugins,trafficextensions -A -o yaml | edge-claims check -
   edge-claims check envoy.yaml --allow no_max_lifetime,forwarded_token
+  edge-claims check config.yaml --envoy envoy.yaml
   edge-claims check config.yaml --format sarif > results.sarif
 
 Exit codes:
@@ -93,7 +100,10 @@ pub(super) fn run(options: &Options, output: &mut impl Write) -> Result<Answer, 
     let sources = options.configs.iter().map(|path| source::read(path));
     let sources = sources.collect::<Result<Vec<_>, _>>()?;
     let now = options.now.unwrap_or_else(clock::now);
-    let mut checked = Checked::default();
+    let mut checked = Checked {
+        envoy: options.envoy.as_deref().map(envoy_routes).transpose()?,
+        ..Checked::default()
+    };
     for source in &sources {
         let found = source::documents(source).and_then(|all| source::configs_in(all, source));
         match found {
@@ -114,6 +124,7 @@ pub(super) fn run(options: &Options, output: &mut impl Write) -> Result<Answer, 
     let Checked {
         diagnostics,
         summary,
+        ..
     } = checked;
     diagnostic::print(&diagnostics, &summary, options.format, output)?;
     let has_errors = diagnostics.iter().any(|it| it.severity == Severity::Error);
@@ -123,15 +134,24 @@ pub(super) fn run(options: &Options, output: &mut impl Write) -> Result<Answer, 
 /// What was found so far.
 #[derive(Default)]
 struct Checked {
+    /// Envoy's route tables, and their file.
+    envoy: Option<(Vec<RouteTable>, Rc<Source>)>,
     diagnostics: Vec<Diagnostic>,
     summary: Summary,
 }
 
 impl Checked {
     fn check(&mut self, found: &FoundConfig, now: u64) {
+        if found.is_struct {
+            self.diagnostics.push(struct_config(found));
+        }
         let content = match found.load() {
             Ok(config) => {
                 self.diagnostics.extend(lints::lint(found, &config, now));
+                if let Some((tables, source)) = &self.envoy {
+                    let warnings = envoy::compare(found, &config, tables, source);
+                    self.diagnostics.extend(warnings);
+                }
                 describe(found, &config)
             }
             Err(errors) => {
@@ -147,6 +167,21 @@ impl Checked {
     }
 }
 
+/// The route tables of Envoy's config.
+fn envoy_routes(path: &Path) -> Result<(Vec<RouteTable>, Rc<Source>), CommandError> {
+    let source = source::read(path)?;
+    let documents = source::documents(&source)?;
+    let tables: Vec<RouteTable> = documents.iter().flat_map(envoy::read).collect();
+    if tables.is_empty() {
+        return Err(CommandError::Content {
+            name: source.name.clone(),
+            problem: "no virtual_hosts in it; routes that come by RDS are in a config_dump"
+                .to_owned(),
+        });
+    }
+    Ok((tables, source))
+}
+
 fn describe(found: &FoundConfig, config: &Config) -> String {
     let tests = found
         .json
@@ -159,6 +194,22 @@ fn describe(found: &FoundConfig, config: &Config) -> String {
         count(config.rbac.routes.routes().len(), "route"),
         count(tests, "test"),
     )
+}
+
+/// A config that Envoy does not give to the filter as JSON.
+fn struct_config(found: &FoundConfig) -> Diagnostic {
+    let start = found.spans.value.start;
+    Diagnostic {
+        severity: Severity::Error,
+        rule: rules::STRUCT,
+        message: "Envoy gives a google.protobuf.Struct to the filter as protobuf bytes, which it refuses; write the \
+                  config as JSON in a google.protobuf.StringValue"
+            .to_owned(),
+        help: None,
+        source: Rc::clone(&found.source),
+        owner: found.owner.clone(),
+        range: start..start.saturating_add(1),
+    }
 }
 
 fn syntax(error: SourceError) -> Diagnostic {

@@ -16,8 +16,17 @@ pub(in crate::cli) struct Rule {
 /// The file is neither JSON nor YAML, or its config cannot be found.
 pub(in crate::cli) const SYNTAX: &str = "syntax";
 
+/// The config is a `google.protobuf.Struct`.
+pub(in crate::cli) const STRUCT: &str = "envoy_struct";
+
+/// Rules of `--envoy`.
+pub(in crate::cli) const FILTER_DISABLED: &str = "envoy_filter_disabled";
+pub(in crate::cli) const NO_ENVOY_ROUTE: &str = "envoy_no_route";
+pub(in crate::cli) const REWRITTEN_TO_GUARDED: &str = "envoy_rewrite";
+pub(in crate::cli) const WIDER_THAN_ENVOY_ROUTE: &str = "envoy_wider_route";
+
 /// All lints, by name.
-pub(in crate::cli) const LINTS: [Rule; 15] = [
+pub(in crate::cli) const LINTS: [Rule; 19] = [
     Rule {
         name: "any_audience",
         summary: "tokens for any audience are accepted",
@@ -27,6 +36,26 @@ pub(in crate::cli) const LINTS: [Rule; 15] = [
         name: "authenticated_write",
         summary: "everyone with verified claims may write",
         help: "ask for a role or a scope, or restrict `methods` to GET",
+    },
+    Rule {
+        name: FILTER_DISABLED,
+        summary: "with --envoy: a route of Envoy that turns the filter off",
+        help: "remove `disabled` from typed_per_filter_config, or check these requests elsewhere",
+    },
+    Rule {
+        name: NO_ENVOY_ROUTE,
+        summary: "with --envoy: a route for which Envoy has none",
+        help: "check the host and the path; Envoy answers such requests with 404",
+    },
+    Rule {
+        name: REWRITTEN_TO_GUARDED,
+        summary: "with --envoy: a path that Envoy rewrites to one that is guarded more",
+        help: "guard the path before the rewrite as strictly as the one after it",
+    },
+    Rule {
+        name: WIDER_THAN_ENVOY_ROUTE,
+        summary: "with --envoy: requests that Envoy sends where a guarded route leads, but that a wider route allows",
+        help: "give the filter a route as wide as Envoy's, so that nothing beside the guarded path gets through",
     },
     Rule {
         name: "exact_path_beside_catch_all",
@@ -106,6 +135,7 @@ pub(in crate::cli) fn summary(name: &str) -> &'static str {
         return rule.summary;
     }
     match name {
+        STRUCT => "a config that Envoy gives to the filter in a form that it refuses",
         SYNTAX => "the file is neither JSON nor YAML with a plugin config",
         name if ErrorKind::KINDS.contains(&name) => "the filter refuses the config",
         _ => "",

@@ -24,6 +24,8 @@ pub(in crate::cli) struct FoundConfig {
     pub(in crate::cli) json: Json,
     /// Where its values are in the file.
     pub(in crate::cli) spans: Spans,
+    /// Whether it is a `google.protobuf.Struct` in an Envoy config, which reaches the filter as protobuf bytes.
+    pub(in crate::cli) is_struct: bool,
 }
 
 impl FoundConfig {
@@ -122,6 +124,7 @@ impl Finder<'_> {
             owner,
             json: json.clone(),
             spans: spans.clone(),
+            is_struct: false,
         });
     }
 
@@ -272,6 +275,9 @@ impl Finder<'_> {
             value => {
                 if value.as_object().is_some_and(is_bare) {
                     self.push(owner, value, place);
+                    if let Some(found) = self.found.last_mut() {
+                        found.is_struct = true;
+                    }
                 }
                 Ok(())
             }

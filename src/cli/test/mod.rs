@@ -181,6 +181,7 @@ impl Suite {
                 owner: String::new(),
                 json: file.json.clone(),
                 spans: file.spans.clone(),
+                is_struct: false,
             };
             suite.run_list(&found, tests, &config, only);
         }
@@ -253,6 +254,7 @@ fn split_tests(found: &FoundConfig) -> (FoundConfig, Option<&Json>) {
             found.json.clone()
         },
         spans: found.spans.clone(),
+        is_struct: found.is_struct,
     };
     (without, tests)
 }
