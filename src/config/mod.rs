@@ -17,7 +17,7 @@ mod routes;
 mod section;
 mod settings;
 pub(crate) mod test_error;
-mod time;
+pub(crate) mod time;
 mod when;
 
 use self::error::{ConfigErrors, ErrorKind};

@@ -54,7 +54,8 @@ impl Node<'_> {
     }
 }
 
-fn parse_duration(text: &str) -> Option<u64> {
+/// Milliseconds: digits and one unit of `ms`, `s`, `m`, `h`, `d`.
+pub(crate) fn parse_duration(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|letter: char| letter.is_ascii_lowercase());
     let unit = text.get(digits.len()..)?;
     let (_, factor) = UNITS.into_iter().find(|(name, _)| *name == unit)?;
@@ -63,7 +64,8 @@ fn parse_duration(text: &str) -> Option<u64> {
     plain.then(|| digits.parse::<u64>().ok()?.checked_mul(factor))?
 }
 
-fn show_duration(milliseconds: u64) -> String {
+/// Milliseconds in the longest unit that fits.
+pub(crate) fn show_duration(milliseconds: u64) -> String {
     if milliseconds == 0 {
         return "0s".to_owned();
     }

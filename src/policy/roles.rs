@@ -188,6 +188,12 @@ impl RoleModel {
         set.0.get(word).is_some_and(|held| held & bit != 0)
     }
 
+    /// Where claims contain the roles.
+    #[cfg(feature = "cli")]
+    pub(crate) fn source(&self) -> Option<&RoleSource> {
+        self.source.as_ref()
+    }
+
     /// Whether this claim contains the roles.
     pub(crate) fn is_claim(&self, claim: &ClaimPath) -> bool {
         self.source.as_ref().is_some_and(|it| it.claim == *claim)

@@ -5,7 +5,7 @@
 
 /// Decodes `text`; `None` unless it is a canonical encoding. Each byte string has only one, so that a token
 /// cannot be encoded in two ways.
-pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let (fours, rest) = text.as_chunks::<4>();
     let whole = fours.len().checked_mul(3)?;
     let mut bytes = Vec::with_capacity(whole.checked_add(2)?);
@@ -42,7 +42,7 @@ pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Encodes bytes without padding.
-pub(super) fn encode(bytes: &[u8]) -> String {
+pub(crate) fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3).saturating_mul(4));
     for chunk in bytes.chunks(3) {
         let (a, b, c) = match *chunk {

@@ -219,7 +219,8 @@ impl KeySet {
         self.keys.is_empty()
     }
 
-    pub(super) fn shared(&self) -> &[Rc<PublicKey>] {
+    /// The keys, shared.
+    pub(crate) fn shared(&self) -> &[Rc<PublicKey>] {
         &self.keys
     }
 

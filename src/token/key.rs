@@ -76,8 +76,20 @@ impl PublicKey {
     }
 
     /// The key's RFC 7638 thumbprint with SHA-256, in base64url; it does not depend on the `kid`.
-    pub(super) fn thumbprint(&self) -> &str {
+    pub(crate) fn thumbprint(&self) -> &str {
         &self.thumbprint
+    }
+
+    /// Its `kty`, its `crv` unless it is an RSA key, and its size in bits.
+    #[cfg(feature = "cli")]
+    pub(crate) fn kind(&self) -> (&'static str, Option<&'static str>, usize) {
+        match &self.material {
+            Material::P256(_) => ("EC", Some("P-256"), 256),
+            Material::P384(_) => ("EC", Some("P-384"), 384),
+            Material::P521(_) => ("EC", Some("P-521"), 521),
+            Material::Ed25519(_) => ("OKP", Some("Ed25519"), 256),
+            Material::Rsa(modulus) => ("RSA", None, bit_length(modulus)),
+        }
     }
 
     /// The length of its signatures in bytes (RFC 7518 §3.3 to §3.5, RFC 8032 §5.1.6).

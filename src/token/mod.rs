@@ -6,7 +6,7 @@
 
 mod algorithm;
 mod backend;
-mod base64url;
+pub(crate) mod base64url;
 mod budget;
 mod cache;
 mod checks;
@@ -17,9 +17,11 @@ pub(crate) mod jws;
 pub(crate) mod key;
 mod keyring;
 pub(crate) mod known_answers;
+mod progress;
 pub(crate) mod replay;
 mod roca;
 mod secret;
+mod signature;
 mod verified;
 mod verify;
 
@@ -33,9 +35,13 @@ pub(crate) use issuer::{
 pub use jwks::KeySet;
 pub(crate) use jws::Jws;
 pub use key::PublicKey;
+#[cfg(feature = "cli")]
+pub(crate) use progress::Check;
 pub(crate) use replay::{ReplayError, ReplayWindow};
 pub(crate) use secret::{Secret, SecretWarning};
 pub(crate) use verified::Verified;
+#[cfg(feature = "cli")]
+pub(crate) use verify::examine;
 pub(crate) use verify::{CacheLimits, LiveRequest, Stats, Verifier};
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! Verifies tokens.
 
+#[cfg(feature = "cli")]
+pub(crate) mod examine;
+
 use std::cell::OnceCell;
 use std::rc::Rc;
 
@@ -10,12 +13,14 @@ use crate::json::Json;
 use crate::token::budget::FailureBudget;
 use crate::token::cache::TokenCache;
 use crate::token::jws::{Jws, LastHeader};
-use crate::token::keyring::{Chosen, KeyLookupError, Keyring};
+use crate::token::keyring::{KeyLookupError, Keyring};
+use crate::token::progress::{Check, Progress};
 use crate::token::replay::{MemoryWindow, ReplayError, ReplayWindow, token_id};
+use crate::token::signature::is_signed;
 use crate::token::verified::VerifiedToken;
 use crate::token::{
-    Algorithm, Issuer, IssuerId, KeyAbsence, KeySet, MAX_LEEWAY, Portable, SecretWarning,
-    SignatureBackend, Verified, VerifyError, checks,
+    Algorithm, Issuer, IssuerId, KeyAbsence, KeySet, MAX_LEEWAY, SecretWarning, SignatureBackend,
+    Verified, VerifyError, checks,
 };
 
 /// Verifies the tokens of one config on one worker: holds the issuers, their keys and the cache. `D` is what
@@ -143,9 +148,9 @@ impl<D> Verifier<D> {
             };
         }
         self.stats.cache_misses = self.stats.cache_misses.saturating_add(1);
-        let mut cost = 0;
-        let fresh = self.verify_fresh(token, live, now_ms, backend, &mut cost);
-        let verified = Rc::new(fresh.inspect_err(|_| self.failures.charge(cost))?);
+        let mut progress = Progress::default();
+        let fresh = self.verify_fresh(token, live, now_ms, backend, &mut progress);
+        let verified = Rc::new(fresh.inspect_err(|_| self.failures.charge(progress.cost))?);
         if let Some(state) = self.issuers.get(verified.issuer.0)
             && state.issuer.one_use.is_none()
         {
@@ -188,7 +193,7 @@ impl<D> Verifier<D> {
         Ok(checks::bound(&state.issuer, &token.claims, live)?)
     }
 
-    /// Sets `cost` to the CPU time of the signature verification, in microseconds.
+    /// Makes all checks, in the order of [`Check`].
     #[inline(never)]
     fn verify_fresh(
         &mut self,
@@ -196,11 +201,12 @@ impl<D> Verifier<D> {
         live: &LiveRequest<'_>,
         now_ms: u64,
         backend: &dyn SignatureBackend,
-        cost: &mut u64,
+        progress: &mut Progress,
     ) -> Result<VerifiedToken<D>, VerifyError> {
         let now = now_ms.checked_div(1_000).unwrap_or_default();
         let jws =
             Jws::parse_after(&mut self.last_header, token).map_err(|_| Reason::ClaimsMalformed)?;
+        progress.check = Check::Issuer;
         let (index, state) = jws
             .issuer()
             .and_then(|name| {
@@ -212,9 +218,11 @@ impl<D> Verifier<D> {
             .ok_or(Reason::IssuerUnknown)?;
         let issuer = &state.issuer;
         checks::issuer_in_force(issuer, now)?;
+        progress.check = Check::Algorithm;
         let algorithm = Algorithm::from_name(&jws.algorithm)
             .filter(|algorithm| issuer.algorithms.contains(algorithm))
             .ok_or(Reason::AlgorithmRefused)?;
+        progress.check = Check::Key;
         let kid = jws.kid.as_deref();
         checks::kid_not_revoked(issuer, kid)?;
         let chosen = state
@@ -232,24 +240,32 @@ impl<D> Verifier<D> {
         if state.keys.is_revoked(&chosen) {
             return Err(Reason::Revoked.into());
         }
-        *cost = match chosen.public_key() {
+        progress.check = Check::Signature;
+        progress.cost = match chosen.public_key() {
             Some(key) => backend.cost_micros(algorithm, key),
             None => 0,
         };
-        if !self.failures.allows(*cost, now_ms) {
-            *cost = 0;
+        if !self.failures.allows(progress.cost, now_ms) {
+            progress.cost = 0;
             return Err(Reason::Overloaded.into());
         }
         if !is_signed(algorithm, &chosen, &jws, backend, &mut self.stats) {
             return Err(Reason::SignatureInvalid.into());
         }
 
+        progress.check = Check::Type;
         checks::token_type(issuer, jws.token_type.as_deref())?;
+        progress.check = Check::Times;
         checks::times(issuer, &jws.times, now)?;
+        progress.check = Check::Audience;
         checks::audience(issuer, &jws.claims)?;
+        progress.check = Check::Lifetime;
         checks::lifetime(issuer, &jws.times)?;
+        progress.check = Check::Required;
         checks::required(issuer, &jws.claims)?;
+        progress.check = Check::Revocation;
         checks::not_revoked(issuer, chosen.kid(), &jws.claims)?;
+        progress.check = Check::Binding;
         checks::bound(issuer, &jws.claims, live)?;
         Ok(VerifiedToken {
             issuer: IssuerId(index),
@@ -260,7 +276,7 @@ impl<D> Verifier<D> {
             algorithm,
             times: jws.times,
             key: chosen.public_key().map(Rc::clone),
-            cost_micros: *cost,
+            cost_micros: progress.cost,
             derived: OnceCell::new(),
             claims: jws.claims,
         })
@@ -352,41 +368,6 @@ impl IssuerState {
             keys,
             replay,
             issuer,
-        }
-    }
-}
-
-fn is_signed(
-    algorithm: Algorithm,
-    chosen: &Chosen<'_>,
-    token: &Jws<'_>,
-    backend: &dyn SignatureBackend,
-    stats: &mut Stats,
-) -> bool {
-    let count = |counters: &mut [u64]| {
-        if let Some(counter) = counters.get_mut(algorithm as usize) {
-            *counter = counter.saturating_add(1);
-        }
-    };
-    match chosen {
-        Chosen::Secret { key, .. } => {
-            count(&mut stats.by_portable);
-            key.verify(algorithm, token.signing_input, &token.signature)
-        }
-        Chosen::Inline(key) | Chosen::Remote(key) => {
-            if token.signature.len() != key.signature_len() {
-                return false;
-            }
-            match backend.verify(algorithm, key, token.signing_input, &token.signature) {
-                Some(is_valid) => {
-                    count(&mut stats.by_backend);
-                    is_valid
-                }
-                None => {
-                    count(&mut stats.by_portable);
-                    Portable.check(algorithm, key, token.signing_input, &token.signature)
-                }
-            }
         }
     }
 }
