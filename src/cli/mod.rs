@@ -12,6 +12,7 @@ mod diff;
 mod error;
 mod explain;
 mod join;
+mod keys;
 mod keys_of_config;
 mod source;
 mod test;
@@ -39,7 +40,8 @@ enum Subcommands {
     Check(check::Options),
     Diff(diff::Options),
     Explain(Box<explain::Options>),
-    Join(join::Options),
+    Join(Box<join::Options>),
+    Keys(keys::Options),
     Test(test::Options),
 }
 
@@ -67,6 +69,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Subcommands::Explain(options) => explain::run(options, &mut output),
         Subcommands::Join(options) => join::run(options, &mut output),
         Subcommands::Test(options) => test::run(options, &mut output),
+        Subcommands::Keys(options) => keys::run(options, &mut output),
     };
     let result = result.and_then(|answer| {
         output.flush()?;

@@ -9,6 +9,7 @@ mod check;
 mod diff;
 mod explain;
 mod join;
+mod keys;
 mod test;
 
 const COMMAND: &str = env!("CARGO_BIN_EXE_edge-claims");
