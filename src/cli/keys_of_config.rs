@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::keys::file;
+use super::text::printable;
 use super::{CommandError, source};
 use crate::config::Config;
 use crate::token::{IssuerId, KeySet};
@@ -21,6 +23,13 @@ pub(super) struct KeyOptions {
     secret: Vec<String>,
 }
 
+impl KeyOptions {
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.jwks.is_empty() && self.secret.is_empty()
+    }
+}
+
 /// Reads a secret by its environment variable: from the files of the options, else from the environment.
 ///
 /// # Errors
@@ -31,7 +40,17 @@ pub(super) fn secrets(
     let mut secrets = Vec::new();
     for pair in &options.secret {
         let (name, path) = name_and_file("--secret", pair)?;
-        let bytes = std::fs::read(&path).map_err(|error| CommandError::Input { path, error })?;
+        // The name of the file is not repeated: by mistake, it may be the secret.
+        let (bytes, mode) = file::read_bytes(&path).map_err(|error| match error {
+            CommandError::Input { error, .. } => CommandError::Content {
+                name: format!("--secret {}", printable(&name)),
+                problem: format!("the file cannot be read: {error}"),
+            },
+            other => other,
+        })?;
+        if let Some(mode) = mode {
+            file::warn_of_mode(&file::name_of(&path), mode);
+        }
         // An editor ends a file with a newline.
         let end = bytes.strip_suffix(b"\n").map_or(bytes.len(), <[u8]>::len);
         secrets.push((name, bytes.get(..end).unwrap_or_default().to_vec()));
@@ -64,11 +83,18 @@ pub(super) fn key_sets(
             )));
         };
         let source = source::read(&path)?;
-        let (keys, _) =
+        let (keys, problems) =
             KeySet::fetched(source.text.as_bytes()).map_err(|error| CommandError::Content {
                 name: source.name.clone(),
                 problem: error.to_string(),
             })?;
+        for problem in problems {
+            file::warn(format!(
+                "{}: {}",
+                source.name,
+                printable(&problem.to_string())
+            ));
+        }
         sets.push((IssuerId(index), keys));
     }
     Ok(sets)
@@ -80,8 +106,9 @@ fn name_and_file(option: &str, pair: &str) -> Result<(String, PathBuf), CommandE
         Some((name, file)) if !name.is_empty() && !file.is_empty() => {
             Ok((name.to_owned(), Path::new(file).to_owned()))
         }
+        // Not repeated: it may be a secret.
         _ => Err(CommandError::Usage(format!(
-            "{option} {pair:?}: write it as NAME=FILE"
+            "{option}: write it as {option} NAME=FILE"
         ))),
     }
 }

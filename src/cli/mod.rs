@@ -14,9 +14,11 @@ mod explain;
 mod join;
 mod keys;
 mod keys_of_config;
+mod mint;
 mod source;
 mod test;
 mod text;
+mod token;
 mod value;
 
 use std::ffi::OsString;
@@ -42,7 +44,9 @@ enum Subcommands {
     Explain(Box<explain::Options>),
     Join(Box<join::Options>),
     Keys(keys::Options),
+    Mint(mint::Options),
     Test(test::Options),
+    Token(token::Options),
 }
 
 /// The result of a subcommand that succeeded.
@@ -70,6 +74,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Subcommands::Join(options) => join::run(options, &mut output),
         Subcommands::Test(options) => test::run(options, &mut output),
         Subcommands::Keys(options) => keys::run(options, &mut output),
+        Subcommands::Mint(options) => mint::run(options, &mut output),
+        Subcommands::Token(options) => token::run(options, &mut output),
     };
     let result = result.and_then(|answer| {
         output.flush()?;

@@ -11,6 +11,7 @@ mod explain;
 mod join;
 mod keys;
 mod test;
+mod tokens;
 
 const COMMAND: &str = env!("CARGO_BIN_EXE_edge-claims");
 
