@@ -6,14 +6,25 @@ use super::{errors_of, largest, smallest};
 
 /// One case: changes to the largest config, and the expected errors.
 #[derive(Default)]
-struct Case {
+pub(super) struct Case {
     changes: Vec<(String, Option<Value>)>,
-    expected: Vec<String>,
+    pub(super) expected: Vec<String>,
+}
+
+impl Case {
+    /// The largest config with the changes.
+    pub(super) fn config(&self) -> Value {
+        let mut config = largest();
+        for (pointer, value) in &self.changes {
+            change(&mut config, pointer, value.clone());
+        }
+        config
+    }
 }
 
 /// Unindented lines are `pointer = JSON` (without JSON, the key is removed); indented lines are the expected
 /// errors.
-fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> = Vec::new();
     for line in include_str!("errors.txt").lines() {
         if line.starts_with('#') || line.trim().is_empty() {
@@ -65,11 +76,7 @@ fn each_error_has_its_path_and_the_expected_value() {
     assert!(cases.len() > 100, "{} cases", cases.len());
     let mut differences = String::new();
     for case in &cases {
-        let mut config = largest();
-        for (pointer, value) in &case.changes {
-            change(&mut config, pointer, value.clone());
-        }
-        let came = errors_of(&config.to_string());
+        let came = errors_of(&case.config().to_string());
         if came != case.expected {
             for (pointer, value) in &case.changes {
                 let value = value.as_ref().map(ToString::to_string).unwrap_or_default();

@@ -5,6 +5,7 @@ mod docs;
 mod golden;
 mod policy_tests;
 mod properties;
+mod schema;
 
 use serde_json::{Value, json};
 

@@ -91,24 +91,27 @@ fn places(value: &Value, at: &str, found: &mut Vec<String>) {
 
 /// A change of a value.
 #[derive(Debug, Clone)]
-enum Change {
+pub(super) enum Change {
     Replace(Value),
     Remove,
     Add(String, Value),
+    /// By the value of another place.
+    Copy(prop::sample::Index),
     Repeat,
 }
 
-fn changes() -> impl Strategy<Value = Vec<(prop::sample::Index, Change)>> {
+pub(super) fn changes() -> impl Strategy<Value = Vec<(prop::sample::Index, Change)>> {
     let change = prop_oneof![
         3 => tree().prop_map(Change::Replace),
         1 => Just(Change::Remove),
         1 => (".{0,8}", tree()).prop_map(|(name, value)| Change::Add(name, value)),
+        2 => any::<prop::sample::Index>().prop_map(Change::Copy),
         1 => Just(Change::Repeat),
     ];
     prop::collection::vec((any::<prop::sample::Index>(), change), 1..4)
 }
 
-fn apply(config: &mut Value, at: prop::sample::Index, change: Change) {
+pub(super) fn apply(config: &mut Value, at: prop::sample::Index, change: Change) {
     let mut all = Vec::new();
     places(config, "", &mut all);
     let place = at.get(&all).clone();
@@ -118,6 +121,12 @@ fn apply(config: &mut Value, at: prop::sample::Index, change: Change) {
     match change {
         Change::Replace(value) => {
             if let Some(slot) = config.pointer_mut(&place) {
+                *slot = value;
+            }
+        }
+        Change::Copy(from) => {
+            let copied = config.pointer(from.get(&all).as_str()).cloned();
+            if let (Some(value), Some(slot)) = (copied, config.pointer_mut(&place)) {
                 *slot = value;
             }
         }
