@@ -49,7 +49,7 @@ fn gateway_and_sidecar_fit_together() {
 }
 
 /// The plugin config inside an Envoy config.
-fn plugin_config(envoy: &Value) -> Value {
+pub fn plugin_config(envoy: &Value) -> Value {
     let filter = &envoy["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0];
     let http = &filter["typed_config"]["http_filters"][0];
     let text = http["typed_config"]["config"]["configuration"]["value"]

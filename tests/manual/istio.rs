@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{loads, path, read, yaml};
 
-const MANIFESTS: [(&str, &str, &str); 4] = [
+pub const MANIFESTS: [(&str, &str, &str); 4] = [
     (
         "gateway-wasmplugin",
         "WasmPlugin",
@@ -33,12 +33,12 @@ pub fn is_yaml_1_1_boolean(text: &str) -> bool {
     words.contains(&text.to_ascii_lowercase().as_str())
 }
 
-fn manifest(name: &str) -> Value {
+pub fn manifest(name: &str) -> Value {
     yaml(name, &read(&format!("istio/{name}.yaml")))
 }
 
 /// The part with the module: of a WasmPlugin the whole `spec`.
-fn wasm(manifest: &Value) -> &Value {
+pub fn wasm(manifest: &Value) -> &Value {
     let spec = &manifest["spec"];
     spec.get("wasm").unwrap_or(spec)
 }

@@ -7,6 +7,7 @@ mod figures;
 mod istio;
 mod order;
 mod reference;
+mod schema;
 mod text;
 
 use std::path::{Path, PathBuf};

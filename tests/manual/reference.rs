@@ -15,7 +15,7 @@ type Keys = BTreeMap<String, BTreeSet<String>>;
 const PROBE: &str = "no_such_key";
 
 /// The one name for all places where the same reader is at work.
-fn place_of(raw: &str) -> String {
+pub fn place_of(raw: &str) -> String {
     let mut place = String::new();
     let mut inside = false;
     for letter in raw.chars() {
@@ -226,15 +226,16 @@ fn stripped_by_default() -> Vec<String> {
     items.flat_map(quoted).map(str::to_owned).collect()
 }
 
-/// A row of the page: a key, what it takes, its default, and where it is.
-struct Row {
-    place: String,
-    key: String,
-    value: String,
-    default: String,
+/// A row of the page: a key, where it is, what it takes, its default, and what it means.
+pub struct Row {
+    pub place: String,
+    pub key: String,
+    pub value: String,
+    pub default: String,
+    pub meaning: String,
 }
 
-fn rows() -> Vec<Row> {
+pub fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     let mut places: Vec<String> = Vec::new();
     for line in read("docs/config.md").lines() {
@@ -242,13 +243,15 @@ fn rows() -> Vec<Row> {
             let quoted = line.split('`').skip(1).step_by(2);
             places = quoted.map(|place| place.trim().to_owned()).collect();
         } else if line.starts_with("| `") {
-            let line = line.replace("\\|", "/");
-            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            let line = line.replace("\\|", "\0");
+            let cells = line.split('|').map(|cell| cell.trim().replace('\0', "|"));
+            let cells: Vec<String> = cells.collect();
             rows.extend(places.iter().map(|place| Row {
                 place: place.clone(),
                 key: cells[1].trim_matches('`').to_owned(),
-                value: cells[2].to_owned(),
-                default: cells[3].to_owned(),
+                value: cells[2].clone(),
+                default: cells[3].clone(),
+                meaning: cells[4].clone(),
             }));
         }
     }
@@ -256,7 +259,7 @@ fn rows() -> Vec<Row> {
 }
 
 /// The texts in backticks.
-fn quoted(cell: &str) -> Vec<&str> {
+pub fn quoted(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
 
@@ -321,7 +324,7 @@ fn shown(config: &Value) -> String {
 }
 
 /// The value that the column `default` names, if it names one.
-fn default_of(row: &Row) -> Option<Value> {
+pub fn default_of(row: &Row) -> Option<Value> {
     let words = [
         "required",
         "none",
@@ -367,7 +370,7 @@ fn each_default_of_the_page_is_the_one_of_the_filter() {
 }
 
 /// The lower and the upper bound of a cell such as `256 to 65536` or `duration, 1s to 366d`.
-fn bounds(cell: &str) -> Option<(String, String)> {
+pub fn bounds(cell: &str) -> Option<(String, String)> {
     let range = cell.strip_prefix("duration, ").unwrap_or(cell);
     let (least, most) = range.split_once(" to ")?;
     let starts = |text: &str| text.starts_with(|letter: char| letter.is_ascii_digit());
