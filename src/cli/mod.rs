@@ -15,6 +15,7 @@ mod join;
 mod keys;
 mod keys_of_config;
 mod mint;
+mod schema;
 mod source;
 mod test;
 mod text;
@@ -47,6 +48,7 @@ enum Subcommands {
     Mint(mint::Options),
     Test(test::Options),
     Token(token::Options),
+    Schema(schema::Options),
 }
 
 /// The result of a subcommand that succeeded.
@@ -76,6 +78,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Subcommands::Keys(options) => keys::run(options, &mut output),
         Subcommands::Mint(options) => mint::run(options, &mut output),
         Subcommands::Token(options) => token::run(options, &mut output),
+        Subcommands::Schema(options) => schema::run(options, &mut output),
     };
     let result = result.and_then(|answer| {
         output.flush()?;

@@ -50,3 +50,7 @@ fn run(folder: &TempDir, arguments: &[&str], stdin: &str) -> Run {
         stderr: String::from_utf8(output.stderr).unwrap(),
     }
 }
+
+mod check;
+mod join;
+mod schema;

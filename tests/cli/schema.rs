@@ -1,0 +1,92 @@
+//! `edge-claims schema`.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+fn run(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_edge-claims"));
+    command.arg("schema").args(arguments).stdin(Stdio::null());
+    command.output().unwrap()
+}
+
+fn read(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    std::fs::read_to_string(path).unwrap()
+}
+
+fn printed(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn it_prints_the_published_schema() {
+    let published = read("docs/config.schema.json");
+    assert_eq!(printed(&[]), published);
+    assert_eq!(printed(&["--for", "config"]), published);
+}
+
+/// As an editor uses it: the manifest passes, and each mistake is found, in the resource and in the config.
+#[test]
+fn the_schemas_of_resources_find_mistakes_in_the_resource_and_in_the_config() {
+    for (kind, name, wasm) in [
+        ("wasmplugin", "istio/gateway-wasmplugin.yaml", "/spec"),
+        ("wasmplugin", "istio/sidecar-wasmplugin.yaml", "/spec"),
+        (
+            "trafficextension",
+            "istio/gateway-trafficextension.yaml",
+            "/spec/wasm",
+        ),
+        (
+            "trafficextension",
+            "istio/sidecar-trafficextension.yaml",
+            "/spec/wasm",
+        ),
+    ] {
+        let text = printed(&["--for", kind]);
+        let schema: Value = serde_json::from_str(&text).unwrap();
+        assert!(jsonschema::meta::is_valid(&schema), "{kind}");
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let manifest: Value = serde_saphyr::from_str(&read(name)).unwrap();
+        let problems: Vec<String> = validator
+            .iter_errors(&manifest)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        assert_eq!(problems, Vec::<String>::new(), "{name}");
+        for (place, value) in [
+            ("/kind", json!("Wasmplugin")),
+            ("/spec/faze", json!("AUTHN")),
+            ("/spec/phase", json!("AUTH")),
+            ("WASM/failStrategy", json!("FAIL_CLOSED")),
+            ("WASM/pluginConfig/rbac/routes/0/alow", json!("public")),
+            ("WASM/pluginConfig/rbac/routes/0/allow", json!("everyone")),
+            ("WASM/pluginConfig/claims/issuers/0/leeway", json!(10)),
+            ("WASM/pluginConfig", json!({})),
+        ] {
+            let place = place.replace("WASM", wasm);
+            let (parent, key) = place.rsplit_once('/').unwrap();
+            let mut changed = manifest.clone();
+            changed.pointer_mut(parent).unwrap()[key] = value;
+            assert!(!validator.is_valid(&changed), "{name}: {place}");
+        }
+        let mut without = manifest.clone();
+        let spec = without.pointer_mut(wasm).unwrap().as_object_mut().unwrap();
+        spec.remove("pluginConfig");
+        assert!(!validator.is_valid(&without), "{name}: no pluginConfig");
+    }
+}
+
+#[test]
+fn an_unknown_kind_is_wrong_usage() {
+    let output = run(&["--for", "gateway"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty());
+    let message = String::from_utf8(output.stderr).unwrap();
+    for kind in ["config", "wasmplugin", "trafficextension"] {
+        assert!(message.contains(kind), "{message}");
+    }
+}
