@@ -11,6 +11,7 @@ mod diagnostic;
 mod diff;
 mod error;
 mod explain;
+mod init;
 mod join;
 mod keys;
 mod keys_of_config;
@@ -48,7 +49,10 @@ enum Subcommands {
     Mint(mint::Options),
     Test(test::Options),
     Token(token::Options),
+    Init(init::Options),
+    Join(join::Options),
     Schema(schema::Options),
+    Test(test::Options),
 }
 
 /// The result of a subcommand that succeeded.
@@ -73,12 +77,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Subcommands::Check(options) => check::run(options, &mut output),
         Subcommands::Diff(options) => diff::run(options, &mut output),
         Subcommands::Explain(options) => explain::run(options, &mut output),
+        Subcommands::Init(options) => init::run(options, &mut output),
         Subcommands::Join(options) => join::run(options, &mut output),
         Subcommands::Test(options) => test::run(options, &mut output),
         Subcommands::Keys(options) => keys::run(options, &mut output),
         Subcommands::Mint(options) => mint::run(options, &mut output),
         Subcommands::Token(options) => token::run(options, &mut output),
         Subcommands::Schema(options) => schema::run(options, &mut output),
+        Subcommands::Test(options) => test::run(options, &mut output),
     };
     let result = result.and_then(|answer| {
         output.flush()?;

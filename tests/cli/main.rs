@@ -8,8 +8,10 @@ use tempfile::TempDir;
 mod check;
 mod diff;
 mod explain;
+mod init;
 mod join;
 mod keys;
+mod schema;
 mod test;
 mod tokens;
 
@@ -50,7 +52,3 @@ fn run(folder: &TempDir, arguments: &[&str], stdin: &str) -> Run {
         stderr: String::from_utf8(output.stderr).unwrap(),
     }
 }
-
-mod check;
-mod join;
-mod schema;

@@ -1,0 +1,164 @@
+//! `edge-claims init`.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn edge_claims(arguments: &[&str], folder: &Path) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_edge-claims"));
+    let command = command.args(arguments).current_dir(folder);
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+/// A folder in which `init` succeeded, and what it printed.
+fn init(arguments: &[&str]) -> (TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let output = edge_claims(&[&["init"], arguments].concat(), folder.path());
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+    (folder, String::from_utf8(output.stdout).unwrap())
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+fn yaml(path: &Path) -> Value {
+    serde_saphyr::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[test]
+fn it_lists_what_it_wrote_and_says_what_to_do_next() {
+    let (folder, printed) = init(&["envoy"]);
+    assert_eq!(
+        printed,
+        "written:\n  edge-claims/envoy.yaml\n  edge-claims/README.md\nnext:\n  \
+         edge-claims check edge-claims/envoy.yaml\n  read edge-claims/README.md: how to run it\n"
+    );
+    let written = names(&folder.path().join("edge-claims"));
+    assert_eq!(written, ["README.md", "envoy.yaml"]);
+}
+
+#[test]
+fn no_file_is_overwritten() {
+    let (folder, _) = init(&["compose", "--out", "."]);
+    let file = folder.path().join("envoy.yaml");
+    fs::write(&file, "mine").unwrap();
+    fs::remove_file(folder.path().join("README.md")).unwrap();
+    let output = edge_claims(&["init", "compose", "--out", "."], folder.path());
+    assert_eq!(output.status.code(), Some(2));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("envoy.yaml: exists already"), "{message}");
+    assert!(message.contains("--out"), "{message}");
+    assert!(output.stdout.is_empty());
+    assert_eq!(fs::read(&file).unwrap(), b"mine");
+    assert!(!folder.path().join("README.md").exists());
+}
+
+/// As the API server and an editor check it.
+#[test]
+fn the_wasmplugin_fits_its_schema_which_lies_beside_it() {
+    let (folder, _) = init(&["istio", "--issuer", "https://login.example.com"]);
+    let folder = folder.path().join("edge-claims");
+    let text = fs::read_to_string(folder.join("wasmplugin.yaml")).unwrap();
+    let first = text.lines().next().unwrap();
+    let name = first.split("$schema=").nth(1).unwrap();
+    let schema = fs::read(folder.join(name)).unwrap();
+    let printed = edge_claims(&["schema", "--for", "wasmplugin"], &folder);
+    assert_eq!(schema, printed.stdout);
+    let schema: Value = serde_json::from_slice(&schema).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let plugin = yaml(&folder.join("wasmplugin.yaml"));
+    let problems: Vec<String> = validator
+        .iter_errors(&plugin)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert_eq!(problems, Vec::<String>::new());
+    let spec = &plugin["spec"];
+    assert_eq!(spec["failStrategy"], "FAIL_RELOAD");
+    assert_eq!(spec["phase"], "AUTHN");
+    assert!(spec.get("match").is_none(), "a gateway counts as CLIENT");
+    let remote = &spec["pluginConfig"]["claims"]["issuers"][0]["keys"]["remote"];
+    assert_eq!(
+        remote["url"],
+        "https://login.example.com/.well-known/jwks.json"
+    );
+    assert_eq!(remote["cluster"], "outbound|443||login.example.com");
+    // The access log of the mesh config is the one that Telemetry names.
+    let telemetry = yaml(&folder.join("telemetry.yaml"));
+    let provider = &telemetry["spec"]["accessLogging"][0]["providers"][0]["name"];
+    let mesh = yaml(&folder.join("mesh-config.yaml"));
+    assert_eq!(
+        mesh["meshConfig"]["extensionProviders"][0]["name"],
+        *provider
+    );
+}
+
+#[test]
+fn what_compose_mounts_is_in_the_folder() {
+    let temporary = tempfile::tempdir().unwrap();
+    let module = temporary.path().join("built.wasm");
+    fs::write(&module, b"\0asm\x01\0\0\0").unwrap();
+    for keys in [&[][..], &["--jwks-url", "https://keys.example.com/jwks"]] {
+        let wasm = ["compose", "--wasm", module.to_str().unwrap()];
+        let (folder, _) = init(&[&wasm, keys].concat());
+        let folder = folder.path().join("edge-claims");
+        let compose = yaml(&folder.join("docker-compose.yaml"));
+        let services = &compose["services"];
+        let mounts = services["envoy"]["volumes"].as_array().unwrap();
+        assert_eq!(mounts.len(), 2);
+        for mount in mounts {
+            let file = mount.as_str().unwrap().split(':').next().unwrap();
+            assert!(folder.join(file).is_file(), "{file}");
+        }
+        let copied = fs::read(folder.join("edge_claims.wasm")).unwrap();
+        assert_eq!(copied, fs::read(&module).unwrap());
+        // The secret is asked for only where it is used, and the upstream is a service.
+        let envoy = fs::read_to_string(folder.join("envoy.yaml")).unwrap();
+        let secret = services["envoy"]["environment"].get("EDGE_CLAIMS_SECRET");
+        assert_eq!(secret.is_some(), keys.is_empty());
+        assert_eq!(envoy.contains("EDGE_CLAIMS_SECRET"), keys.is_empty());
+        assert!(envoy.contains("address: upstream"));
+        assert!(services["upstream"].is_object());
+    }
+}
+
+#[test]
+fn wrong_values_are_named_and_nothing_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("text"), "text").unwrap();
+    for (arguments, part) in [
+        (&["gateway"][..], "envoy, istio, compose"),
+        (&[], "<TARGET>"),
+        (&["envoy", "--issuer", ""], "must not be empty"),
+        (&["envoy", "--audience", "a b"], "without spaces"),
+        (
+            &["envoy", "--jwks-url", "keys.example.com"],
+            "must be a URL like",
+        ),
+        (
+            &["envoy", "--host", "*.example.com"],
+            "write a name such as",
+        ),
+        (&["istio", "--issuer", "login"], "--jwks-url"),
+        (&["istio", "--wasm", "text"], "from a registry"),
+        (&["envoy", "--wasm", "text"], "no Wasm module"),
+        (&["envoy", "--wasm", "missing"], "missing: No such file"),
+        (&["envoy", "--out", "text"], "text: "),
+    ] {
+        let output = edge_claims(&[&["init"], arguments].concat(), folder.path());
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(message.contains(part), "{arguments:?}: {message}");
+        assert_eq!(names(folder.path()), ["text"], "{arguments:?}");
+    }
+}
