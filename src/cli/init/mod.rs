@@ -1,6 +1,7 @@
 //! `edge-claims init`: a folder to start from, for Envoy, Istio or Docker Compose.
 
 mod folder;
+mod policy;
 mod starter;
 mod values;
 
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use self::folder::File;
-use self::values::JwksUrl;
+use self::values::{JwksUrl, Values};
 use super::source::{self, Source};
 use super::{Answer, CommandError};
 
@@ -67,16 +68,6 @@ enum Target {
     Istio,
     /// Envoy and an upstream in Docker Compose
     Compose,
-}
-
-/// What the files contain.
-#[derive(Debug, Clone)]
-struct Values {
-    issuer: String,
-    audience: String,
-    /// `None`: the tokens are signed with a secret.
-    jwks_url: Option<JwksUrl>,
-    host: Option<String>,
 }
 
 /// Writes the folder.

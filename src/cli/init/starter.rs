@@ -1,12 +1,11 @@
-//! The files of a starter. They are made from the examples of this repository, which the tests run, with the
-//! policy of `templates/policy.yaml` and the values of the flags in them.
+//! The files of a starter: the examples of this repository, which the tests run, with another policy and the
+//! values of the flags.
 
 use super::folder::File;
-use super::values::JwksUrl;
-use super::{Target, Values};
+use super::values::{JwksUrl, Values};
+use super::{Target, policy};
 use crate::cli::{CommandError, schema};
 
-const POLICY: &str = include_str!("templates/policy.yaml");
 const CLUSTER: &str = include_str!("templates/cluster.yaml");
 const TLS: &str = include_str!("templates/tls.yaml");
 const README_ENVOY: &str = include_str!("templates/readme-envoy.txt");
@@ -84,46 +83,20 @@ const COMPOSE_HEAD: &str = "\
 # `configuration`.
 ";
 
-/// The policy, without indentation.
-fn policy(values: &Values, cluster: &str) -> Result<String, CommandError> {
-    // With what is around the values, so that no value is replaced by a later one.
-    let issuer = format!("issuer: \"{}\"", values.issuer);
-    let mut text = replaced(POLICY, "issuer: \"https://edge.example.com\"", &issuer)?;
-    let audiences = format!("audiences: [\"{}\"]", values.audience);
-    text = replaced(&text, "audiences: [\"mesh.example.com\"]", &audiences)?;
-    if let Some(url) = &values.jwks_url {
-        let keys = format!(
-            "    algorithms: [ES256, RS256]               # those that the edge signs with; remove the others\n    \
-             keys:\n      \
-             remote:                                # a JWKS, fetched again every 5 minutes\n        \
-             url: \"{url}\"\n        \
-             cluster: \"{cluster}\"\n"
-        );
-        text = cut(&text, "    algorithms:", "    max_lifetime:", &keys)?;
-    }
-    if let Some(host) = &values.host {
-        text = replaced(
-            &text,
-            "\n    path: /",
-            &format!("\n    hosts: [\"{host}\"]\n    path: /"),
-        )?;
-        text = replaced(
-            &text,
-            "request: {",
-            &format!("request: {{host: \"{host}\", "),
-        )?;
-    }
-    Ok(text)
-}
+const CONFIGURATION: &str = "                \
+                # The plugin config. docs/config.md of edge-claims describes every key.
+                # claims: who signs the tokens. rbac: who may do what; the most specific route decides, and what no
+                # route matches is denied. identity: what the upstream learns about the user. tests: they run each
+                # time the config loads; if one fails, the config is refused, and the previous one stays.
+                configuration:
+                  \"@type\": type.googleapis.com/google.protobuf.StringValue
+                  value: |
+";
 
 /// An Envoy config made from an example.
 fn envoy(example: &str, head: &str, module: &str, values: &Values) -> Result<String, CommandError> {
-    let policy = indented(&policy(values, "keys")?, 20);
-    let configuration = format!(
-        "                configuration:\n                  \
-         \"@type\": type.googleapis.com/google.protobuf.Struct\n                  \
-         value:\n{policy}"
-    );
+    let policy = indented(&policy::json(values)?, 20);
+    let configuration = format!("{CONFIGURATION}{policy}");
     let mut text = cut(example, "# ", "admin:\n", head)?;
     text = cut(
         &text,
@@ -168,7 +141,7 @@ fn wasm_plugin(values: &Values) -> Result<String, CommandError> {
         .jwks_url
         .as_ref()
         .map_or_else(String::new, istio_cluster);
-    let policy = indented(&policy(values, &cluster)?, 4);
+    let policy = indented(&policy::yaml(values, &cluster)?, 4);
     let head = "\
 # yaml-language-server: $schema=wasmplugin.schema.json
 # edge-claims in the ingress gateway. README.md says how to apply it.
@@ -229,7 +202,10 @@ fn readme(template: &str, values: &Values) -> String {
 }
 
 /// The text with each `from` replaced, which occurs at least once.
-fn replaced(text: &str, from: &str, to: &str) -> Result<String, CommandError> {
+///
+/// # Errors
+/// [`CommandError::Content`] if it does not occur.
+pub(super) fn replaced(text: &str, from: &str, to: &str) -> Result<String, CommandError> {
     if text.contains(from) {
         Ok(text.replace(from, to))
     } else {
@@ -238,7 +214,10 @@ fn replaced(text: &str, from: &str, to: &str) -> Result<String, CommandError> {
 }
 
 /// The text with `with` in the place of what lies between the first `from`, included, and the next `to`.
-fn cut(text: &str, from: &str, to: &str, with: &str) -> Result<String, CommandError> {
+///
+/// # Errors
+/// [`CommandError::Content`] if one of the two does not occur.
+pub(super) fn cut(text: &str, from: &str, to: &str, with: &str) -> Result<String, CommandError> {
     let (before, rest) = text.split_once(from).ok_or_else(|| broken(from))?;
     let (_, after) = rest.split_once(to).ok_or_else(|| broken(to))?;
     Ok([before, with, to, after].concat())

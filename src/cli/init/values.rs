@@ -6,6 +6,19 @@ use std::str::FromStr;
 
 use crate::policy::host::Authority;
 
+/// What the files contain.
+#[derive(Debug, Clone)]
+pub(super) struct Values {
+    /// The `iss` of the tokens.
+    pub(super) issuer: String,
+    /// Their `aud`.
+    pub(super) audience: String,
+    /// The URL of the keys; `None`: the tokens are signed with a secret.
+    pub(super) jwks_url: Option<JwksUrl>,
+    /// The host of the routes; `None`: every host.
+    pub(super) host: Option<String>,
+}
+
 /// The URL of a key set, and the parts of it that a cluster needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct JwksUrl {
