@@ -37,6 +37,7 @@ mod revoked_keys;
 mod rotation;
 mod scale;
 mod shadow;
+mod starter;
 mod support;
 mod trailers;
 mod upgrades;
