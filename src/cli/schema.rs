@@ -120,14 +120,15 @@ fn resource(kind: &str, crd: &str, path: &[&str]) -> Result<Value, serde_json::E
     Ok(schema)
 }
 
-/// A member of an object, added if it is missing.
+/// A member of an object, added if it is missing. Anything else becomes an object.
 fn member<'v>(value: &'v mut Value, name: &str) -> &'v mut Value {
     if !value.is_object() {
         *value = json!({});
     }
-    // Cannot fail: it is an object, to which indexing adds what is missing.
-    #[expect(clippy::indexing_slicing, reason = "adds a missing member")]
-    &mut value[name]
+    match value {
+        Value::Object(members) => members.entry(name).or_insert(Value::Null),
+        other => other,
+    }
 }
 
 /// Adds a name to the required ones of an object schema.

@@ -162,3 +162,33 @@ fn wrong_values_are_named_and_nothing_is_written() {
         assert_eq!(names(folder.path()), ["text"], "{arguments:?}");
     }
 }
+
+#[test]
+fn the_page_shows_what_is_printed_and_names_the_files() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/command/init.md");
+    let page = fs::read_to_string(page).unwrap();
+    let block = page.split("```console\n").nth(1).unwrap();
+    let block = block.split("```").next().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut commands = 0;
+    for part in block.split("$ edge-claims ").skip(1) {
+        let (command, expected) = part.split_once('\n').unwrap();
+        let arguments: Vec<&str> = command.split_whitespace().collect();
+        let output = edge_claims(&arguments, folder.path());
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+        commands += 1;
+    }
+    assert_eq!(commands, 2);
+    for target in ["envoy", "istio", "compose"] {
+        let row = page
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{target}` |")));
+        let named = row.unwrap().split('`').skip(3).step_by(2);
+        let mut named: Vec<&str> = named.filter(|name| name.contains('.')).collect();
+        named.push("README.md");
+        named.sort_unstable();
+        let (folder, _) = init(&[target]);
+        assert_eq!(names(&folder.path().join("edge-claims")), named, "{target}");
+    }
+}
