@@ -47,7 +47,10 @@ impl Node<'_> {
         let Some(text) = self.json().as_str() else {
             return self.report_type(TIME);
         };
-        let time = humantime::parse_rfc3339(text).ok();
+        // `humantime` accepts any text between two `Z`.
+        let zone = text.get(19..).unwrap_or_default();
+        let is_whole = matches!(zone, "Z" | "+00:00") || zone.starts_with('.');
+        let time = humantime::parse_rfc3339(text).ok().filter(|_| is_whole);
         time.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok())
             .map(|since| since.as_secs())
             .or_else(|| self.report_value(format!("must be {TIME}")))
