@@ -2,24 +2,18 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-fn edge_claims(arguments: &[&str], folder: &Path) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_edge-claims"));
-    let command = command.args(arguments).current_dir(folder);
-    command.stdin(Stdio::null()).output().unwrap()
-}
+use crate::run;
 
 /// A folder in which `init` succeeded, and what it printed.
 fn init(arguments: &[&str]) -> (TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
-    let output = edge_claims(&[&["init"], arguments].concat(), folder.path());
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert!(output.stderr.is_empty(), "{output:?}");
-    (folder, String::from_utf8(output.stdout).unwrap())
+    let run = run(&folder, &[&["init"], arguments].concat(), "");
+    assert_eq!((run.code, &*run.stderr), (0, ""));
+    (folder, run.stdout)
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -53,12 +47,11 @@ fn no_file_is_overwritten() {
     let file = folder.path().join("envoy.yaml");
     fs::write(&file, "mine").unwrap();
     fs::remove_file(folder.path().join("README.md")).unwrap();
-    let output = edge_claims(&["init", "compose", "--out", "."], folder.path());
-    assert_eq!(output.status.code(), Some(2));
-    let message = String::from_utf8(output.stderr).unwrap();
+    let again = run(&folder, &["init", "compose", "--out", "."], "");
+    assert_eq!((again.code, &*again.stdout), (2, ""));
+    let message = again.stderr;
     assert!(message.contains("envoy.yaml: exists already"), "{message}");
     assert!(message.contains("--out"), "{message}");
-    assert!(output.stdout.is_empty());
     assert_eq!(fs::read(&file).unwrap(), b"mine");
     assert!(!folder.path().join("README.md").exists());
 }
@@ -66,15 +59,15 @@ fn no_file_is_overwritten() {
 /// As the API server and an editor check it.
 #[test]
 fn the_wasmplugin_fits_its_schema_which_lies_beside_it() {
-    let (folder, _) = init(&["istio", "--issuer", "https://login.example.com"]);
-    let folder = folder.path().join("edge-claims");
+    let (temporary, _) = init(&["istio", "--issuer", "https://login.example.com"]);
+    let folder = temporary.path().join("edge-claims");
     let text = fs::read_to_string(folder.join("wasmplugin.yaml")).unwrap();
     let first = text.lines().next().unwrap();
     let name = first.split("$schema=").nth(1).unwrap();
-    let schema = fs::read(folder.join(name)).unwrap();
-    let printed = edge_claims(&["schema", "--for", "wasmplugin"], &folder);
+    let schema = fs::read_to_string(folder.join(name)).unwrap();
+    let printed = run(&temporary, &["schema", "--for", "wasmplugin"], "");
     assert_eq!(schema, printed.stdout);
-    let schema: Value = serde_json::from_slice(&schema).unwrap();
+    let schema: Value = serde_json::from_str(&schema).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let plugin = yaml(&folder.join("wasmplugin.yaml"));
     let problems: Vec<String> = validator
@@ -154,10 +147,9 @@ fn wrong_values_are_named_and_nothing_is_written() {
         (&["envoy", "--wasm", "missing"], "missing: No such file"),
         (&["envoy", "--out", "text"], "text: "),
     ] {
-        let output = edge_claims(&[&["init"], arguments].concat(), folder.path());
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        assert!(output.stdout.is_empty(), "{arguments:?}");
-        let message = String::from_utf8(output.stderr).unwrap();
+        let run = run(&folder, &[&["init"], arguments].concat(), "");
+        assert_eq!((run.code, &*run.stdout), (2, ""), "{arguments:?}");
+        let message = run.stderr;
         assert!(message.contains(part), "{arguments:?}: {message}");
         assert_eq!(names(folder.path()), ["text"], "{arguments:?}");
     }
@@ -174,9 +166,9 @@ fn the_page_shows_what_is_printed_and_names_the_files() {
     for part in block.split("$ edge-claims ").skip(1) {
         let (command, expected) = part.split_once('\n').unwrap();
         let arguments: Vec<&str> = command.split_whitespace().collect();
-        let output = edge_claims(&arguments, folder.path());
-        assert_eq!(output.status.code(), Some(0), "{output:?}");
-        assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+        let run = run(&folder, &arguments, "");
+        assert_eq!((run.code, &*run.stderr), (0, ""));
+        assert_eq!(run.stdout, expected);
         commands += 1;
     }
     assert_eq!(commands, 2);

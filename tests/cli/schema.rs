@@ -1,14 +1,13 @@
 //! `edge-claims schema`.
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-fn run(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_edge-claims"));
-    command.arg("schema").args(arguments).stdin(Stdio::null());
-    command.output().unwrap()
+use crate::{Run, folder};
+
+fn run(arguments: &[&str]) -> Run {
+    crate::run(&folder(&[]), &[&["schema"], arguments].concat(), "")
 }
 
 fn read(name: &str) -> String {
@@ -17,10 +16,9 @@ fn read(name: &str) -> String {
 }
 
 fn printed(arguments: &[&str]) -> String {
-    let output = run(arguments);
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert!(output.stderr.is_empty(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap()
+    let run = run(arguments);
+    assert_eq!((run.code, &*run.stderr), (0, ""));
+    run.stdout
 }
 
 #[test]
@@ -82,10 +80,9 @@ fn the_schemas_of_resources_find_mistakes_in_the_resource_and_in_the_config() {
 
 #[test]
 fn an_unknown_kind_is_wrong_usage() {
-    let output = run(&["--for", "gateway"]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(output.stdout.is_empty());
-    let message = String::from_utf8(output.stderr).unwrap();
+    let run = run(&["--for", "gateway"]);
+    assert_eq!((run.code, &*run.stdout), (2, ""));
+    let message = run.stderr;
     for kind in ["config", "wasmplugin", "trafficextension"] {
         assert!(message.contains(kind), "{message}");
     }

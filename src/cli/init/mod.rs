@@ -14,6 +14,7 @@ use clap::{Args, ValueEnum};
 use self::folder::File;
 use self::values::{JwksUrl, Values};
 use super::source::{self, Source};
+use super::text::printable;
 use super::{Answer, CommandError};
 
 /// Write a folder to start from: a policy with tests, in a config that runs.
@@ -157,8 +158,7 @@ fn module(target: Target, path: &Path) -> Result<File, CommandError> {
 
 /// A path for a terminal.
 fn shown(path: &Path) -> String {
-    let text = path.display().to_string();
-    text.replace(char::is_control, "\u{fffd}")
+    printable(&path.display().to_string())
 }
 
 #[cfg(test)]
