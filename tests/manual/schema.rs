@@ -253,10 +253,16 @@ fn every_config_of_the_tree_fits() {
         for entry in std::fs::read_dir(path(folder)).unwrap() {
             let file = entry.unwrap().path();
             let name = file.display().to_string();
-            fits(
-                &validator,
-                &name,
-                &yaml(&name, &std::fs::read_to_string(&file).unwrap()),
+            let text = std::fs::read_to_string(&file).unwrap();
+            fits(&validator, &name, &yaml(&name, &text));
+            // What an editor looks for.
+            let first = text.lines().next().unwrap();
+            let schema = first.strip_prefix("# yaml-language-server: $schema=");
+            let schema = file.parent().unwrap().join(schema.expect(&name));
+            let published = path("docs/config.schema.json");
+            assert_eq!(
+                schema.canonicalize().unwrap(),
+                published.canonicalize().unwrap()
             );
         }
     }
