@@ -18,9 +18,10 @@ pub(super) fn parse(text: &str) -> Result<u64, String> {
         .map_err(|_| "a time before 1970".to_owned())
 }
 
-/// A time as RFC 3339.
+/// A time as RFC 3339, at most the last second of the year 9999, which is the last that the format has.
 pub(super) fn show(seconds: u64) -> String {
-    let time = UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+    const LAST: u64 = 253_402_300_799;
+    let time = UNIX_EPOCH.checked_add(Duration::from_secs(seconds.min(LAST)));
     time.map_or_else(
         || seconds.to_string(),
         |time| humantime::format_rfc3339_seconds(time).to_string(),

@@ -31,7 +31,7 @@ use clap::{Parser, Subcommand};
 
 use self::error::CommandError;
 
-/// Looks into edge claims: what the edge and the mesh logged about one request.
+/// See, test and change a policy of the edge-claims filter, and look into its logs.
 #[derive(Debug, Parser)]
 #[command(name = "edge-claims", version)]
 struct Command {
@@ -44,15 +44,13 @@ enum Subcommands {
     Check(check::Options),
     Diff(diff::Options),
     Explain(Box<explain::Options>),
+    Init(init::Options),
     Join(Box<join::Options>),
     Keys(keys::Options),
     Mint(mint::Options),
-    Test(test::Options),
-    Token(token::Options),
-    Init(init::Options),
-    Join(join::Options),
     Schema(schema::Options),
     Test(test::Options),
+    Token(token::Options),
 }
 
 /// The result of a subcommand that succeeded.
@@ -79,12 +77,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Subcommands::Explain(options) => explain::run(options, &mut output),
         Subcommands::Init(options) => init::run(options, &mut output),
         Subcommands::Join(options) => join::run(options, &mut output),
-        Subcommands::Test(options) => test::run(options, &mut output),
         Subcommands::Keys(options) => keys::run(options, &mut output),
         Subcommands::Mint(options) => mint::run(options, &mut output),
-        Subcommands::Token(options) => token::run(options, &mut output),
         Subcommands::Schema(options) => schema::run(options, &mut output),
         Subcommands::Test(options) => test::run(options, &mut output),
+        Subcommands::Token(options) => token::run(options, &mut output),
     };
     let result = result.and_then(|answer| {
         output.flush()?;

@@ -77,12 +77,8 @@ impl Linter<'_> {
             let path = root.key("claims").key("forward");
             self.warn("forwarded_token", &path, "backends receive the token");
         }
-        if !self
-            .found
-            .json
-            .as_object()
-            .is_some_and(|object| object.get("tests").is_some())
-        {
+        let root_object = self.found.json.as_object();
+        if root_object.is_none_or(|object| object.get("tests").is_none()) {
             self.warn("no_tests", &root.key("tests"), "the config has no tests");
         }
         for header in &config.identity.headers {

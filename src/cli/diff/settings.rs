@@ -252,9 +252,9 @@ fn effect(key: &str, old: Option<&Json>, new: Option<&Json>) -> Effect {
             if key.ends_with("trailing_slash") {
                 // Which paths a route matches: compared with the routes.
                 Effect::Other
-            } else if is_strict && !key.contains(".path_rules.") {
-                Effect::Less
-            } else if word(new).as_deref() == Some("reject") {
+            } else if word(new).as_deref() == Some("reject")
+                || (is_strict && !key.contains(".path_rules."))
+            {
                 Effect::Less
             } else {
                 Effect::More

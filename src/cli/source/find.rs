@@ -186,11 +186,10 @@ impl Finder<'_> {
         let url = text(spec, "url").unwrap_or_default();
         let names_us = url.contains("edge-claims") || url.contains("edge_claims");
         match (spec.get("pluginConfig"), spans.member("pluginConfig")) {
-            (Some(config), Some(place)) => {
-                if names_us || config.as_object().is_some_and(is_bare) {
-                    self.push(owner.to_owned(), config, place);
-                }
+            (Some(config), Some(place)) if names_us || config.as_object().is_some_and(is_bare) => {
+                self.push(owner.to_owned(), config, place);
             }
+            (Some(_), Some(_)) => {}
             // Istio sends an empty config, which the filter refuses.
             _ if names_us => {
                 self.push(owner.to_owned(), &Json::Object(Object::default()), spans);
