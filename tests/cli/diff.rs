@@ -85,3 +85,92 @@ fn json_has_each_change() {
     assert_eq!(value["changes"][0]["newly_denied"][0], "anyone");
     assert_eq!(value["changes"][0]["requests"][0]["path"], "/");
 }
+
+#[test]
+fn the_requests_of_a_log_go_through_both_configs() {
+    let new = OLD.replace("any_role: [reader]", "any_role: [guest]");
+    let log = r#"
+{"method":"GET","authority":"shop.example.com","path":"/orders/1","subject":"s1","start_time":"2026-01-01T00:00:00Z"}
+{"method":"GET","authority":"shop.example.com","path":"/orders/2","subject":"s2","x":{"path":"/no"}}
+2026-01-01 stdout F {"method":"GET","authority":"shop.example.com","path":"/orders/3","subject":"s2"}
+{"method":"GET","authority":"shop.example.com","path":"/orders/4","subject":"stranger"}
+{"method":"GET","authority":"shop.example.com","path":"/","subject":"-"}
+{"method":"GET"}
+broken
+"#;
+    let subjects = r#"{"s1": {"roles": ["guest"]}, "s2": {"roles": ["reader"]}}"#;
+    let folder = folder(&[
+        ("old.yaml", OLD),
+        ("new.yaml", &new),
+        ("log", log),
+        ("subjects.json", subjects),
+    ]);
+    let arguments = [
+        "diff",
+        "old.yaml",
+        "new.yaml",
+        "--replay",
+        "log",
+        "--subjects",
+        "subjects.json",
+    ];
+    let text = run(&folder, &arguments, "");
+    assert_eq!(text.code, 1, "{}", text.stderr);
+    let expected = "
+Replay of 5 requests
+  1 lines are not JSON
+  1 lines have no method or no path
+  1 newly allowed: orders: deny role -> orders: allow
+    line 2: GET shop.example.com/orders/1
+  2 newly denied: orders: allow -> orders: deny role
+    line 3: GET shop.example.com/orders/2
+    line 4: GET shop.example.com/orders/3
+  1 allowed as before, 1 denied as before
+";
+    assert!(text.stdout.ends_with(expected), "{}", text.stdout);
+    let json = run(
+        &folder,
+        &[&arguments[..], &["--format", "json"]].concat(),
+        "",
+    );
+    let value: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(value["replay"]["changes"][0]["requests"], 2);
+    let line = run(
+        &folder,
+        &[&arguments[..], &["--format", "line"]].concat(),
+        "",
+    );
+    assert!(
+        line.stdout
+            .ends_with("; of 5 requests in the log 1 newly allowed, 2 newly denied\n"),
+        "{}",
+        line.stdout
+    );
+    let missing = run(
+        &folder,
+        &["diff", "old.yaml", "new.yaml", "--replay", "none"],
+        "",
+    );
+    assert_eq!((missing.code, missing.stdout.as_str()), (2, ""));
+}
+
+#[test]
+fn claims_come_from_a_field_of_the_log() {
+    let new = OLD.replace("any_role: [admin]", "any_role: [admin, root]");
+    let log = "{\"m\":\"GET\",\"path\":\"/admin\",\"claims\":{\"roles\":[\"root\"]}}\n";
+    let folder = folder(&[("old.yaml", OLD), ("new.yaml", &new)]);
+    let run = run(
+        &folder,
+        &[
+            "diff", "old.yaml", "new.yaml", "--replay", "-", "--field", "method=m",
+        ],
+        log,
+    );
+    assert!(
+        run.stdout
+            .contains("1 newly allowed: admin: deny role -> admin: allow"),
+        "{}{}",
+        run.stdout,
+        run.stderr
+    );
+}

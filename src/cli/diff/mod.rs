@@ -1,6 +1,8 @@
 //! `edge-claims diff`: who gains and who loses access between two configs.
 
 mod print;
+mod record;
+mod replay;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -9,6 +11,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use self::replay::{Replay, ReplayOptions};
 use self::settings::SettingChange;
 use super::analysis::shapes::{Shape, for_each_shape};
 use super::analysis::terms::{Rules, Term};
@@ -27,6 +30,9 @@ use crate::policy::route::{Route, RouteId};
 /// under `when` are compared as they are written: two that are written differently count as a change.
 ///
 /// Settings outside the routes (issuers, path rules, modes) are compared one by one.
+///
+/// With --replay, the requests of an access log go through both configs as well. The log has no headers and no
+/// client certificates, and its tokens are taken as verified.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Options {
@@ -42,12 +48,15 @@ pub(super) struct Options {
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    #[command(flatten)]
+    replay: ReplayOptions,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   edge-claims diff old.yaml new.yaml
   git show main:gateway.yaml | edge-claims diff - gateway.yaml --format line
+  edge-claims diff old.yaml new.yaml --replay access.log --subjects subjects.json
 
 Exit codes:
   0  nobody gains access
@@ -91,6 +100,14 @@ pub(super) struct Change {
     pub(super) shapes: Vec<Shape>,
 }
 
+/// What is printed.
+struct Report<'r> {
+    difference: &'r Difference,
+    replay: Option<&'r Replay>,
+    old: &'r Config,
+    new: &'r Config,
+}
+
 /// Compares two configs.
 ///
 /// # Errors
@@ -99,10 +116,21 @@ pub(super) fn run(options: &Options, output: &mut impl Write) -> Result<Answer, 
     let select = options.select.as_deref();
     let old = source::one_config(&options.old, select)?;
     let new = source::one_config(&options.new, select)?;
-    let mut difference = compare(&source::load(&old)?, &source::load(&new)?);
+    let (before, now) = (source::load(&old)?, source::load(&new)?);
+    let mut difference = compare(&before, &now);
     difference.settings = settings::compare(&old.json, &new.json);
-    print::print(&difference, options.format, output)?;
-    Ok(if difference.allows_more() {
+    let log = options.replay.replay.as_ref();
+    let replay = log.map(|log| replay::run(log, &options.replay, &before, &now));
+    let replay = replay.transpose()?;
+    let report = Report {
+        difference: &difference,
+        replay: replay.as_ref(),
+        old: &before,
+        new: &now,
+    };
+    print::print(&report, options.format, output)?;
+    let replay_allows_more = replay.as_ref().is_some_and(Replay::allows_more);
+    Ok(if difference.allows_more() || replay_allows_more {
         Answer::No
     } else {
         Answer::Yes

@@ -4,24 +4,138 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::{Change, Difference, Format};
+use super::replay::{Judgement, Replay};
+use super::{Change, Difference, Format, Report};
 use crate::cli::analysis::shapes::Shape;
 use crate::cli::diagnostic::count;
 use crate::cli::text::printable;
+use crate::config::Config;
 
 /// The most examples and conditions of one change that text shows.
 const MAX_SHOWN: usize = 5;
 
 pub(super) fn print(
-    difference: &Difference,
+    report: &Report<'_>,
     format: Format,
     output: &mut impl Write,
 ) -> io::Result<()> {
+    let difference = report.difference;
     match format {
-        Format::Text => text(difference, output),
-        Format::Json => writeln!(output, "{:#}", json(difference)),
-        Format::Line => writeln!(output, "{}", line(difference)),
+        Format::Text => {
+            text(difference, output)?;
+            match report.replay {
+                Some(replay) => replay_text(replay, report, output),
+                None => Ok(()),
+            }
+        }
+        Format::Json => {
+            let mut value = json(difference);
+            if let (Some(replay), Some(object)) = (report.replay, value.as_object_mut()) {
+                object.insert("replay".to_owned(), replay_json(replay, report));
+            }
+            writeln!(output, "{value:#}")
+        }
+        Format::Line => match report.replay {
+            None => writeln!(output, "{}", line(difference)),
+            Some(replay) => {
+                let count = |allowed: bool| -> u64 {
+                    let changes = replay.changes.iter();
+                    let of_kind =
+                        changes.filter(|(change, _)| change.new.denied.is_none() == allowed);
+                    of_kind.map(|(_, count)| count.requests).sum()
+                };
+                writeln!(
+                    output,
+                    "{}; of {} requests in the log {} newly allowed, {} newly denied",
+                    line(difference),
+                    replay.requests,
+                    count(true),
+                    count(false)
+                )
+            }
+        },
     }
+}
+
+/// What a config decides, in words: `route orders: role`.
+fn judgement(judgement: Judgement, config: &Config) -> String {
+    let route = judgement.route.and_then(|id| config.rbac.routes.get(id));
+    let route = route.map_or("no route", |route| route.name.as_str());
+    match judgement.denied {
+        None => format!("{route}: allow"),
+        Some(reason) => format!("{route}: deny {}", reason.code()),
+    }
+}
+
+fn replay_text(replay: &Replay, report: &Report<'_>, output: &mut impl Write) -> io::Result<()> {
+    writeln!(output, "\nReplay of {} requests", replay.requests)?;
+    for (number, what) in [
+        (replay.broken, "lines are not JSON"),
+        (replay.incomplete, "lines have no method or no path"),
+        (
+            replay.without_context,
+            "requests were judged without the headers or peers that a route tests",
+        ),
+    ] {
+        if number > 0 {
+            writeln!(output, "  {number} {what}")?;
+        }
+    }
+    for (title, allowed) in [("newly allowed", true), ("newly denied", false)] {
+        for (change, count) in &replay.changes {
+            if change.new.denied.is_none() != allowed {
+                continue;
+            }
+            writeln!(
+                output,
+                "  {} {title}: {} -> {}",
+                count.requests,
+                judgement(change.old, report.old),
+                judgement(change.new, report.new)
+            )?;
+            for (number, request) in &count.examples {
+                writeln!(output, "    line {number}: {}", printable(request))?;
+            }
+        }
+    }
+    let (allowed, denied) = replay.unchanged;
+    writeln!(
+        output,
+        "  {allowed} allowed as before, {denied} denied as before"
+    )
+}
+
+fn replay_json(replay: &Replay, report: &Report<'_>) -> Value {
+    let side = |judged: Judgement, config: &Config| {
+        let route = judged.route.and_then(|id| config.rbac.routes.get(id));
+        json!({
+            "route": route.map(|route| route.name.clone()),
+            "denied": judged.denied.map(|reason| reason.code()),
+        })
+    };
+    let changes: Vec<Value> = replay
+        .changes
+        .iter()
+        .map(|(change, count)| {
+            let example =
+                |(number, request): &(u64, String)| json!({"line": number, "request": request});
+            json!({
+                "old": side(change.old, report.old),
+                "new": side(change.new, report.new),
+                "requests": count.requests,
+                "examples": count.examples.iter().map(example).collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    json!({
+        "requests": replay.requests,
+        "broken": replay.broken,
+        "incomplete": replay.incomplete,
+        "without_context": replay.without_context,
+        "allowed_as_before": replay.unchanged.0,
+        "denied_as_before": replay.unchanged.1,
+        "changes": changes,
+    })
 }
 
 fn text(difference: &Difference, output: &mut impl Write) -> io::Result<()> {

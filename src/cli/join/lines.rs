@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, Read as _};
 
 /// Reads the lines of a log. A line longer than the limit is reported and skipped.
-pub(super) struct Lines<R> {
+pub(in crate::cli) struct Lines<R> {
     input: R,
     limit: u64,
     line: Vec<u8>,
@@ -12,7 +12,7 @@ pub(super) struct Lines<R> {
 
 /// A line without its end.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line<'a> {
+pub(in crate::cli) enum Line<'a> {
     Text(&'a [u8]),
     /// Longer than the limit.
     TooLong,
@@ -20,7 +20,7 @@ pub(super) enum Line<'a> {
 
 impl<R: BufRead> Lines<R> {
     /// `limit` is in bytes, without the line feed.
-    pub(super) const fn new(input: R, limit: u64) -> Self {
+    pub(in crate::cli) const fn new(input: R, limit: u64) -> Self {
         Self {
             input,
             limit,
@@ -30,7 +30,7 @@ impl<R: BufRead> Lines<R> {
     }
 
     /// The next line that is not blank, with its number from 1; `None` at the end.
-    pub(super) fn next(&mut self) -> io::Result<Option<(u64, Line<'_>)>> {
+    pub(in crate::cli) fn next(&mut self) -> io::Result<Option<(u64, Line<'_>)>> {
         loop {
             self.line.clear();
             let with_line_feed = self.limit.saturating_add(1);

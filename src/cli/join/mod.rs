@@ -5,7 +5,7 @@
 //! buckets are joined in memory, one after the other.
 
 mod fields;
-mod lines;
+pub(super) mod lines;
 mod options;
 mod outcome;
 mod print;

@@ -42,9 +42,7 @@ pub(super) fn span(seconds: u64) -> String {
 
 /// RFC 3339, in UTC.
 pub(super) fn rfc3339(time: u64) -> String {
-    /// The last second of the year 9999, the last that the format can express.
-    const LAST: u64 = 253_402_300_799;
-    clock::show(time.min(LAST))
+    clock::show(time)
 }
 
 #[cfg(test)]
