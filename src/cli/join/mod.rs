@@ -1,29 +1,33 @@
 //! `edge-claims join`: joins the edge's log and the mesh's access log by correlation ID.
 //!
-//! Logs may be larger than memory. Each is read once; the ID and the outcome of each line (about 50 bytes) are
-//! partitioned by a hash of the ID into 256 buckets that overflow into temporary files ([`spill`]). Then the
-//! buckets are joined in memory, one after the other.
+//! Logs may be larger than memory. Each is read once, both at the same time; the ID, the outcome and the times of
+//! each line (about 60 bytes) are partitioned by a hash of the ID into 256 buckets that overflow into temporary
+//! files ([`spill`]). Then the buckets are joined in memory, one after the other.
 
 mod fields;
+mod latency;
 pub(super) mod lines;
 mod options;
 mod outcome;
 mod print;
+mod print_times;
+mod read;
+mod record;
 mod spill;
 mod summary;
 mod timeline;
+mod times;
 
-use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::hash::RandomState;
+use std::io::Write;
 
 pub(super) use options::Options;
 
-use self::fields::{Broken, Record};
-use self::lines::{Line, Lines};
-use self::outcome::{Log, Outcome};
-use self::spill::Spill;
-use self::summary::{Input, Join};
+use self::outcome::Log;
+use self::read::Logs;
+use self::summary::{Half, Join};
 use self::timeline::Timeline;
+use self::times::Resolution;
 use super::{Answer, CommandError};
 
 /// Joins two logs, or prints the timeline of one ID.
@@ -47,17 +51,21 @@ fn run_timeline(
     id: &str,
     output: &mut impl Write,
 ) -> Result<Answer, CommandError> {
-    let mut timeline = Timeline::new(id);
-    for log in Log::BOTH {
-        read(options, log, |number, record| {
+    let forwarded = &options.edge_fields.edge_forwarded;
+    let (edge, mesh) = Logs::open(options)?.read_both(|log, lines| {
+        let mut found = Timeline::new(id);
+        let fields = options.fields(log);
+        lines.each(&fields, |number, record| {
             if let Ok(record) = record {
-                timeline.add(log, number, &record, options);
+                found.add(log, number, &record, &fields, forwarded);
             }
             Ok(())
         })?;
-    }
-    timeline.sort();
-    print::timeline(&timeline, options.format, output)?;
+        Ok(found)
+    })?;
+    let timeline = edge.and(mesh);
+    let parts = timeline.parts(Resolution::new(options));
+    print::timeline(&timeline, &parts, options.format, output)?;
     Ok(if timeline.lines.is_empty() {
         Answer::No
     } else {
@@ -66,36 +74,19 @@ fn run_timeline(
 }
 
 fn run_join(options: &Options, output: &mut impl Write) -> Result<Answer, CommandError> {
-    let folder = options.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
-    let mut join = Join::default();
-    let mut spill = Spill::new(&folder);
-    for log in Log::BOTH {
-        let mut input = Input::default();
-        read(options, log, |number, record| {
-            match record.and_then(|record| Outcome::read(log, &record, options)) {
-                Ok(Some((id, outcome))) => {
-                    input.with_id = input.with_id.saturating_add(1);
-                    let index = join.index(outcome);
-                    spill.push(&id, index).map_err(CommandError::Temporary)?;
-                }
-                Ok(None) => input.without_id = input.without_id.saturating_add(1),
-                Err(broken) => input.note_broken(number, broken),
-            }
-            Ok(())
-        })?;
-        join.inputs.push((log, input));
-    }
+    let hasher = RandomState::new();
+    let (edge, mesh) =
+        Logs::open(options)?.read_both(|log, lines| Half::read(log, lines, options, &hasher))?;
     if options.list.is_some() {
         print::list_header(options.format, output)?;
     }
-    for bucket in spill.finish() {
-        join.add(bucket, |id, kind, end| match options.list {
-            Some(list) if list.includes(kind) => {
-                Ok(print::listed(id, kind, end, options.format, output)?)
-            }
-            _ => Ok(()),
-        })?;
-    }
+    let resolution = Resolution::new(options);
+    let join = Join::new(edge, mesh, resolution, |request| match options.list {
+        Some(list) if list.includes(request.kind) => {
+            Ok(print::listed(request, options.format, output)?)
+        }
+        _ => Ok(()),
+    })?;
     if options.list.is_none() {
         print::summary(&join, options, output)?;
     }
@@ -104,32 +95,4 @@ fn run_join(options: &Options, output: &mut impl Write) -> Result<Answer, Comman
     } else {
         Answer::Yes
     })
-}
-
-/// Reads one log, line by line.
-fn read(
-    options: &Options,
-    log: Log,
-    mut each: impl FnMut(u64, Result<Record<'_>, Broken>) -> Result<(), CommandError>,
-) -> Result<(), CommandError> {
-    let path = options.path(log);
-    let failed = |error| CommandError::Input {
-        path: path.to_owned(),
-        error,
-    };
-    let input: Box<dyn Read> = if path == "-" {
-        Box::new(io::stdin().lock())
-    } else {
-        Box::new(File::open(path).map_err(failed)?)
-    };
-    let input = BufReader::with_capacity(256 * 1024, input);
-    let mut lines = Lines::new(input, options.max_line_bytes());
-    while let Some((number, line)) = lines.next().map_err(failed)? {
-        let record = match line {
-            Line::Text(text) => Record::parse(text),
-            Line::TooLong => Err(Broken::TooLong),
-        };
-        each(number, record)?;
-    }
-    Ok(())
 }

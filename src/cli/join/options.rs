@@ -4,20 +4,24 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use super::fields::{Field, Fields};
 use super::outcome::Log;
 use super::summary::Kind;
 
 /// Join the edge's log and the mesh's access log by correlation ID.
 ///
-/// Prints how many requests are in both logs, in one only or repeated, and where requests ended: at
-/// the edge, in the filter (by deny reason) or upstream. With --id, prints what both logs say about one
-/// request, in the order of time.
+/// Prints how many requests are in both logs, in one only or repeated, where requests ended (at the
+/// edge, in the filter by deny reason, upstream), and how long they took in each part of the way. With
+/// --id, prints what both logs say about one request, in the order of time.
 ///
 /// Both logs hold one JSON object per line. Text before a line's first `{` (such as the prefix of a
 /// container runtime) is ignored. Lines that are not JSON are counted and do not stop the join.
 ///
-/// Logs may be larger than memory: the ID and the outcome of each line go to temporary files, about 50
-/// bytes per line, and are joined part by part.
+/// A field of a duration is in the unit that its name ends with: _ns, _us, _ms or _s; in milliseconds
+/// without any. A time that the logs do not tell is shown as `-`.
+///
+/// Logs may be larger than memory: the ID, the outcome and the times of each line go to temporary files,
+/// about 60 bytes per line, and are joined part by part.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Options {
@@ -131,9 +135,15 @@ pub(in crate::cli) struct EdgeFields {
     /// Path
     #[arg(long, value_name = "FIELD", default_value = "path")]
     pub edge_path: String,
-    /// Duration in milliseconds
+    /// Time from the request to the response's headers
     #[arg(long, value_name = "FIELD", default_value = "duration_ms")]
     pub edge_duration: String,
+    /// The edge's own time: the duration without the wait for the mesh
+    #[arg(long, value_name = "FIELD", default_value = "edge_us")]
+    pub edge_own: String,
+    /// The wait for the mesh, until the headers of its response
+    #[arg(long, value_name = "FIELD", default_value = "mesh_us")]
+    pub edge_wait: String,
 }
 
 /// The names of the fields in the mesh's access log.
@@ -164,15 +174,88 @@ pub(in crate::cli) struct MeshFields {
     /// Path
     #[arg(long, value_name = "FIELD", default_value = "path")]
     pub mesh_path: String,
-    /// Duration in milliseconds
+    /// Time from the request to the response's last byte
     #[arg(long, value_name = "FIELD", default_value = "duration_ms")]
     pub mesh_duration: String,
-    /// The mesh's own request ID
-    #[arg(long, value_name = "FIELD", default_value = "request_id")]
-    pub mesh_request_id: String,
+    /// Time from the request's first byte to the start of a new upstream connection; null if it used an old one
+    #[arg(long, value_name = "FIELD", default_value = "before_connect_us")]
+    pub mesh_before_connect: String,
+    /// Time from the request's first byte to its first byte to the upstream
+    #[arg(long, value_name = "FIELD", default_value = "before_upstream_us")]
+    pub mesh_before_upstream: String,
+    /// Time from the first byte to the upstream to the first byte of its response
+    #[arg(long, value_name = "FIELD", default_value = "upstream_us")]
+    pub mesh_upstream: String,
+    /// Time from the request's first byte to the response's
+    #[arg(long, value_name = "FIELD", default_value = "response_us")]
+    pub mesh_response: String,
+    /// How often Envoy sent the request to an upstream
+    #[arg(long, value_name = "FIELD", default_value = "attempts")]
+    pub mesh_attempts: String,
+}
+
+impl EdgeFields {
+    fn names(&self) -> [(Field, &str); 10] {
+        [
+            (Field::Id, &self.edge_id),
+            (Field::Time, &self.edge_time),
+            (Field::Outcome, &self.edge_outcome),
+            (Field::Reason, &self.edge_reason),
+            (Field::Status, &self.edge_status),
+            (Field::Method, &self.edge_method),
+            (Field::Path, &self.edge_path),
+            (Field::Duration, &self.edge_duration),
+            (Field::OwnTime, &self.edge_own),
+            (Field::Wait, &self.edge_wait),
+        ]
+    }
+}
+
+impl MeshFields {
+    fn names(&self) -> [(Field, &str); 14] {
+        [
+            (Field::Id, &self.mesh_id),
+            (Field::Time, &self.mesh_time),
+            (Field::Outcome, &self.mesh_verdict),
+            (Field::Reason, &self.mesh_details),
+            (Field::Status, &self.mesh_status),
+            (Field::UpstreamStatus, &self.mesh_upstream_status),
+            (Field::Method, &self.mesh_method),
+            (Field::Path, &self.mesh_path),
+            (Field::Duration, &self.mesh_duration),
+            (Field::BeforeConnect, &self.mesh_before_connect),
+            (Field::BeforeUpstream, &self.mesh_before_upstream),
+            (Field::Upstream, &self.mesh_upstream),
+            (Field::Response, &self.mesh_response),
+            (Field::Attempts, &self.mesh_attempts),
+        ]
+    }
 }
 
 impl Options {
+    /// The fields of a log. Those that only a timeline shows are not read for a summary.
+    pub(super) fn fields(&self, log: Log) -> Fields {
+        let unused = |field: Field| match (log, field) {
+            _ if self.id.is_some() => false,
+            (_, Field::Time | Field::Method | Field::Path) | (Log::Mesh, Field::Duration) => true,
+            _ => false,
+        };
+        match log {
+            Log::Edge => Fields::new(
+                self.edge_fields
+                    .names()
+                    .into_iter()
+                    .filter(|(field, _)| !unused(*field)),
+            ),
+            Log::Mesh => Fields::new(
+                self.mesh_fields
+                    .names()
+                    .into_iter()
+                    .filter(|(field, _)| !unused(*field)),
+            ),
+        }
+    }
+
     /// The file of a log; `-` for stdin.
     pub(super) fn path(&self, log: Log) -> &Path {
         match log {

@@ -1,7 +1,11 @@
 //! The outcome of a request according to one line: whether the edge forwarded it, and where it ended.
 
-use super::fields::{Broken, Record};
-use super::options::{EdgeFields, MeshFields, Options};
+use std::borrow::Cow;
+
+use smol_str::{SmolStr, format_smolstr};
+
+use super::fields::Field;
+use super::record::{Broken, Record};
 
 /// The maximum length of a correlation ID, in bytes. The filter's have at most 128.
 const MAX_ID: usize = 256;
@@ -39,9 +43,9 @@ pub(super) enum Place {
 pub(super) struct Outcome {
     pub source: Source,
     pub place: Place,
-    pub reason: String,
+    pub reason: SmolStr,
     /// The reason for which it would have been denied without shadow mode.
-    pub shadow: Option<String>,
+    pub shadow: Option<SmolStr>,
 }
 
 /// The log of a line, and whether the edge forwarded the request.
@@ -83,40 +87,34 @@ impl Place {
 }
 
 impl Outcome {
-    /// The correlation ID and the outcome of a line; `None` if it has no ID.
-    pub(super) fn read(
+    /// The correlation ID and the outcome of a line; `None` if it has no ID. `forwarded` is the edge's outcome
+    /// of a request that it forwarded.
+    pub(super) fn read<'a>(
         log: Log,
-        record: &Record<'_>,
-        options: &Options,
-    ) -> Result<Option<(String, Self)>, Broken> {
-        let field = match log {
-            Log::Edge => &options.edge_fields.edge_id,
-            Log::Mesh => &options.mesh_fields.mesh_id,
-        };
-        let Some(id) = record.get(field) else {
+        record: &'a Record<'_>,
+        forwarded: &str,
+    ) -> Result<Option<(Cow<'a, str>, Self)>, Broken> {
+        let Some(id) = record.get(Field::Id) else {
             return Ok(None);
         };
         if id.len() > MAX_ID {
             return Err(Broken::IdTooLong);
         }
         let outcome = match log {
-            Log::Edge => Self::of_edge(record, &options.edge_fields),
-            Log::Mesh => Self::of_mesh(record, &options.mesh_fields),
+            Log::Edge => Self::of_edge(record, forwarded),
+            Log::Mesh => Self::of_mesh(record),
         };
-        Ok(Some((id.into_owned(), outcome)))
+        Ok(Some((id, outcome)))
     }
 
-    fn of_edge(record: &Record<'_>, fields: &EdgeFields) -> Self {
-        let (outcome, reason) = (
-            record.get(&fields.edge_outcome),
-            record.get(&fields.edge_reason),
-        );
+    fn of_edge(record: &Record<'_>, forwarded: &str) -> Self {
+        let (outcome, reason) = (record.get(Field::Outcome), record.get(Field::Reason));
         let source = match &outcome {
-            Some(outcome) if *outcome == fields.edge_forwarded => {
+            Some(outcome) if outcome == forwarded => {
                 return Self {
                     source: Source::EdgeForwarded,
                     place: Place::Between,
-                    reason: "forwarded, not in the mesh's log".to_owned(),
+                    reason: "forwarded, not in the mesh's log".into(),
                     shadow: None,
                 };
             }
@@ -124,11 +122,12 @@ impl Outcome {
             None => Source::EdgeUnknown,
         };
         let reason = match (outcome, reason) {
-            (Some(outcome), Some(reason)) => format!("{outcome}/{reason}"),
-            (Some(text), None) | (None, Some(text)) => text.into_owned(),
-            (None, None) => record
-                .status(&fields.edge_status)
-                .map_or_else(|| "unknown".to_owned(), |status| format!("status {status}")),
+            (Some(outcome), Some(reason)) => format_smolstr!("{outcome}/{reason}"),
+            (Some(text), None) | (None, Some(text)) => text.into(),
+            (None, None) => record.status(Field::Status).map_or_else(
+                || "unknown".into(),
+                |status| format_smolstr!("status {status}"),
+            ),
         };
         Self {
             source,
@@ -138,16 +137,16 @@ impl Outcome {
         }
     }
 
-    fn of_mesh(record: &Record<'_>, fields: &MeshFields) -> Self {
-        let status = record.status(&fields.mesh_status);
-        let details = record.get(&fields.mesh_details);
+    fn of_mesh(record: &Record<'_>) -> Self {
+        let status = record.status(Field::Status);
+        let details = record.get(Field::Reason);
         let details = details.as_deref();
         // `allow/<route>`, `deny/<reason>/<route>` or `shadow/<reason>/<route>`
-        let verdict = record.get(&fields.mesh_verdict).unwrap_or_default();
+        let verdict = record.get(Field::Outcome).unwrap_or_default();
         let mut verdict = verdict.splitn(3, '/');
         let (decision, reason) = (verdict.next().unwrap_or_default(), verdict.next());
-        let reason = reason.unwrap_or("unknown").to_owned();
-        let upstream = record.status(&fields.mesh_upstream_status).or_else(|| {
+        let reason = SmolStr::new(reason.unwrap_or("unknown"));
+        let upstream = record.status(Field::UpstreamStatus).or_else(|| {
             status.filter(|_| details.is_some_and(|details| details.starts_with("via_upstream")))
         });
         let mut shadow = None;
@@ -158,7 +157,7 @@ impl Outcome {
                 shadow = Some(reason);
                 allowed(status, upstream, details)
             }
-            (_, Some(reason)) => (Place::Filter, reason.to_owned()),
+            (_, Some(reason)) => (Place::Filter, reason.into()),
             (_, None) => without_verdict(status, upstream, details),
         };
         Self {
@@ -177,20 +176,21 @@ fn denied_by_details(details: &str) -> Option<&str> {
 }
 
 /// The end of a request that the filter allowed.
-fn allowed(status: Option<u16>, upstream: Option<u16>, details: Option<&str>) -> (Place, String) {
+fn allowed(status: Option<u16>, upstream: Option<u16>, details: Option<&str>) -> (Place, SmolStr) {
     match (upstream, status) {
-        (Some(upstream @ 500..), _) => (Place::Upstream, format!("status {upstream}")),
+        (Some(upstream @ 500..), _) => (Place::Upstream, format_smolstr!("status {upstream}")),
         (Some(upstream @ 1..), _) => (Place::Answered, status_class(upstream)),
         (_, Some(0)) => (
             Place::Client,
-            without_arguments(details).unwrap_or("no answer").to_owned(),
+            without_arguments(details).unwrap_or("no answer").into(),
         ),
         (_, Some(status @ 400..)) => (
             Place::Upstream,
-            without_arguments(details).map_or_else(|| format!("status {status}"), str::to_owned),
+            without_arguments(details)
+                .map_or_else(|| format_smolstr!("status {status}"), SmolStr::new),
         ),
         (_, Some(status)) => (Place::Answered, status_class(status)),
-        (_, None) => (Place::Answered, "no status".to_owned()),
+        (_, None) => (Place::Answered, "no status".into()),
     }
 }
 
@@ -200,19 +200,20 @@ fn without_verdict(
     status: Option<u16>,
     upstream: Option<u16>,
     details: Option<&str>,
-) -> (Place, String) {
+) -> (Place, SmolStr) {
     match (upstream, status) {
         (None | Some(0), Some(status @ (0 | 400..))) => (
             Place::Envoy,
-            without_arguments(details).map_or_else(|| format!("status {status}"), str::to_owned),
+            without_arguments(details)
+                .map_or_else(|| format_smolstr!("status {status}"), SmolStr::new),
         ),
         (Some(status @ 1..), _) | (_, Some(status)) => (Place::Unfiltered, status_class(status)),
-        (_, None) => (Place::Unfiltered, "no status".to_owned()),
+        (_, None) => (Place::Unfiltered, "no status".into()),
     }
 }
 
-fn status_class(status: u16) -> String {
-    format!("{}xx", status / 100)
+fn status_class(status: u16) -> SmolStr {
+    format_smolstr!("{}xx", status / 100)
 }
 
 /// Response code details without their arguments: `a` of `a{b}`.
@@ -227,6 +228,7 @@ fn without_arguments(details: Option<&str>) -> Option<&str> {
 mod tests {
     use clap::Parser;
 
+    use super::super::options::Options;
     use super::*;
 
     #[derive(Parser)]
@@ -238,7 +240,9 @@ mod tests {
     fn read(log: Log, line: &str, arguments: &[&str]) -> Result<Option<(String, Outcome)>, Broken> {
         let arguments = ["x", "edge", "mesh"].iter().chain(arguments);
         let options = CommandLine::try_parse_from(arguments).unwrap().options;
-        Outcome::read(log, &Record::parse(line.as_bytes()).unwrap(), &options)
+        let record = Record::parse(line.as_bytes(), &options.fields(log)).unwrap();
+        let read = Outcome::read(log, &record, &options.edge_fields.edge_forwarded)?;
+        Ok(read.map(|(id, outcome)| (id.into_owned(), outcome)))
     }
 
     fn outcome(log: Log, fields: &str) -> Outcome {
@@ -246,13 +250,13 @@ mod tests {
         read(log, &line, &[]).unwrap().unwrap().1
     }
 
-    fn mesh(fields: &str) -> (Place, String) {
+    fn mesh(fields: &str) -> (Place, SmolStr) {
         let outcome = outcome(Log::Mesh, fields);
         (outcome.place, outcome.reason)
     }
 
-    fn is(place: Place, reason: &str) -> (Place, String) {
-        (place, reason.to_owned())
+    fn is(place: Place, reason: &str) -> (Place, SmolStr) {
+        (place, reason.into())
     }
 
     #[test]

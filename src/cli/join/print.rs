@@ -7,8 +7,10 @@ use std::io::{self, Write};
 use serde_json::json;
 
 use super::options::{Format, Options};
-use super::summary::{Input, Join, Kind};
+use super::print_times;
+use super::summary::{Input, Join, Kind, Request};
 use super::timeline::Timeline;
+use super::times::{self, Parts};
 
 /// Prints the summary: lines of the logs, kinds of requests, where requests ended.
 pub(super) fn summary(join: &Join, options: &Options, output: &mut impl Write) -> io::Result<()> {
@@ -47,7 +49,7 @@ fn summary_lines(join: &Join, output: &mut impl Write) -> io::Result<()> {
         let line = json!({"kind": "shadow", "reason": reason, "requests": count});
         writeln!(output, "{line}")?;
     }
-    Ok(())
+    print_times::latency_lines(&join.latencies, output)
 }
 
 fn summary_table(join: &Join, options: &Options, output: &mut impl Write) -> io::Result<()> {
@@ -91,7 +93,7 @@ fn summary_table(join: &Join, options: &Options, output: &mut impl Write) -> io:
             thousands(count)
         )?;
     }
-    Ok(())
+    print_times::latency_table(&join.latencies, output)
 }
 
 fn counts(input: &Input) -> String {
@@ -107,26 +109,35 @@ fn counts(input: &Input) -> String {
 /// Prints the column titles of a list of requests.
 pub(super) fn list_header(format: Format, output: &mut impl Write) -> io::Result<()> {
     match format {
-        Format::Table => writeln!(output, "{:<40} {:<10} ended", "correlation ID", "kind"),
+        Format::Table => {
+            let times = print_times::titles();
+            writeln!(
+                output,
+                "{:<40} {:<10} {times} ended",
+                "correlation ID", "kind"
+            )
+        }
         Format::Jsonl => Ok(()),
     }
 }
 
 /// Prints one request of a list.
 pub(super) fn listed(
-    id: &str,
-    kind: Kind,
-    end: &str,
+    request: &Request<'_>,
     format: Format,
     output: &mut impl Write,
 ) -> io::Result<()> {
+    let (kind, end) = (request.kind.name(), request.end);
+    let end = format!("{}: {}", end.place.name(), end.reason);
     match format {
         Format::Table => {
-            let (id, kind, end) = (escaped(id), kind.name(), escaped(end));
-            writeln!(output, "{id:<40} {kind:<10} {end}")
+            let (id, end) = (escaped(request.id), escaped(&end));
+            let times = print_times::cells(&request.parts);
+            writeln!(output, "{id:<40} {kind:<10} {times} {end}")
         }
         Format::Jsonl => {
-            let line = json!({"kind": kind.name(), "correlation_id": id, "end": end});
+            let mut line = json!({"kind": kind, "correlation_id": request.id, "end": end});
+            print_times::insert(&request.parts, &mut line);
             writeln!(output, "{line}")
         }
     }
@@ -135,16 +146,17 @@ pub(super) fn listed(
 /// Prints the timeline of one ID.
 pub(super) fn timeline(
     timeline: &Timeline,
+    parts: &Parts,
     format: Format,
     output: &mut impl Write,
 ) -> io::Result<()> {
     match format {
-        Format::Table => timeline_table(timeline, output),
-        Format::Jsonl => timeline_lines(timeline, output),
+        Format::Table => timeline_table(timeline, parts, output),
+        Format::Jsonl => timeline_lines(timeline, parts, output),
     }
 }
 
-fn timeline_lines(timeline: &Timeline, output: &mut impl Write) -> io::Result<()> {
+fn timeline_lines(timeline: &Timeline, parts: &Parts, output: &mut impl Write) -> io::Result<()> {
     for line in &timeline.lines {
         // The record is a JSON object on one line.
         let (log, number, record) = (line.log.name(), line.number, &line.text);
@@ -154,16 +166,18 @@ fn timeline_lines(timeline: &Timeline, output: &mut impl Write) -> io::Result<()
         )?;
     }
     if timeline.more > 0 {
-        writeln!(
-            output,
-            "{}",
-            json!({"kind": "more", "lines": timeline.more})
-        )?;
+        let line = json!({"kind": "more", "lines": timeline.more});
+        writeln!(output, "{line}")?;
+    }
+    if !timeline.lines.is_empty() {
+        let mut line = json!({"kind": "times"});
+        print_times::insert(parts, &mut line);
+        writeln!(output, "{line}")?;
     }
     Ok(())
 }
 
-fn timeline_table(timeline: &Timeline, output: &mut impl Write) -> io::Result<()> {
+fn timeline_table(timeline: &Timeline, parts: &Parts, output: &mut impl Write) -> io::Result<()> {
     let id = escaped(&timeline.id);
     if timeline.lines.is_empty() {
         return writeln!(output, "{id}: in neither log");
@@ -196,16 +210,14 @@ fn timeline_table(timeline: &Timeline, output: &mut impl Write) -> io::Result<()
         if !reason.is_empty() {
             notes.push(reason);
         }
-        if !line.duration_ms.is_empty() {
-            notes.push(format!("{} ms", escaped(&line.duration_ms)));
-        }
+        notes.extend(line.duration.map(times::human));
         notes.push(format!("line {}", line.number));
         writeln!(output, "  {:<41} {}", "", notes.join(" · "))?;
     }
     if timeline.more > 0 {
         writeln!(output, "  and {} lines more", thousands(timeline.more))?;
     }
-    Ok(())
+    print_times::request(parts, output)
 }
 
 /// Text that is safe to print on a terminal: control characters and invisible ones, such as right-to-left
@@ -223,7 +235,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// A number with a comma between groups of three digits.
-fn thousands(number: u64) -> String {
+pub(super) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.char_indices() {

@@ -3,8 +3,10 @@
 
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, BufRead, BufReader, Seek as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+
+use super::times::Times;
 
 /// The number of buckets: large enough for one bucket of a log of many gigabytes to fit into memory, and
 /// small enough to keep all files open.
@@ -12,7 +14,19 @@ const BUCKETS: usize = 256;
 /// The size of a bucket's buffer, in bytes, before it is written to its file.
 const BUFFER: usize = 8 * 1024;
 
-/// Collects entries, each an ID and the number of its outcome.
+/// What is kept of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// The index of its outcome.
+    pub outcome: u32,
+    pub times: Times,
+}
+
+/// An entry in its encoded form.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Encoded<'a>(&'a [u8]);
+
+/// Collects the entries of one log.
 pub(super) struct Spill {
     folder: PathBuf,
     // Randomly seeded, so that nobody can choose IDs that all fall into one bucket.
@@ -27,12 +41,16 @@ pub(super) struct Bucket {
     file: Option<File>,
 }
 
+/// The bytes of a bucket.
+pub(super) struct Loaded(Vec<u8>);
+
 impl Spill {
-    /// `folder` is for the temporary files, which have no names and are deleted when the process ends.
-    pub(super) fn new(folder: &Path) -> Self {
+    /// `folder` is for the temporary files, which have no names and are deleted when the process ends. Two
+    /// spills with the same hasher have each ID in buckets of the same number.
+    pub(super) fn new(folder: &Path, hasher: RandomState) -> Self {
         Self {
             folder: folder.to_owned(),
-            hasher: RandomState::new(),
+            hasher,
             buckets: std::iter::repeat_with(Bucket::default)
                 .take(BUCKETS)
                 .collect(),
@@ -40,7 +58,7 @@ impl Spill {
     }
 
     /// Adds an entry. An ID has at most 65,535 bytes.
-    pub(super) fn push(&mut self, id: &str, entry: u32) -> io::Result<()> {
+    pub(super) fn push(&mut self, id: &str, entry: &Entry) -> io::Result<()> {
         let hash = usize::try_from(self.hasher.hash_one(id)).unwrap_or(usize::MAX);
         match self.buckets.get_mut(hash % BUCKETS) {
             Some(bucket) => bucket.push(id, entry, &self.folder),
@@ -54,11 +72,28 @@ impl Spill {
 }
 
 impl Bucket {
-    fn push(&mut self, id: &str, entry: u32, folder: &Path) -> io::Result<()> {
-        let length = u16::try_from(id.len()).map_err(io::Error::other)?;
-        self.buffer.extend_from_slice(&entry.to_le_bytes());
-        self.buffer.extend_from_slice(&length.to_le_bytes());
+    /// An entry is: the ID's length (2 bytes), the ID, the length of the rest (1 byte), and the rest, which is
+    /// the outcome, a bit mask of the known times, and these times.
+    fn push(&mut self, id: &str, entry: &Entry, folder: &Path) -> io::Result<()> {
+        let id_length = u16::try_from(id.len()).map_err(io::Error::other)?;
+        let mut rest = [0; 128];
+        let mut out = io::Cursor::new(rest.as_mut_slice());
+        write_number(&mut out, entry.outcome.into())?;
+        let times = entry.times.to_array();
+        let mask = times
+            .iter()
+            .rev()
+            .fold(0, |mask, time| mask << 1 | u8::from(time.is_some()));
+        out.write_all(&[mask])?;
+        for time in times.into_iter().flatten() {
+            write_number(&mut out, time)?;
+        }
+        let length = u8::try_from(out.position()).map_err(io::Error::other)?;
+        let rest = rest.get(..usize::from(length)).unwrap_or_default();
+        self.buffer.extend_from_slice(&id_length.to_le_bytes());
         self.buffer.extend_from_slice(id.as_bytes());
+        self.buffer.push(length);
+        self.buffer.extend_from_slice(rest);
         if self.buffer.len() < BUFFER {
             return Ok(());
         }
@@ -71,28 +106,86 @@ impl Bucket {
         Ok(())
     }
 
-    /// Reads all entries.
-    pub(super) fn read(mut self, mut each: impl FnMut(&str, u32)) -> io::Result<()> {
-        if let Some(mut file) = self.file.take() {
-            file.rewind()?;
-            read_entries(BufReader::with_capacity(64 * 1024, file), &mut each)?;
-        }
-        read_entries(self.buffer.as_slice(), &mut each)
+    /// Reads all entries into memory.
+    pub(super) fn load(self) -> io::Result<Loaded> {
+        let Some(mut file) = self.file else {
+            return Ok(Loaded(self.buffer));
+        };
+        let mut bytes = Vec::new();
+        let length = usize::try_from(file.stream_position()?).map_err(io::Error::other)?;
+        bytes.reserve_exact(length.saturating_add(self.buffer.len()));
+        file.rewind()?;
+        file.read_to_end(&mut bytes)?;
+        bytes.extend_from_slice(&self.buffer);
+        Ok(Loaded(bytes))
     }
 }
 
-fn read_entries(mut input: impl BufRead, each: &mut impl FnMut(&str, u32)) -> io::Result<()> {
-    let mut id = Vec::new();
-    while !input.fill_buf()?.is_empty() {
-        let (mut entry, mut length) = ([0; 4], [0; 2]);
-        input.read_exact(&mut entry)?;
-        input.read_exact(&mut length)?;
-        id.resize(usize::from(u16::from_le_bytes(length)), 0);
-        input.read_exact(&mut id)?;
-        let id = std::str::from_utf8(&id).map_err(io::Error::other)?;
-        each(id, u32::from_le_bytes(entry));
+impl Loaded {
+    /// Each entry with the bytes of its ID.
+    pub(super) fn entries(&self) -> impl Iterator<Item = io::Result<(&[u8], Encoded<'_>)>> {
+        let mut rest = self.0.as_slice();
+        std::iter::from_fn(move || {
+            (!rest.is_empty()).then(|| next_entry(&mut rest).ok_or_else(cut_short))
+        })
     }
-    Ok(())
+}
+
+fn next_entry<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], Encoded<'a>)> {
+    let length = u16::from_le_bytes(*rest.split_off(..2)?.first_chunk()?);
+    let id = rest.split_off(..usize::from(length))?;
+    let length = *rest.split_off_first()?;
+    Some((id, Encoded(rest.split_off(..usize::from(length))?)))
+}
+
+impl Encoded<'_> {
+    pub(super) fn decode(self) -> io::Result<Entry> {
+        let mut bytes = self.0;
+        let mut decode = || {
+            let outcome = read_number(&mut bytes)?.try_into().ok()?;
+            let mask = *bytes.split_off_first()?;
+            let mut times = [None; Times::COUNT];
+            for (bit, time) in times.iter_mut().enumerate() {
+                if mask & (1 << bit) != 0 {
+                    *time = Some(read_number(&mut bytes)?);
+                }
+            }
+            Some(Entry {
+                outcome,
+                times: Times::from_array(times),
+            })
+        };
+        decode().ok_or_else(cut_short)
+    }
+}
+
+/// Someone else shortened a temporary file.
+fn cut_short() -> io::Error {
+    io::ErrorKind::UnexpectedEof.into()
+}
+
+/// Writes a number, seven bits in a byte, the lowest first (LEB128).
+fn write_number(out: &mut impl io::Write, mut number: u64) -> io::Result<()> {
+    loop {
+        let low = u8::try_from(number & 0x7f).unwrap_or_default();
+        number >>= 7;
+        if number == 0 {
+            return out.write_all(&[low]);
+        }
+        out.write_all(&[low | 0x80])?;
+    }
+}
+
+fn read_number(bytes: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..u64::BITS).step_by(7) {
+        let byte = *bytes.split_off_first()?;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(number);
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -104,28 +197,72 @@ mod tests {
     #[test]
     fn all_entries_of_an_id_are_in_one_bucket_and_in_order() {
         let folder = tempfile::tempdir().unwrap();
-        let mut spill = Spill::new(folder.path());
+        let mut spill = Spill::new(folder.path(), RandomState::new());
         // About 78 IDs per bucket, of which 24 fill its buffer: practically every bucket gets a file.
         let ids = 20_000;
-        for entry in 0..20 {
+        for outcome in 0..20 {
             for id in 0..ids {
-                spill.push(&format!("request-{id}"), entry).unwrap();
+                let times = Times::default();
+                let entry = Entry { outcome, times };
+                spill.push(&format!("request-{id}"), &entry).unwrap();
             }
         }
-        let mut seen: BTreeMap<String, (usize, Vec<u32>)> = BTreeMap::new();
+        let mut seen: BTreeMap<Vec<u8>, (usize, Vec<u32>)> = BTreeMap::new();
         for (number, bucket) in spill.finish().enumerate() {
             assert!(bucket.file.is_some(), "the test is large enough for files");
-            let read = bucket.read(|id, entry| {
-                let (bucket, entries) = seen.entry(id.to_owned()).or_insert((number, Vec::new()));
+            for entry in bucket.load().unwrap().entries() {
+                let (id, entry) = entry.unwrap();
+                let (bucket, outcomes) = seen.entry(id.to_vec()).or_insert((number, Vec::new()));
                 assert_eq!(*bucket, number);
-                entries.push(entry);
-            });
-            read.unwrap();
+                outcomes.push(entry.decode().unwrap().outcome);
+            }
         }
         assert_eq!(seen.len(), ids);
         let order: Vec<u32> = (0..20).collect();
-        assert!(seen.values().all(|(_, entries)| *entries == order));
+        assert!(seen.values().all(|(_, outcomes)| *outcomes == order));
         let left = std::fs::read_dir(folder.path()).unwrap().count();
         assert_eq!(left, 0, "the files have no name");
+    }
+
+    #[test]
+    fn what_is_kept_of_a_line_is_read_as_it_was_written() {
+        let times = [
+            Times::default(),
+            Times::from_array([Some(u64::MAX); Times::COUNT]),
+            Times {
+                total: Some(0),
+                wait: Some(127),
+                upstream: Some(128),
+                ..Times::default()
+            },
+        ];
+        let mut bucket = Bucket::default();
+        for times in times {
+            let outcome = u32::MAX;
+            let id = "é".repeat(128);
+            let entry = Entry { outcome, times };
+            bucket.push(&id, &entry, Path::new("/")).unwrap();
+        }
+        let loaded = bucket.load().unwrap();
+        let entries = loaded.entries().map(|entry| entry.unwrap());
+        let read: Vec<_> = entries
+            .map(|(id, entry)| (id.len(), entry.decode().unwrap().times))
+            .collect();
+        assert_eq!(read, times.map(|times| (256, times)));
+    }
+
+    #[test]
+    fn a_file_that_was_cut_short_is_an_error() {
+        let mut bucket = Bucket::default();
+        let entry = Entry {
+            outcome: 7,
+            times: Times::default(),
+        };
+        bucket.push("request", &entry, Path::new("/")).unwrap();
+        let whole = bucket.load().unwrap().0;
+        for length in 1..whole.len() {
+            let cut = Loaded(whole.get(..length).unwrap().to_vec());
+            assert!(cut.entries().all(|entry| entry.is_err()), "{length}");
+        }
     }
 }

@@ -1,10 +1,16 @@
 //! Counts the joined requests by kind and outcome.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::RandomState;
+use std::io;
 
-use super::fields::Broken;
+use super::latency::Latencies;
+use super::options::Options;
 use super::outcome::{Log, Outcome, Place, Source};
-use super::spill::Bucket;
+use super::read::LogLines;
+use super::record::Broken;
+use super::spill::{Encoded, Entry, Loaded, Spill};
+use super::times::{Parts, Resolution, Times};
 use crate::cli::CommandError;
 
 /// The maximum number of different outcomes; further ones are counted as `(other)`.
@@ -40,26 +46,53 @@ pub(super) enum Kind {
     Repeated,
 }
 
+/// What one log holds.
+pub(super) struct Half {
+    pub input: Input,
+    pub outcomes: Outcomes,
+    pub spill: Spill,
+}
+
+/// The different outcomes of a log's lines.
 #[derive(Debug, Default)]
-pub(super) struct Join {
-    /// The counts of both logs, the edge's first.
-    pub inputs: Vec<(Log, Input)>,
-    kinds: BTreeMap<Kind, u64>,
-    outcomes: Vec<Outcome>,
+pub(super) struct Outcomes {
+    list: Vec<Outcome>,
     /// The index of each outcome.
     indexes: HashMap<Outcome, u32>,
-    /// The number of requests by the index of their outcome.
-    ends: HashMap<u32, u64>,
+}
+
+/// The requests of both logs.
+#[derive(Debug)]
+pub(super) struct Join {
+    /// The counts of both logs, the edge's first.
+    pub inputs: [(Log, Input); 2],
+    /// How long the requests took.
+    pub latencies: Latencies,
+    kinds: BTreeMap<Kind, u64>,
+    edge: Outcomes,
+    mesh: Outcomes,
+    /// The number of requests by the log and the index of their outcome.
+    ends: HashMap<(Log, u32), u64>,
+}
+
+/// A request: the lines of one ID.
+#[derive(Debug)]
+pub(super) struct Request<'a> {
+    pub id: &'a str,
+    pub kind: Kind,
+    /// Where it ended, and why.
+    pub end: &'a Outcome,
+    /// Unknown for a repeated ID, whose lines are of several requests.
+    pub parts: Parts,
 }
 
 /// The lines of one ID.
 #[derive(Debug, Default)]
-struct Request {
+struct Lines<'a> {
     repeated: bool,
-    /// The source and the outcome's index of the edge's first line.
-    edge: Option<(Source, u32)>,
-    /// The outcome's index of the mesh's first line.
-    mesh: Option<u32>,
+    /// The first line of each log.
+    edge: Option<Encoded<'a>>,
+    mesh: Option<Encoded<'a>>,
 }
 
 impl Input {
@@ -98,67 +131,166 @@ impl Kind {
     }
 }
 
-impl Join {
+impl Half {
+    /// Reads one log.
+    pub(super) fn read(
+        log: Log,
+        lines: LogLines<'_>,
+        options: &Options,
+        hasher: &RandomState,
+    ) -> Result<Self, CommandError> {
+        let folder = options.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
+        let mut half = Self {
+            input: Input::default(),
+            outcomes: Outcomes::default(),
+            spill: Spill::new(&folder, hasher.clone()),
+        };
+        let fields = options.fields(log);
+        let forwarded = &options.edge_fields.edge_forwarded;
+        lines.each(&fields, |number, record| {
+            let record = match record {
+                Ok(record) => record,
+                Err(broken) => {
+                    half.input.note_broken(number, broken);
+                    return Ok(());
+                }
+            };
+            match Outcome::read(log, &record, forwarded) {
+                Ok(Some((id, outcome))) => {
+                    half.input.with_id = half.input.with_id.saturating_add(1);
+                    let entry = Entry {
+                        times: Times::read(log, &record, &fields, &outcome),
+                        outcome: half.outcomes.index(outcome),
+                    };
+                    half.spill
+                        .push(&id, &entry)
+                        .map_err(CommandError::Temporary)?;
+                }
+                Ok(None) => half.input.without_id = half.input.without_id.saturating_add(1),
+                Err(broken) => half.input.note_broken(number, broken),
+            }
+            Ok(())
+        })?;
+        Ok(half)
+    }
+}
+
+impl Outcomes {
     /// The index of an outcome, which is added if it is new.
     pub(super) fn index(&mut self, outcome: Outcome) -> u32 {
-        let counted = self.outcomes.len() < MAX_OUTCOMES || self.indexes.contains_key(&outcome);
-        let outcome = if counted {
-            outcome
-        } else {
-            Outcome {
-                reason: "(other)".to_owned(),
-                shadow: None,
-                ..outcome
-            }
-        };
         if let Some(index) = self.indexes.get(&outcome) {
             return *index;
         }
-        let index = u32::try_from(self.outcomes.len()).unwrap_or(u32::MAX);
-        self.outcomes.push(outcome.clone());
+        if self.list.len() < MAX_OUTCOMES {
+            return self.add(outcome);
+        }
+        let other = Outcome {
+            reason: "(other)".into(),
+            shadow: None,
+            ..outcome
+        };
+        match self.indexes.get(&other) {
+            Some(index) => *index,
+            None => self.add(other),
+        }
+    }
+
+    fn add(&mut self, outcome: Outcome) -> u32 {
+        let index = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
+        self.list.push(outcome.clone());
         self.indexes.insert(outcome, index);
         index
     }
 
-    /// Joins the entries of a bucket. Calls `each` with every ID, its kind and its end.
+    fn get(&self, index: u32) -> Option<&Outcome> {
+        self.list.get(usize::try_from(index).ok()?)
+    }
+}
+
+impl Join {
+    /// Joins what was read from both logs. Calls `each` with every request.
     ///
     /// # Errors
     /// [`CommandError::Temporary`], and those of `each`.
-    pub(super) fn add(
-        &mut self,
-        bucket: Bucket,
-        mut each: impl FnMut(&str, Kind, &str) -> Result<(), CommandError>,
-    ) -> Result<(), CommandError> {
-        let mut requests: HashMap<Box<str>, Request> = HashMap::new();
-        let read = bucket.read(|id, index| {
-            let Some(outcome) = self.outcome(index) else {
-                return;
-            };
-            // `entry` would copy every ID.
-            match requests.get_mut(id) {
-                Some(request) => request.add(outcome.source, index),
-                None => {
-                    let mut request = Request::default();
-                    request.add(outcome.source, index);
-                    requests.insert(id.into(), request);
-                }
+    pub(super) fn new(
+        edge: Half,
+        mesh: Half,
+        resolution: Resolution,
+        mut each: impl FnMut(&Request<'_>) -> Result<(), CommandError>,
+    ) -> Result<Self, CommandError> {
+        let mut join = Self {
+            inputs: [(Log::Edge, edge.input), (Log::Mesh, mesh.input)],
+            latencies: Latencies::default(),
+            kinds: BTreeMap::new(),
+            edge: edge.outcomes,
+            mesh: mesh.outcomes,
+            ends: HashMap::new(),
+        };
+        for (edge, mesh) in edge.spill.finish().zip(mesh.spill.finish()) {
+            let edge = edge.load().map_err(CommandError::Temporary)?;
+            let mesh = mesh.load().map_err(CommandError::Temporary)?;
+            let lines = lines_by_id(&edge, &mesh).map_err(CommandError::Temporary)?;
+            for (id, lines) in lines {
+                join.add(id, &lines, resolution, &mut each)?;
             }
-        });
-        read.map_err(CommandError::Temporary)?;
-        for (id, request) in &requests {
-            let (kind, end) = (request.kind(), request.end());
-            count(self.kinds.entry(kind).or_default());
-            count(self.ends.entry(end).or_default());
-            let end = self.outcome(end).map_or_else(String::new, |outcome| {
-                format!("{}: {}", outcome.place.name(), outcome.reason)
-            });
-            each(id, kind, &end)?;
         }
-        Ok(())
+        Ok(join)
     }
 
-    fn outcome(&self, index: u32) -> Option<&Outcome> {
-        self.outcomes.get(usize::try_from(index).ok()?)
+    fn add(
+        &mut self,
+        id: &[u8],
+        lines: &Lines<'_>,
+        resolution: Resolution,
+        each: &mut impl FnMut(&Request<'_>) -> Result<(), CommandError>,
+    ) -> Result<(), CommandError> {
+        let decode = |line: Option<Encoded<'_>>| {
+            let decoded = line.map(Encoded::decode).transpose();
+            decoded.map_err(CommandError::Temporary)
+        };
+        let (edge, mesh) = (decode(lines.edge)?, decode(lines.mesh)?);
+        let edge_outcome = edge.and_then(|edge| self.edge.get(edge.outcome));
+        let source = edge_outcome.map(|outcome| outcome.source);
+        // The outcome for the client: that of the edge if it answered itself, else that of the mesh.
+        let end = match (edge, mesh) {
+            (Some(edge), Some(_)) if source == Some(Source::EdgeEnded) => (Log::Edge, edge.outcome),
+            (_, Some(mesh)) => (Log::Mesh, mesh.outcome),
+            (Some(edge), None) => (Log::Edge, edge.outcome),
+            (None, None) => return Ok(()),
+        };
+        let kind = match (source, mesh) {
+            _ if lines.repeated => Kind::Repeated,
+            (Some(_), Some(_)) => Kind::Joined,
+            (Some(Source::EdgeForwarded), None) => Kind::Lost,
+            (Some(_), None) => Kind::EndedAtEdge,
+            (None, _) => Kind::MeshOnly,
+        };
+        let parts = if lines.repeated {
+            Parts::default()
+        } else {
+            let edge = source.zip(edge.map(|edge| edge.times));
+            Parts::of(edge, mesh.map(|mesh| mesh.times), resolution)
+        };
+        self.latencies.add(&parts);
+        count(self.kinds.entry(kind).or_default());
+        count(self.ends.entry(end).or_default());
+        let Some(end) = self.outcome(end) else {
+            return Ok(());
+        };
+        let id = std::str::from_utf8(id).unwrap_or_default();
+        each(&Request {
+            id,
+            kind,
+            end,
+            parts,
+        })
+    }
+
+    fn outcome(&self, (log, index): (Log, u32)) -> Option<&Outcome> {
+        match log {
+            Log::Edge => self.edge.get(index),
+            Log::Mesh => self.mesh.get(index),
+        }
     }
 
     /// The number of requests of a kind.
@@ -204,7 +336,7 @@ impl Join {
 
     fn counted(&self) -> impl Iterator<Item = (&Outcome, u64)> {
         let ends = self.ends.iter();
-        ends.filter_map(|(index, count)| Some((self.outcome(*index)?, *count)))
+        ends.filter_map(|(end, count)| Some((self.outcome(*end)?, *count)))
     }
 
     /// Whether the mesh's log has exactly the requests that the edge forwarded, each once, and no line is
@@ -218,38 +350,22 @@ impl Join {
     }
 }
 
-impl Request {
-    fn add(&mut self, source: Source, outcome: u32) {
-        self.repeated |= match source {
-            Source::Mesh => self.mesh.is_some(),
-            _ => self.edge.is_some(),
-        };
-        match source {
-            Source::Mesh => _ = self.mesh.get_or_insert(outcome),
-            _ => _ = self.edge.get_or_insert((source, outcome)),
-        }
+/// The lines of each ID in a bucket of the edge's log and the same of the mesh's.
+fn lines_by_id<'a>(edge: &'a Loaded, mesh: &'a Loaded) -> io::Result<HashMap<&'a [u8], Lines<'a>>> {
+    let mut ids: HashMap<&[u8], Lines<'_>> = HashMap::new();
+    for entry in edge.entries() {
+        let (id, entry) = entry?;
+        let lines = ids.entry(id).or_default();
+        lines.repeated |= lines.edge.is_some();
+        lines.edge.get_or_insert(entry);
     }
-
-    fn kind(&self) -> Kind {
-        match (self.edge, self.mesh) {
-            _ if self.repeated => Kind::Repeated,
-            (Some(_), Some(_)) => Kind::Joined,
-            (Some((Source::EdgeForwarded, _)), None) => Kind::Lost,
-            (Some(_), None) => Kind::EndedAtEdge,
-            (None, _) => Kind::MeshOnly,
-        }
+    for entry in mesh.entries() {
+        let (id, entry) = entry?;
+        let lines = ids.entry(id).or_default();
+        lines.repeated |= lines.mesh.is_some();
+        lines.mesh.get_or_insert(entry);
     }
-
-    /// The outcome for the client: that of the edge if it answered itself, else that of the mesh.
-    fn end(&self) -> u32 {
-        match (self.edge, self.mesh) {
-            (Some((Source::EdgeEnded, outcome)), _)
-            | (_, Some(outcome))
-            | (Some((_, outcome)), None) => outcome,
-            // Cannot happen: `add` sets one of them.
-            (None, None) => u32::MAX,
-        }
-    }
+    Ok(ids)
 }
 
 fn count(counter: &mut u64) {
@@ -258,35 +374,44 @@ fn count(counter: &mut u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::spill::Spill;
     use super::*;
 
     fn outcome(source: Source, place: Place, reason: &str) -> Outcome {
         Outcome {
             source,
             place,
-            reason: reason.to_owned(),
+            reason: reason.into(),
             shadow: None,
         }
     }
 
+    fn half(hasher: &RandomState) -> Half {
+        Half {
+            input: Input::default(),
+            outcomes: Outcomes::default(),
+            spill: Spill::new(&std::env::temp_dir(), hasher.clone()),
+        }
+    }
+
     fn join(lines: &[(&str, Source, Place, &str)]) -> (Join, Vec<(String, Kind)>) {
-        let folder = std::env::temp_dir();
-        let (mut join, mut spill) = (Join::default(), Spill::new(&folder));
+        let hasher = RandomState::new();
+        let (mut edge, mut mesh) = (half(&hasher), half(&hasher));
         for (id, source, place, reason) in lines {
-            let index = join.index(outcome(*source, *place, reason));
-            spill.push(id, index).unwrap();
+            let half = match source {
+                Source::Mesh => &mut mesh,
+                _ => &mut edge,
+            };
+            let outcome = half.outcomes.index(outcome(*source, *place, reason));
+            let times = Times::default();
+            half.spill.push(id, &Entry { outcome, times }).unwrap();
         }
         let mut all = Vec::new();
-        for bucket in spill.finish() {
-            let each = |id: &str, kind, _: &str| {
-                all.push((id.to_owned(), kind));
-                Ok(())
-            };
-            join.add(bucket, each).unwrap();
-        }
+        let join = Join::new(edge, mesh, Resolution::EXACT, |request| {
+            all.push((request.id.to_owned(), request.kind));
+            Ok(())
+        });
         all.sort();
-        (join, all)
+        (join.unwrap(), all)
     }
 
     #[test]
@@ -330,9 +455,10 @@ mod tests {
 
     #[test]
     fn outcomes_beyond_the_limit_are_counted_as_other() {
-        let mut join = Join::default();
-        let mut index =
-            |reason: usize| join.index(outcome(Source::Mesh, Place::Envoy, &reason.to_string()));
+        let mut outcomes = Outcomes::default();
+        let mut index = |reason: usize| {
+            outcomes.index(outcome(Source::Mesh, Place::Envoy, &reason.to_string()))
+        };
         let first = index(0);
         for reason in 1..MAX_OUTCOMES {
             index(reason);
@@ -340,7 +466,7 @@ mod tests {
         let other = index(MAX_OUTCOMES);
         assert_eq!(index(MAX_OUTCOMES + 1), other);
         assert_eq!(index(0), first);
-        assert_eq!(join.outcomes.len(), MAX_OUTCOMES + 1);
+        assert_eq!(outcomes.list.len(), MAX_OUTCOMES + 1);
     }
 
     #[test]
@@ -355,7 +481,7 @@ mod tests {
         assert!(join.adds_up());
         let mut input = Input::default();
         input.note_broken(3, Broken::NotJson);
-        join.inputs.push((Log::Mesh, input));
+        join.inputs = [(Log::Edge, Input::default()), (Log::Mesh, input)];
         assert!(!join.adds_up());
     }
 }

@@ -2,18 +2,18 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::fields::Record;
-use super::options::Options;
-use super::outcome::Log;
+use super::fields::{Field, Fields};
+use super::outcome::{Log, Outcome, Source};
+use super::record::Record;
+use super::times::{Parts, Resolution, Times};
 
-/// The maximum number of lines of one ID; further ones are only counted.
+/// The maximum number of lines of one ID in one log; further ones are only counted.
 const MAX_LINES: usize = 1000;
 
 /// The lines of one ID.
 #[derive(Debug, Default)]
 pub(super) struct Timeline {
     pub id: String,
-    /// In the order of time once [`Timeline::sort`] was called.
     pub lines: Vec<Line>,
     /// The number of lines that were not kept.
     pub more: u64,
@@ -35,7 +35,10 @@ pub(super) struct Line {
     pub status: String,
     pub method: String,
     pub path: String,
-    pub duration_ms: String,
+    /// In microseconds.
+    pub duration: Option<u64>,
+    pub source: Source,
+    pub times: Times,
     /// The line's JSON object, as logged.
     pub text: String,
 }
@@ -49,59 +52,66 @@ impl Timeline {
     }
 
     /// Keeps the line if it has this ID.
-    pub(super) fn add(&mut self, log: Log, number: u64, record: &Record<'_>, options: &Options) {
-        let (edge, mesh) = (&options.edge_fields, &options.mesh_fields);
-        let [id, time, outcome, reason, status, method, path, duration] = match log {
-            Log::Edge => [
-                &edge.edge_id,
-                &edge.edge_time,
-                &edge.edge_outcome,
-                &edge.edge_reason,
-                &edge.edge_status,
-                &edge.edge_method,
-                &edge.edge_path,
-                &edge.edge_duration,
-            ],
-            Log::Mesh => [
-                &mesh.mesh_id,
-                &mesh.mesh_time,
-                &mesh.mesh_verdict,
-                &mesh.mesh_details,
-                &mesh.mesh_status,
-                &mesh.mesh_method,
-                &mesh.mesh_path,
-                &mesh.mesh_duration,
-            ],
-        };
-        if record.get(id).as_deref() != Some(&self.id) {
+    pub(super) fn add(
+        &mut self,
+        log: Log,
+        number: u64,
+        record: &Record<'_>,
+        fields: &Fields,
+        forwarded: &str,
+    ) {
+        if record.get(Field::Id).as_deref() != Some(&self.id) {
             return;
         }
         if self.lines.len() >= MAX_LINES {
             self.more = self.more.saturating_add(1);
             return;
         }
+        let Ok(Some((_, outcome))) = Outcome::read(log, record, forwarded) else {
+            return;
+        };
         let text = |field| record.get(field).unwrap_or_default().into_owned();
-        let time = text(time);
+        let time = text(Field::Time);
         self.lines.push(Line {
             log,
             number,
             since_epoch: since_epoch(&time),
             time,
-            outcome: text(outcome),
-            reason: text(reason),
-            status: text(status),
-            method: text(method),
-            path: text(path),
-            duration_ms: text(duration),
+            source: outcome.source,
+            times: Times::read(log, record, fields, &outcome),
+            outcome: text(Field::Outcome),
+            reason: text(Field::Reason),
+            status: text(Field::Status),
+            method: text(Field::Method),
+            path: text(Field::Path),
+            duration: record.micros(Field::Duration, fields),
             text: record.text.to_owned(),
         });
     }
 
-    /// Sorts the lines by time. Lines of the same time stay in the order edge, mesh; lines whose time
-    /// cannot be parsed come last.
-    pub(super) fn sort(&mut self) {
+    /// How long the request took in each part of its way; unknown if a log has several lines.
+    pub(super) fn parts(&self, resolution: Resolution) -> Parts {
+        let (mut edge, mut mesh) = (None, None);
+        for line in &self.lines {
+            let repeated = match line.log {
+                Log::Edge => edge.replace((line.source, line.times)).is_some(),
+                Log::Mesh => mesh.replace(line.times).is_some(),
+            };
+            if repeated {
+                return Parts::default();
+            }
+        }
+        Parts::of(edge, mesh, resolution)
+    }
+
+    /// The lines of both timelines of one ID, sorted by time. Lines of the same time stay in the order edge, mesh;
+    /// lines whose time cannot be parsed come last.
+    pub(super) fn and(mut self, other: Self) -> Self {
+        self.more = self.more.saturating_add(other.more);
+        self.lines.extend(other.lines);
         self.lines
             .sort_by_key(|line| line.since_epoch.unwrap_or(Duration::MAX));
+        self
     }
 }
 
