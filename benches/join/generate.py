@@ -43,7 +43,10 @@ def main(folder, megabytes):
             method = "GET" if bits & 3 else "POST"
             own = 150 + bits % 400
             upstream = int(rng.lognormvariate(9.0, 0.9))
-            wait = upstream + 700 + bits % 3000
+            denied = kind < 13
+            filtered = 120 + bits % 250
+            fresh = bits % 20 == 0
+            wait = (filtered if denied else filtered + 950 + upstream) + 500 + bits % 3000
             ended = kind < 7
             outcome, why, status = ("redirected", '"reason":"session_missing",', 302) if ended else ("forwarded", "", 200)
             total = own if ended else own + wait
@@ -55,9 +58,6 @@ def main(folder, megabytes):
             edge_bytes += len(line)
             if kind < 8:
                 continue
-            denied = kind < 13
-            filtered = 120 + bits % 250
-            fresh = bits % 20 == 0
             line = MESH % (
                 minute, second, millisecond, correlation_id,
                 "deny/role/orders-write" if denied else "allow/orders-read", 403 if denied else 200,

@@ -126,7 +126,14 @@ impl Loaded {
     pub(super) fn entries(&self) -> impl Iterator<Item = io::Result<(&[u8], Encoded<'_>)>> {
         let mut rest = self.0.as_slice();
         std::iter::from_fn(move || {
-            (!rest.is_empty()).then(|| next_entry(&mut rest).ok_or_else(cut_short))
+            if rest.is_empty() {
+                return None;
+            }
+            let entry = next_entry(&mut rest).ok_or_else(cut_short);
+            if entry.is_err() {
+                rest = &[];
+            }
+            Some(entry)
         })
     }
 }

@@ -171,7 +171,12 @@ impl Parts {
             None if source == Source::EdgeEnded => edge.total,
             None => None,
         });
-        let total = edge.total.or_else(|| own?.checked_add(edge.wait?));
+        // The sum of its parts has the finer resolution.
+        let total = match (edge.edge, edge.wait) {
+            (Some(own), Some(wait)) => own.checked_add(wait),
+            (Some(own), None) if source == Source::EdgeEnded => Some(own),
+            _ => edge.total,
+        };
         let between = |whole: Option<u64>, resolution| minus(whole?, mesh.mesh?, resolution);
         let mut parts = Self::default();
         for (part, time) in [
@@ -298,7 +303,7 @@ mod tests {
     #[test]
     fn a_request_is_divided_where_the_logs_measured_it() {
         let whole = [
-            ("total", 12_000),
+            ("total", 12_300),
             ("edge", 300),
             ("network", 2600),
             ("mesh", 9400),
@@ -310,7 +315,8 @@ mod tests {
 
     #[test]
     fn the_wait_for_a_new_connection_is_not_the_filters() {
-        let connected = ANSWERED.replace("\"before_connect_us\": null", "\"before_connect_us\": 200");
+        let connected =
+            ANSWERED.replace("\"before_connect_us\": null", "\"before_connect_us\": 200");
         let parts = parts("", &connected);
         assert!(parts.contains(&("filter", 200)), "{parts:?}");
         assert!(parts.contains(&("connect", 50)), "{parts:?}");
