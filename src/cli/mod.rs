@@ -7,6 +7,7 @@ mod access;
 mod analysis;
 mod check;
 mod clock;
+mod completions;
 mod diagnostic;
 mod diff;
 mod error;
@@ -17,6 +18,7 @@ mod keys;
 mod keys_of_config;
 mod mint;
 mod schema;
+mod man;
 mod source;
 mod test;
 mod text;
@@ -42,6 +44,7 @@ struct Command {
 #[derive(Debug, Subcommand)]
 enum Subcommands {
     Check(check::Options),
+    Completions(completions::Options),
     Diff(diff::Options),
     Explain(Box<explain::Options>),
     Init(init::Options),
@@ -49,6 +52,8 @@ enum Subcommands {
     Keys(keys::Options),
     Mint(mint::Options),
     Schema(schema::Options),
+    Join(join::Options),
+    Man(man::Options),
     Test(test::Options),
     Token(token::Options),
 }
@@ -73,6 +78,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut output = io::BufWriter::new(io::stdout().lock());
     let result = match &command.subcommand {
         Subcommands::Check(options) => check::run(options, &mut output),
+        Subcommands::Completions(options) => completions::run(options, &mut output),
         Subcommands::Diff(options) => diff::run(options, &mut output),
         Subcommands::Explain(options) => explain::run(options, &mut output),
         Subcommands::Init(options) => init::run(options, &mut output),
@@ -80,6 +86,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Subcommands::Keys(options) => keys::run(options, &mut output),
         Subcommands::Mint(options) => mint::run(options, &mut output),
         Subcommands::Schema(options) => schema::run(options, &mut output),
+        Subcommands::Man(options) => man::run(options, &mut output),
         Subcommands::Test(options) => test::run(options, &mut output),
         Subcommands::Token(options) => token::run(options, &mut output),
     };
