@@ -6,7 +6,7 @@ say = @printf '\n== %s\n' "$(1)"
 .PHONY: help
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | sort | \
-	  while IFS=$$'\t' read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
+	  while IFS=$$'\t' read -r name what; do printf '  make %-14s %s\n' "$$name" "$$what"; done
 
 .PHONY: setup
 setup: ## what the build and the demo need: the Rust toolchain and Envoy
@@ -23,6 +23,23 @@ wasm: ## build the filter: target/edge_claims.wasm
 	cargo build --release --target wasm32-wasip1 --features proxy
 	$(call say,remove unused callbacks)
 	cargo xtask strip
+
+# Where cargo puts what it builds.
+TARGET = $${CARGO_TARGET_DIR:-target}
+
+.PHONY: command
+command: ## the operator's command edge-claims, with shell completions and man pages
+	$(call say,the command)
+	cargo build --release --features cli
+	$(call say,completions and man pages)
+	@scripts/command-files "$(TARGET)/release/edge-claims" "$(TARGET)"
+
+.PHONY: command-static
+command-static: ## the same for any Linux on x86-64: a static binary, without a C library of the system
+	@scripts/setup musl
+	$(call say,the static command)
+	cargo build --release --features cli --target x86_64-unknown-linux-musl
+	@scripts/command-files "$(TARGET)/x86_64-unknown-linux-musl/release/edge-claims" "$(TARGET)/x86_64-unknown-linux-musl"
 
 .PHONY: demo
 demo: setup wasm ## see the filter at work in a real Envoy (KEEP=1 keeps it running)
