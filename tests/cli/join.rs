@@ -2,8 +2,11 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -152,13 +155,86 @@ fn an_id_shows_its_timeline() {
     };
     assert!(at("edge 403 forwarded") < at("mesh 403 deny/role/orders-write"));
     at("+4 ms");
-    at("edge_claims_denied{role}{orders-write} · 1 ms · line 2");
+    at("edge_claims_denied{role}{orders-write} · 1.00 ms · line 2");
 
     let output = logs.join(&["--id", "denied-1", "--format", "jsonl"]);
     let lines = lines(&output);
-    assert_eq!(lines.len(), 2);
+    assert_eq!(lines.len(), 3);
     assert_eq!(lines[0]["log"], "edge");
     assert_eq!(lines[1]["record"]["request_id"], "r-1");
+}
+
+/// One request that both logs measured in detail, and one that the filter denied.
+fn timed() -> Logs {
+    Logs::new(
+        r#"{"correlation_id":"a","outcome":"forwarded","duration_ms":12,"edge_us":300,"mesh_us":12000}
+{"correlation_id":"b","outcome":"forwarded","duration_ms":3,"edge_us":200,"mesh_us":2000}"#,
+        r#"{"correlation_id":"a","verdict":"allow/orders","status":200,"details":"via_upstream","before_connect_us":250,"before_upstream_us":300,"upstream_us":9000,"response_us":9400,"attempts":1}
+{"correlation_id":"b","verdict":"deny/role/orders","status":403,"before_connect_us":null,"before_upstream_us":null,"upstream_us":null,"response_us":240,"attempts":0}"#,
+    )
+}
+
+#[test]
+fn the_summary_says_where_the_time_goes() {
+    let logs = timed();
+    let shown = text(&logs.join(&[]));
+    for line in [
+        "time                       requests       p50       p90       p99       max",
+        "network                           2   1.77 ms   2.60 ms   2.60 ms   2.60 ms",
+        "  filter                          2    240 µs    250 µs    250 µs    250 µs",
+        "  connect                         1     50 µs     50 µs     50 µs     50 µs",
+        "  upstream                        1   9.00 ms   9.00 ms   9.00 ms   9.00 ms",
+        "       histogram  total      edge       network    filter     connect    upstream",
+        "         < 10 ms                                                         ██████████",
+    ] {
+        assert!(shown.contains(line), "{line}\nis not in\n{shown}");
+    }
+    let lines = lines(&logs.join(&["--format", "jsonl"]));
+    let filter = |kind| {
+        let of_kind = of_kind(&lines, kind);
+        let filter = of_kind.into_iter().filter(|line| line["part"] == "filter");
+        filter.cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(
+        filter("time"),
+        [
+            json!({"kind": "time", "part": "filter", "requests": 2, "p50_us": 240, "p90_us": 250,
+            "p99_us": 250, "max_us": 250})
+        ]
+    );
+    assert_eq!(
+        filter("histogram"),
+        [
+            json!({"kind": "histogram", "part": "filter", "from_us": 200, "below_us": 500, "requests": 2})
+        ]
+    );
+}
+
+#[test]
+fn a_request_shows_its_times_and_what_is_unknown() {
+    let logs = timed();
+    let shown = text(&logs.join(&["--id", "b"]));
+    for line in [
+        "    edge                  200 µs\n",
+        "    network              1.76 ms\n",
+        "      filter              240 µs\n",
+        "      connect                  -\n",
+        "      upstream                 -\n",
+    ] {
+        assert!(shown.contains(line), "{line}\nis not in\n{shown}");
+    }
+    let times = json!({"total_us": 2200, "edge_us": 200, "network_us": 1760, "edge_and_network_us": null,
+        "mesh_us": 240, "filter_us": 240, "connect_us": null, "upstream_us": null});
+    for arguments in [&["--id", "b"][..], &["--list", "all"]] {
+        let lines = lines(&logs.join(&[arguments, &["--format", "jsonl"]].concat()));
+        let found = lines.iter().find(|line| {
+            line["kind"] == "times" || line["correlation_id"] == "b" && line["end"] != Value::Null
+        });
+        let found = found.unwrap().as_object().unwrap();
+        for (name, time) in times.as_object().unwrap() {
+            assert_eq!(found[name], *time, "{name}");
+        }
+    }
 }
 
 #[test]
@@ -305,6 +381,149 @@ fn wrong_usage_and_unreadable_files_are_2() {
     }
 }
 
+/// What a log may be that is none, and what the command says.
+#[test]
+fn hostile_logs_are_refused_or_counted_as_broken() {
+    let good = r#"{"correlation_id":"a","outcome":"forwarded"}"#;
+    let broken = |log: &[u8]| {
+        let logs = Logs::new("", "");
+        std::fs::write(logs.path("edge.log"), log).unwrap();
+        let output = logs.join(&["--format", "jsonl", "--max-line-kib", "1"]);
+        assert_eq!(output.status.code(), Some(0));
+        let input = lines(&output)[0].clone();
+        let why = input["first_broken"][0]["why"].as_str().map(str::to_owned);
+        (input["with_id"].as_u64().unwrap(), why)
+    };
+    let says = |why: &str| Some(why.to_owned());
+    assert_eq!(broken(b""), (0, None));
+    let cut = format!("{good}\n{}", &good[..30]);
+    assert_eq!(broken(cut.as_bytes()), (1, says("not JSON")));
+    let latin1 = [good.as_bytes(), b"\n{\"correlation_id\":\"\xe9\"}"].concat();
+    assert_eq!(broken(&latin1), (1, says("not UTF-8")));
+    assert_eq!(broken(&[0; 1000]), (0, says("no JSON object")));
+    let long = format!("{}\n{good}", "x".repeat(5000));
+    assert_eq!(
+        broken(long.as_bytes()),
+        (1, says("longer than --max-line-kib"))
+    );
+    let compressed = [b"\x1f\x8b\x08\x00".as_slice(), &[0xa7; 500], b"\n"].concat();
+    assert_eq!(broken(&compressed), (0, says("not UTF-8")));
+}
+
+#[test]
+fn a_device_without_content_is_an_empty_log() {
+    let output = run(Command::new(COMMAND).args(["join", "/dev/null", "/dev/null", "--strict"]));
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output).contains("edge: /dev/null: 0 lines"));
+}
+
+/// Nothing is printed, so that nobody takes half a result for a whole.
+#[test]
+fn a_log_that_cannot_be_read_is_told_before_the_other_is_read() {
+    let logs = mixed();
+    let folder = logs.0.path().display().to_string();
+    for (edge, mesh, message) in [
+        (
+            "missing.log".to_owned(),
+            "-".to_owned(),
+            "missing.log: No such file",
+        ),
+        (
+            "-".to_owned(),
+            "missing.log".to_owned(),
+            "missing.log: No such file",
+        ),
+        (folder.clone(), "-".to_owned(), "is a directory"),
+        ("-".to_owned(), folder, "is a directory"),
+    ] {
+        // A stdin that never ends.
+        let mut child = Command::new(COMMAND)
+            .args(["join", &edge, &mesh])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdin = child.stdin.take();
+        let output = child.wait_with_output().unwrap();
+        drop(stdin);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains(message), "{error}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_log_without_permission_is_refused() {
+    let logs = mixed();
+    let path = logs.path("mesh.log");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
+    if File::open(&path).is_ok() {
+        // For root, no permission is missing: become nobody, who has none.
+        let folder = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(logs.0.path(), folder).unwrap();
+    }
+    let mut command = Command::new(COMMAND);
+    command.arg("join").arg(logs.path("edge.log")).arg(&path);
+    if File::open(&path).is_ok() {
+        command.uid(65534);
+    }
+    let output = run(&mut command);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains("mesh.log: Permission denied"), "{error}");
+    assert!(output.stdout.is_empty());
+}
+
+/// A gigabyte without a line feed: the command gets 64 MB.
+#[test]
+fn a_line_of_a_gigabyte_needs_no_memory() {
+    let logs = Logs::new("", r#"{"correlation_id":"a","verdict":"allow/x"}"#);
+    let edge = File::create(logs.path("edge.log")).unwrap();
+    edge.set_len(1 << 30).unwrap();
+    let output = limited(&logs, &["--format", "jsonl"]);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{error}");
+    let lines = lines(&output);
+    assert_eq!(
+        (&lines[0]["lines"], &lines[0]["broken"]),
+        (&json!(1), &json!(1))
+    );
+    assert_eq!(lines[1]["with_id"], 1);
+}
+
+/// Ctrl-C, or even a kill that no program can handle.
+#[test]
+fn a_command_that_is_killed_leaves_no_files_behind() {
+    let logs = generate(100_000);
+    let folder = logs.0.path().join("temp");
+    std::fs::create_dir(&folder).unwrap();
+    let mut child = Command::new(COMMAND)
+        .args(["join", "-"])
+        .arg(logs.path("mesh.log"))
+        .arg("--temp-dir")
+        .arg(&folder)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It waits for the rest of stdin; the mesh's log alone fills temporary files.
+    let open = format!("/proc/{}/fd", child.id());
+    let in_use = || {
+        let files = std::fs::read_dir(&open).unwrap();
+        let targets = files.filter_map(|file| std::fs::read_link(file.unwrap().path()).ok());
+        targets.filter(|target| target.starts_with(&folder)).count()
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while in_use() == 0 {
+        assert!(Instant::now() < deadline, "no temporary file was opened");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+}
+
 #[test]
 fn temporary_files_need_a_folder_only_when_there_are_many() {
     let nowhere = ["--temp-dir", "/nonexistent/folder"];
@@ -364,23 +583,29 @@ fn generate(count: u32) -> Logs {
     logs
 }
 
-/// A million requests in less memory than their IDs alone would take: 36 bytes each, and what a map needs
-/// to hold them, are more than the 48 MB that the command gets, its own code included.
-#[test]
-fn a_million_requests_are_joined_in_bounded_memory() {
-    let count: u32 = 1_000_000;
-    let logs = generate(count);
-    let output = run(Command::new("bash")
+/// Joins with 64 MB of memory, the command's own code and stacks included.
+fn limited(logs: &Logs, arguments: &[&str]) -> Output {
+    run(Command::new("bash")
         .args([
             "-c",
-            r#"ulimit -v 49152 && exec "$0" "$@""#,
+            r#"ulimit -v 65536 && exec "$0" "$@""#,
             COMMAND,
             "join",
         ])
         .arg(logs.path("edge.log"))
         .arg(logs.path("mesh.log"))
-        .args(["--format", "jsonl", "--strict", "--temp-dir"])
-        .arg(logs.0.path()));
+        .args(arguments)
+        .arg("--temp-dir")
+        .arg(logs.0.path()))
+}
+
+/// A million requests in less memory than their IDs alone would take: 36 bytes each, and what a map needs
+/// to hold them, are more than the command gets.
+#[test]
+fn a_million_requests_are_joined_in_bounded_memory() {
+    let count: u32 = 1_000_000;
+    let logs = generate(count);
+    let output = limited(&logs, &["--format", "jsonl", "--strict"]);
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{error}");
     let lines = lines(&output);

@@ -12,6 +12,7 @@ mod init;
 mod join;
 mod keys;
 mod schema;
+mod shell;
 mod test;
 mod tokens;
 
