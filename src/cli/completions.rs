@@ -47,6 +47,17 @@ pub(super) fn run(options: &Options, output: &mut impl Write) -> Result<Answer, 
     // The generator panics if it cannot write.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Command::command(), "edge-claims", &mut script);
+    if options.shell == Shell::Bash {
+        script = with_one_name(&script);
+    }
     output.write_all(&script)?;
     Ok(Answer::Yes)
+}
+
+/// clap_complete spells a name with a hyphen in two ways in a script for bash, so that nothing behind a
+/// subcommand is completed (<https://github.com/clap-rs/clap/issues/6421>).
+fn with_one_name(script: &[u8]) -> Vec<u8> {
+    String::from_utf8_lossy(script)
+        .replace("edge__subcmd__claims", "edge__claims")
+        .into_bytes()
 }

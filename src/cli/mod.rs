@@ -53,6 +53,7 @@ enum Subcommands {
     Mint(mint::Options),
     Schema(schema::Options),
     Join(join::Options),
+    Join(Box<join::Options>),
     Man(man::Options),
     Test(test::Options),
     Token(token::Options),

@@ -1,6 +1,6 @@
 //! Fastly Compute: the client's request in, the mesh's or the edge's own answer out, one log line.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fastly::http::Version;
 use fastly::log::Endpoint;
@@ -65,6 +65,7 @@ pub(crate) fn serve() {
             Decision::Reply(unavailable(503, "not_configured"))
         }
     };
+    let mut wait = None;
     let mut response = match decision {
         Decision::Reply(reply) => own(reply),
         Decision::Forward(edits) => {
@@ -75,7 +76,10 @@ pub(crate) fn serve() {
                 Form::Problem => (BACKEND, Version::HTTP_11),
             };
             client.set_version(version);
-            match client.send(backend) {
+            let sent = Instant::now();
+            let answer = client.send(backend);
+            wait = Some(sent.elapsed());
+            match answer {
                 Ok(response) => response,
                 Err(error) => {
                     record.fail("mesh_unreachable", 502);
@@ -88,7 +92,11 @@ pub(crate) fn serve() {
     // The mesh says it too; where it could not, the edge does.
     response.set_header(header.as_str(), correlation.id.as_str());
     record.status = response.get_status().as_u16();
-    record.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let elapsed = started.elapsed();
+    let own = elapsed.saturating_sub(wait.unwrap_or_default());
+    record.duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    record.edge_us = micros(own);
+    record.mesh_us = wait.map(micros);
     log(&record);
     response.send_to_client();
 }
@@ -132,6 +140,10 @@ fn log(record: &Record) {
         // In one write: the platform takes each write for a line.
         let _ = endpoint.write_all(format!("{}\n", record.to_line()).as_bytes());
     }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn now_ms() -> u64 {

@@ -68,6 +68,11 @@ pub struct Record {
     pub stripped_headers: u32,
     /// Milliseconds until the answer's headers.
     pub duration_ms: u64,
+    /// Microseconds of them that the edge itself took, without its wait for the mesh.
+    pub edge_us: u64,
+    /// Microseconds of them that the edge waited for the mesh, where it sent the request there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mesh_us: Option<u64>,
     /// The point of presence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pop: Option<String>,
@@ -110,6 +115,8 @@ impl Record {
             trace_id: None,
             stripped_headers: 0,
             duration_ms: 0,
+            edge_us: 0,
+            mesh_us: None,
             pop: None,
             service_version: None,
         }
@@ -206,6 +213,7 @@ mod tests {
             kid: some(),
             token_id: some(),
             trace_id: some(),
+            mesh_us: Some(1),
             pop: some(),
             service_version: some(),
             ..Record::new(0, &correlation, "GET", "shop.example.com", "/")

@@ -235,24 +235,24 @@ fn minus(whole: u64, part: u64, resolution: u64) -> Option<u64> {
 
 /// A duration for a person, with three digits.
 pub(super) fn human(micros: u64) -> String {
-    let (unit, in_unit) = match micros {
-        0..1000 => return format!("{micros} µs"),
-        1000..1_000_000 => ("ms", 1000),
-        _ => ("s", 1_000_000),
-    };
-    // Half up, to the last of the three digits.
-    let whole = micros / in_unit;
-    let decimals = match whole {
-        0..10 => 2_u32,
-        10..100 => 1,
-        _ => 0,
-    };
-    let step = in_unit / 10_u64.pow(decimals);
-    let steps = micros.saturating_add(step / 2) / step;
-    let scale = 10_u64.pow(decimals);
-    match usize::try_from(decimals) {
-        Ok(digits @ 1..) => format!("{}.{:0digits$} {unit}", steps / scale, steps % scale),
-        _ => format!("{steps} {unit}"),
+    match micros {
+        0..1000 => format!("{micros} µs"),
+        1000..999_500 => format!("{} ms", three_digits(micros)),
+        _ => format!("{} s", three_digits(micros / 1000)),
+    }
+}
+
+fn three_digits(thousandths: u64) -> String {
+    match thousandths {
+        0..9_995 => {
+            let hundredths = thousandths.saturating_add(5) / 10;
+            format!("{}.{:02}", hundredths / 100, hundredths % 100)
+        }
+        9_995..99_950 => {
+            let tenths = thousandths.saturating_add(50) / 100;
+            format!("{}.{}", tenths / 10, tenths % 10)
+        }
+        _ => (thousandths.saturating_add(500) / 1000).to_string(),
     }
 }
 
