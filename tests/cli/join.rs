@@ -493,6 +493,28 @@ fn a_line_of_a_gigabyte_needs_no_memory() {
     assert_eq!(lines[1]["with_id"], 1);
 }
 
+/// `script` (util-linux) runs a command on a terminal of its own.
+#[test]
+fn the_progress_of_large_logs_is_shown_on_a_terminal() {
+    let logs = generate(50_000);
+    let on_terminal = |logs: &Logs| {
+        let [edge, mesh] = ["edge.log", "mesh.log"].map(|name| logs.path(name));
+        let (edge, mesh) = (edge.display(), mesh.display());
+        let line = format!("'{COMMAND}' join '{edge}' '{mesh}' > /dev/null");
+        let mut command = Command::new("script");
+        let output = run(command
+            .args(["-qec", &line, "/dev/null"])
+            .env("TERM", "xterm"));
+        assert_eq!(output.status.code(), Some(0));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let shown = on_terminal(&logs);
+    assert!(shown.contains(" MiB, "), "{shown:?}");
+    // In the end, its line is cleared.
+    assert!(shown.ends_with("\r\u{1b}[2K"), "{shown:?}");
+    assert_eq!(on_terminal(&mixed()), "");
+}
+
 /// Ctrl-C, or even a kill that no program can handle.
 #[test]
 fn a_command_that_is_killed_leaves_no_files_behind() {
