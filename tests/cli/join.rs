@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const COMMAND: &str = env!("CARGO_BIN_EXE_edge-claims");
+use super::COMMAND;
 
 /// A folder with an edge log and a mesh log.
 struct Logs(TempDir);

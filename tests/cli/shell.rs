@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output, Stdio};
 
-const COMMAND: &str = env!("CARGO_BIN_EXE_edge-claims");
+use super::COMMAND;
 
 fn run(command: &mut Command) -> Output {
     command.stdin(Stdio::null()).output().unwrap()

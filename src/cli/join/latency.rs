@@ -137,7 +137,7 @@ mod tests {
     fn every_time_is_in_the_bucket_that_holds_it() {
         let mut latency = Latency::default();
         let times = [0, 1, 199, 200, 499, 50_000_000, u64::MAX];
-        times.map(|time| latency.add(time));
+        times.iter().for_each(|time| latency.add(*time));
         for bucket in latency.buckets() {
             let inside = |time: &&u64| {
                 bucket.from <= **time && bucket.below.is_none_or(|below| **time < below)
