@@ -16,9 +16,9 @@ mod init;
 mod join;
 mod keys;
 mod keys_of_config;
+mod man;
 mod mint;
 mod schema;
-mod man;
 mod source;
 mod test;
 mod text;
@@ -50,11 +50,9 @@ enum Subcommands {
     Init(init::Options),
     Join(Box<join::Options>),
     Keys(keys::Options),
+    Man(man::Options),
     Mint(mint::Options),
     Schema(schema::Options),
-    Join(join::Options),
-    Join(Box<join::Options>),
-    Man(man::Options),
     Test(test::Options),
     Token(token::Options),
 }
@@ -85,9 +83,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Subcommands::Init(options) => init::run(options, &mut output),
         Subcommands::Join(options) => join::run(options, &mut output),
         Subcommands::Keys(options) => keys::run(options, &mut output),
+        Subcommands::Man(options) => man::run(options, &mut output),
         Subcommands::Mint(options) => mint::run(options, &mut output),
         Subcommands::Schema(options) => schema::run(options, &mut output),
-        Subcommands::Man(options) => man::run(options, &mut output),
         Subcommands::Test(options) => test::run(options, &mut output),
         Subcommands::Token(options) => token::run(options, &mut output),
     };
