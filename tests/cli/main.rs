@@ -11,6 +11,7 @@ mod explain;
 mod init;
 mod join;
 mod keys;
+mod pages;
 mod schema;
 mod shell;
 mod test;

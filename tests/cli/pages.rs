@@ -10,9 +10,7 @@ use std::process::{Command, Stdio};
 use super::COMMAND;
 
 /// The pages whose commands run here; the others have tests of their own.
-const PAGES: [&str; 6] = [
-    "check", "diff", "explain", "keys", "schema", "test",
-];
+const PAGES: [&str; 6] = ["check", "diff", "explain", "keys", "schema", "test"];
 
 struct Step {
     line: usize,
@@ -30,7 +28,9 @@ fn parts(page: &str) -> Vec<Part> {
     let mut file = None;
     let mut lines = page.lines().enumerate();
     while let Some((number, line)) = lines.next() {
-        let marker = line.strip_prefix("<!-- file: ").and_then(|rest| rest.strip_suffix(" -->"));
+        let marker = line
+            .strip_prefix("<!-- file: ")
+            .and_then(|rest| rest.strip_suffix(" -->"));
         if let Some(name) = marker {
             file = Some(name.to_owned());
             continue;
@@ -38,7 +38,11 @@ fn parts(page: &str) -> Vec<Part> {
         let Some(language) = line.strip_prefix("```") else {
             continue;
         };
-        let block: Vec<&str> = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "```").collect();
+        let block: Vec<&str> = lines
+            .by_ref()
+            .map(|(_, line)| line)
+            .take_while(|line| *line != "```")
+            .collect();
         if let Some(name) = file.take() {
             parts.push(Part::File(name, block.join("\n") + "\n"));
         } else if language == "console" {
@@ -60,7 +64,11 @@ fn steps(first: usize, block: &[&str], parts: &mut Vec<Part>) {
         } else if let Some(command) = line.strip_prefix("$ ") {
             parts.extend(step.take().map(Part::Step));
             continues = command.ends_with('\\');
-            step = Some(Step { line: first + index, command: command.to_owned(), expected: Vec::new() });
+            step = Some(Step {
+                line: first + index,
+                command: command.to_owned(),
+                expected: Vec::new(),
+            });
         } else {
             step.as_mut().unwrap().expected.push((*line).to_owned());
         }
@@ -92,9 +100,9 @@ fn all_fit(patterns: &[String], lines: &[&str]) -> bool {
         Some((pattern, rest)) if pattern == "…" => {
             (0..=lines.len()).any(|skipped| all_fit(rest, &lines[skipped..]))
         }
-        Some((pattern, rest)) => {
-            lines.split_first().is_some_and(|(line, others)| fits(pattern, line) && all_fit(rest, others))
-        }
+        Some((pattern, rest)) => lines
+            .split_first()
+            .is_some_and(|(line, others)| fits(pattern, line) && all_fit(rest, others)),
     }
 }
 
@@ -153,7 +161,11 @@ fn an_ellipsis_stands_for_any_text() {
     ] {
         assert_eq!(fits(pattern, text), result, "{pattern} {text}");
     }
-    let lines = |text: &[&str]| text.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+    let lines = |text: &[&str]| {
+        text.iter()
+            .map(|line| (*line).to_owned())
+            .collect::<Vec<_>>()
+    };
     assert!(all_fit(&lines(&["a", "…", "c"]), &["a", "b", "b", "c"]));
     assert!(!all_fit(&lines(&["a", "…"]), &["b"]));
 }
