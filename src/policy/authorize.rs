@@ -54,11 +54,7 @@ impl Policy {
             return Ok(Basis::Preflight);
         }
         let Some(route) = location.route.and_then(|id| self.routes.get(id)) else {
-            return match principal {
-                None => Err(Reason::ClaimsMissing.into()),
-                Some(principal) if self.default_authenticated => Ok(Basis::Claims(principal)),
-                Some(_) => Err(Reason::RouteUnknown.into()),
-            };
+            return self.authorize_without_route(principal);
         };
         let peers = if route.access.needs_peer() {
             (circumstances.peers)()
@@ -87,6 +83,21 @@ impl Policy {
             headers: circumstances.headers,
             peers,
             now: circumstances.now,
+        }
+    }
+
+    /// Decides about a request that no route matches.
+    ///
+    /// # Errors
+    /// As [`Self::authorize`].
+    pub(crate) fn authorize_without_route<P>(
+        &self,
+        principal: Option<P>,
+    ) -> Result<Basis<P>, Box<Denial>> {
+        match principal {
+            None => Err(Reason::ClaimsMissing.into()),
+            Some(principal) if self.default_authenticated => Ok(Basis::Claims(principal)),
+            Some(_) => Err(Reason::RouteUnknown.into()),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use crate::claims::{ClaimPath, Claims};
 use crate::json::Json;
+#[cfg(feature = "cli")]
+use crate::json::Object;
 
 use super::hash::ConfigMap;
 
@@ -194,6 +196,36 @@ impl RoleModel {
         self.source.as_ref()
     }
 
+    /// All roles that the config names, in its order: those of `roles.includes`, then those of the routes.
+    #[cfg(feature = "cli")]
+    pub(crate) fn names(&self) -> Vec<&str> {
+        let mut names: Vec<(u32, &str)> =
+            self.ids.iter().map(|(name, id)| (*id, &**name)).collect();
+        names.sort_unstable();
+        names.into_iter().map(|(_, name)| name).collect()
+    }
+
+    /// Claims with these roles alone. `None` if no claims can have them: there is no claim for roles, or its
+    /// format would split a name.
+    #[cfg(feature = "cli")]
+    pub(crate) fn claims_with(&self, roles: &[&str]) -> Option<Claims> {
+        let source = self.source.as_ref()?;
+        let text = |text: &str| Json::String(text.into());
+        let value = match source.format {
+            RoleFormat::List => Json::Array(roles.iter().map(|role| text(role)).collect()),
+            RoleFormat::Space => text(&roles.join(" ")),
+            RoleFormat::Comma => text(&roles.join(",")),
+        };
+        let (outermost, inner) = source.claim.names().split_first()?;
+        let value = inner.iter().rev().fold(value, |value, name| {
+            Json::Object([(name.as_str().into(), value)].into_iter().collect())
+        });
+        let members: Object = [(outermost.as_str().into(), value)].into_iter().collect();
+        let claims = Claims::from(members);
+        let are_alone = self.names_in(&claims).eq(roles.iter().copied());
+        are_alone.then_some(claims)
+    }
+
     /// Whether this claim contains the roles.
     pub(crate) fn is_claim(&self, claim: &ClaimPath) -> bool {
         self.source.as_ref().is_some_and(|it| it.claim == *claim)
@@ -348,6 +380,40 @@ mod tests {
             let found: Vec<&str> = model.names_in(&claims).collect();
             assert_eq!(found, expected, "{format:?} {text}");
         }
+    }
+
+    #[cfg(feature = "cli")]
+    #[test]
+    fn claims_are_made_only_for_a_role_that_they_can_have() {
+        for (format, role, possible) in [
+            (RoleFormat::List, "a b,c", true),
+            (RoleFormat::Space, "a,b", true),
+            (RoleFormat::Space, "a b", false),
+            (RoleFormat::Comma, "a b", true),
+            (RoleFormat::Comma, "a,b", false),
+            (RoleFormat::Comma, " a", false),
+        ] {
+            let model = model(format, &[]).build().unwrap();
+            for roles in [&[role][..], &["x", role]] {
+                let claims = model.claims_with(roles);
+                assert_eq!(claims.is_some(), possible, "{format:?} {roles:?}");
+                if let Some(claims) = claims {
+                    assert_eq!(model.names_in(&claims).collect::<Vec<_>>(), roles);
+                }
+            }
+        }
+        let without_claim = RoleModelBuilder::new(None, &[]).build().unwrap();
+        assert_eq!(without_claim.claims_with(&["a"]), None);
+    }
+
+    #[cfg(feature = "cli")]
+    #[test]
+    fn the_names_are_in_the_order_of_the_config() {
+        let mut builder = model(RoleFormat::List, &[("b", &["d"]), ("a", &[])]);
+        for role in ["c", "d", "e"] {
+            builder.require(role);
+        }
+        assert_eq!(builder.build().unwrap().names(), ["b", "d", "a", "c", "e"]);
     }
 
     #[test]
