@@ -17,6 +17,7 @@ mod join;
 mod keys;
 mod keys_of_config;
 mod man;
+mod matrix;
 mod mint;
 mod schema;
 mod source;
@@ -51,6 +52,7 @@ enum Subcommands {
     Join(Box<join::Options>),
     Keys(keys::Options),
     Man(man::Options),
+    Matrix(matrix::Options),
     Mint(mint::Options),
     Schema(schema::Options),
     Test(test::Options),
@@ -84,6 +86,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Subcommands::Join(options) => join::run(options, &mut output),
         Subcommands::Keys(options) => keys::run(options, &mut output),
         Subcommands::Man(options) => man::run(options, &mut output),
+        Subcommands::Matrix(options) => matrix::run(options, &mut output),
         Subcommands::Mint(options) => mint::run(options, &mut output),
         Subcommands::Schema(options) => schema::run(options, &mut output),
         Subcommands::Test(options) => test::run(options, &mut output),

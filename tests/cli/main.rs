@@ -12,6 +12,7 @@ mod init;
 mod join;
 mod keys;
 mod pages;
+mod matrix;
 mod schema;
 mod shell;
 mod test;
