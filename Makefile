@@ -49,8 +49,9 @@ demo: setup wasm ## see the filter at work in a real Envoy (KEEP=1 keeps it runn
 .PHONY: test
 test: setup-tests lint doc unit wasm e2e demo ## lints, docs, unit, property and end-to-end tests, the demo
 	$(call say,all tests passed; make test does not run)
-	@printf '  %-15s  %s\n' \
+	@printf '  %-17s  %s\n' \
 	  'make test-edge' 'client → the Fastly edge of examples/ → Envoy → upstream (first run: ten minutes to build Viceroy)' \
+	  'make test-browser' 'the web page of the command in a real Chromium (installs Chromium)' \
 	  'make fuzz' 'the fuzz targets (needs a nightly toolchain)' \
 	  'make bench' 'the benchmarks (needs h2load and wrk)'
 
@@ -63,6 +64,13 @@ test-edge: setup-tests wasm ## client → the Fastly edge of examples/ → Envoy
 	cargo clippy --package edge-claims-harness --test edge -- -D warnings
 	@tests/edge/setup
 	cargo test --package edge-claims-harness --test edge
+
+.PHONY: test-browser
+test-browser: ## the command's web page in a real Chromium (installs Chromium)
+	@scripts/setup rust chromium
+	$(call say,the web page in Chromium)
+	cargo build --features cli --bin edge-claims
+	cargo test --package edge-claims-harness --test browser
 
 .PHONY: lint
 lint: ## formatting and clippy, with and without the proxy, for the host and for wasm

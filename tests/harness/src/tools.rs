@@ -124,6 +124,37 @@ pub fn oidc() -> &'static Path {
     })
 }
 
+/// Chromium: `EDGE_CLAIMS_CHROMIUM`, or the one on the `PATH`.
+#[must_use]
+pub fn chromium() -> &'static Path {
+    static CHROMIUM: OnceLock<PathBuf> = OnceLock::new();
+    CHROMIUM.get_or_init(|| {
+        let path = std::env::var_os("EDGE_CLAIMS_CHROMIUM")
+            .map_or_else(|| PathBuf::from("chromium"), PathBuf::from);
+        let works = Command::new(&path).arg("--version").output();
+        assert!(
+            works.is_ok_and(|output| output.status.success()),
+            "no working Chromium at {}; run: scripts/setup chromium",
+            path.display()
+        );
+        path
+    })
+}
+
+/// The command, which `make test-browser` builds beside the test.
+#[must_use]
+pub fn command() -> PathBuf {
+    let test = std::env::current_exe().unwrap_or_default();
+    let folder = test.parent().and_then(Path::parent);
+    let path = folder.map_or_else(PathBuf::new, |folder| folder.join("edge-claims"));
+    assert!(
+        path.is_file(),
+        "{} is missing; run: cargo build --features cli --bin edge-claims",
+        path.display()
+    );
+    path
+}
+
 /// Asks `scripts/setup`, which alone knows where it installs tools.
 fn installed(name: &str) -> PathBuf {
     let output = Command::new(root().join("scripts/setup"))
