@@ -169,3 +169,27 @@ fn an_ellipsis_stands_for_any_text() {
     assert!(all_fit(&lines(&["a", "…", "c"]), &["a", "b", "b", "c"]));
     assert!(!all_fit(&lines(&["a", "…"]), &["b"]));
 }
+
+#[test]
+fn the_page_of_check_has_every_rule() {
+    let page = include_str!("../../docs/command/check.md");
+    let rows: Vec<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("| `") && line.matches('|').count() == 4)
+        .collect();
+    let output = Command::new(COMMAND)
+        .args(["check", "--list-rules"])
+        .output()
+        .unwrap();
+    let listed = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = listed.lines().collect();
+    let expected: Vec<String> = lines
+        .chunks(2)
+        .map(|pair| {
+            let (name, summary) = pair[0].split_once(": ").unwrap();
+            format!("| `{name}` | {summary} | {} |", pair[1].trim())
+        })
+        .collect();
+    assert!(expected.len() > 15);
+    assert_eq!(rows, expected);
+}

@@ -59,6 +59,13 @@ fn each_subcommand_has_a_manual_page() {
     let mut written: Vec<String> = written
         .map(|page| page.unwrap().file_name().into_string().unwrap())
         .collect();
+    // Subcommands of subcommands have pages, too: edge-claims-keys-new.1.
+    let nested = |page: &String| {
+        expected
+            .iter()
+            .any(|known| page.starts_with(&known.replace(".1", "-")))
+    };
+    written.retain(|page| expected.contains(page) || !nested(page));
     written.sort();
     assert_eq!(written, expected);
     let page = std::fs::read_to_string(pages.join("edge-claims-join.1")).unwrap();
