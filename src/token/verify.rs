@@ -71,7 +71,7 @@ pub(crate) struct Stats {
     pub cache_misses: u64,
     /// Signature verifications by the back-end that the caller passed, by `Algorithm as usize`.
     pub by_backend: [u64; Algorithm::ALL.len()],
-    /// Signature verifications by [`Portable`], and all HMACs, by `Algorithm as usize`.
+    /// Signature verifications by [`Portable`](crate::token::Portable), and all HMACs, by `Algorithm as usize`.
     pub by_portable: [u64; Algorithm::ALL.len()],
 }
 
