@@ -12,6 +12,7 @@ mod diagnostic;
 mod diff;
 mod error;
 mod explain;
+mod import;
 mod init;
 mod join;
 mod keys;
@@ -48,6 +49,7 @@ enum Subcommands {
     Completions(completions::Options),
     Diff(diff::Options),
     Explain(Box<explain::Options>),
+    Import(import::Options),
     Init(init::Options),
     Join(Box<join::Options>),
     Keys(keys::Options),
@@ -82,6 +84,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Subcommands::Completions(options) => completions::run(options, &mut output),
         Subcommands::Diff(options) => diff::run(options, &mut output),
         Subcommands::Explain(options) => explain::run(options, &mut output),
+        Subcommands::Import(options) => import::run(options, &mut output),
         Subcommands::Init(options) => init::run(options, &mut output),
         Subcommands::Join(options) => join::run(options, &mut output),
         Subcommands::Keys(options) => keys::run(options, &mut output),

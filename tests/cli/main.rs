@@ -8,6 +8,7 @@ use tempfile::TempDir;
 mod check;
 mod diff;
 mod explain;
+mod import;
 mod init;
 mod join;
 mod keys;
