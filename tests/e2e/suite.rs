@@ -15,6 +15,7 @@ mod every_reason;
 mod forwarded_path;
 mod header_aliases;
 mod headers;
+mod import;
 mod joined_values;
 mod kept_paths;
 mod keys;
