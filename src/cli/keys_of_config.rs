@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::keys::file;
+use super::keys::{fetch, file};
 use super::text::printable;
 use super::{CommandError, source};
 use crate::config::Config;
@@ -14,8 +14,8 @@ use crate::token::{IssuerId, KeySet};
 #[derive(Debug, Args, Default)]
 #[command(next_help_heading = "Keys")]
 pub(super) struct KeyOptions {
-    /// The keys of an issuer's key server, from a JWKS file; may be repeated
-    #[arg(long, value_name = "ISSUER=FILE")]
+    /// The keys of an issuer's key server, from a JWKS file or a URL; may be repeated
+    #[arg(long, value_name = "ISSUER=FILE|URL")]
     jwks: Vec<String>,
     /// A secret of the config, by its environment variable, from a file; may be repeated [default: the
     /// environment]
@@ -74,33 +74,45 @@ pub(super) fn key_sets(
 ) -> Result<Vec<(IssuerId, KeySet)>, CommandError> {
     let mut sets = Vec::new();
     for pair in &options.jwks {
-        let (name, path) = name_and_file("--jwks", pair)?;
-        let issuers = config.claims.issuers.iter();
-        let index = issuers.enumerate().find(|(_, issuer)| issuer.name == name);
-        let Some((index, _)) = index.filter(|(_, issuer)| issuer.remote.is_some()) else {
-            return Err(CommandError::Usage(format!(
-                "--jwks {name}: the config has no issuer of this name with remote keys"
-            )));
+        let (issuer, place) = issuer_and_place(pair, config)?;
+        let (name, bytes) = if fetch::is_url(place) {
+            (printable(place), fetch::get(place)?)
+        } else {
+            let source = source::read(Path::new(place))?;
+            (source.name.clone(), source.text.clone().into_bytes())
         };
-        let source = source::read(&path)?;
-        let (keys, problems) =
-            KeySet::fetched(source.text.as_bytes()).map_err(|error| CommandError::Content {
-                name: source.name.clone(),
-                problem: error.to_string(),
-            })?;
+        let (keys, problems) = KeySet::fetched(&bytes).map_err(|error| CommandError::Content {
+            name: name.clone(),
+            problem: error.to_string(),
+        })?;
         for problem in problems {
-            file::warn(format!(
-                "{}: {}",
-                source.name,
-                printable(&problem.to_string())
-            ));
+            file::warn(format!("{name}: {}", printable(&problem.to_string())));
         }
-        sets.push((IssuerId(index), keys));
+        sets.push((issuer, keys));
     }
     Ok(sets)
 }
 
-/// Issuers are URLs, which may have a `=` themselves; files have none by custom.
+/// The issuer before the `=`, and the file or URL after it; both may have a `=` themselves.
+fn issuer_and_place<'p>(
+    pair: &'p str,
+    config: &Config,
+) -> Result<(IssuerId, &'p str), CommandError> {
+    let issuers = config.claims.issuers.iter().enumerate();
+    let mut with_remote = issuers.filter(|(_, issuer)| issuer.remote.is_some());
+    let found = with_remote.find_map(|(index, issuer)| {
+        let place = pair.strip_prefix(&issuer.name)?.strip_prefix('=')?;
+        (!place.is_empty()).then_some((IssuerId(index), place))
+    });
+    found.ok_or_else(|| {
+        CommandError::Usage(format!(
+            "--jwks {}: the config has no issuer of this name with remote keys; write ISSUER=FILE or ISSUER=URL",
+            printable(pair.split('=').next().unwrap_or_default())
+        ))
+    })
+}
+
+/// The name before the last `=`, and the file after it.
 fn name_and_file(option: &str, pair: &str) -> Result<(String, PathBuf), CommandError> {
     match pair.rsplit_once('=') {
         Some((name, file)) if !name.is_empty() && !file.is_empty() => {

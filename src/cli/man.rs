@@ -13,9 +13,9 @@ use super::{Answer, Command, CommandError};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Options {
-    /// The subcommand; without it, the command itself
+    /// The subcommand, such as `join` or `keys new`; without it, the command itself
     #[arg(value_name = "SUBCOMMAND", conflicts_with = "out")]
-    name: Option<String>,
+    names: Vec<String>,
     /// Write the pages of the command and of all subcommands to this folder, which is made if it is missing
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -24,6 +24,7 @@ pub(super) struct Options {
 const EXAMPLES: &str = "\
 Examples:
   edge-claims man join | man -l -
+  edge-claims man keys new | man -l -
   edge-claims man --out ~/.local/share/man/man1
 
 Exit codes:
@@ -38,20 +39,26 @@ pub(super) fn run(options: &Options, output: &mut impl Write) -> Result<Answer, 
     let mut command = Command::command();
     // Gives subcommands their full names.
     command.build();
-    match (&options.out, &options.name) {
-        (Some(folder), _) => write_all(&command, folder)?,
-        (None, Some(name)) => {
-            let Some(subcommand) = command.find_subcommand(name) else {
-                let names: Vec<_> = pages(&command).map(clap::Command::get_name).collect();
-                return Err(CommandError::Usage(format!(
-                    "no subcommand {name:?}; there are: {}",
-                    names.join(", ")
-                )));
-            };
-            Man::new(subcommand.clone()).render(output)?;
-        }
-        (None, None) => Man::new(command).render(output)?,
+    if let Some(folder) = &options.out {
+        write_all(&command, folder)?;
+        return Ok(Answer::Yes);
     }
+    let mut page = &command;
+    for name in &options.names {
+        let Some(subcommand) = page.find_subcommand(name) else {
+            let names: Vec<_> = page
+                .get_subcommands()
+                .filter(is_shown)
+                .map(clap::Command::get_name)
+                .collect();
+            return Err(CommandError::Usage(format!(
+                "no subcommand {name:?}; there are: {}",
+                names.join(", ")
+            )));
+        };
+        page = subcommand;
+    }
+    Man::new(page.clone()).render(output)?;
     Ok(Answer::Yes)
 }
 
@@ -73,11 +80,14 @@ fn write_all(command: &clap::Command, folder: &Path) -> Result<(), CommandError>
 
 /// The subcommands that have a page, those of subcommands included.
 fn pages(command: &clap::Command) -> Box<dyn Iterator<Item = &clap::Command> + '_> {
-    let shown = |command: &&clap::Command| !command.is_hide_set() && command.get_name() != "help";
     Box::new(
         command
             .get_subcommands()
-            .filter(shown)
+            .filter(is_shown)
             .flat_map(|subcommand| std::iter::once(subcommand).chain(pages(subcommand))),
     )
+}
+
+fn is_shown(command: &&clap::Command) -> bool {
+    !command.is_hide_set() && command.get_name() != "help"
 }

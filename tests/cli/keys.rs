@@ -279,3 +279,63 @@ fn a_url_is_read_as_the_filter_reads_it() {
         assert!(error.contains(problem), "{error}");
     }
 }
+
+#[test]
+fn a_url_stands_in_for_the_key_server_of_an_issuer() {
+    const ISSUER: &str = "https://edge.example.com";
+    let folder = Folder::new();
+    folder.write(
+        "config.yaml",
+        "claims:\n  issuers:\n  - {issuer: https://edge.example.com, audiences: [mesh], algorithms: [ES256], keys: \
+         {remote: {url: https://keys.example.com/jwks.json, cluster: keys}}}\nrbac:\n  routes: [{name: me, path: /me, \
+         allow: authenticated}]\n",
+    );
+    folder.run(&["keys", "new", "--alg", "ES256", "--out", "key.jwk"]);
+    let set = folder.run(&["keys", "jwks", "key.jwk"]).stdout;
+    let claims = ["--issuer", ISSUER, "--audience", "mesh", "--subject", "u"];
+    let token = folder
+        .run(&[&["mint", "--key", "key.jwk"][..], &claims].concat())
+        .stdout;
+    folder.write("token.txt", &token);
+    let explain = |jwks: &str| {
+        let mut command = Command::new(COMMAND);
+        for name in ["all_proxy", "http_proxy", "ALL_PROXY", "HTTP_PROXY"] {
+            command.env_remove(name);
+        }
+        let arguments = [
+            "explain",
+            "config.yaml",
+            "/me",
+            "--token",
+            "token.txt",
+            "--jwks",
+        ];
+        let output = command
+            .args(arguments)
+            .arg(format!("{ISSUER}={jwks}"))
+            .current_dir(folder.path("."))
+            .output()
+            .unwrap();
+        (
+            output.status.code().unwrap(),
+            String::from_utf8(output.stdout).unwrap(),
+        )
+    };
+    let (code, text) = explain(&serve(response("200 OK", &set)));
+    assert_eq!(code, 0, "{text}");
+    assert!(
+        text.contains("the token is valid: issuer https://edge.example.com"),
+        "{text}"
+    );
+    folder.run(&["keys", "new", "--alg", "ES256", "--out", "other.jwk"]);
+    folder.write(
+        "other.json",
+        &folder.run(&["keys", "jwks", "other.jwk"]).stdout,
+    );
+    let (code, text) = explain("other.json");
+    assert_eq!(code, 1, "{text}");
+    assert!(
+        text.contains("no key of the issuer fits the token: key_unknown"),
+        "{text}"
+    );
+}

@@ -39,7 +39,7 @@ fn tests_of_configs_and_files_run_and_coverage_names_what_is_missing() {
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
     assert_eq!(
         run.stdout,
-        "not covered: route admin, allow[0]: no test that only `issuers: edge` keeps out\n\
+        "not covered: route admin, allow[0]: no test request is denied only by `issuers: edge`\n\
          config.yaml: 5 tests, 0 failed, coverage 89 % (8 of 9)\n"
     );
 }

@@ -219,26 +219,11 @@ impl Linter<'_> {
             return;
         }
         let below = format!("{}/other", sample_path(&route.path));
-        let host = route
-            .hosts
-            .first()
-            .map_or_else(|| "other.invalid".to_owned(), sample_host);
-        let method = route
-            .methods
-            .first()
-            .map_or("GET", |method| method.as_str());
-        let target = Target {
-            method: method.as_bytes(),
-            authority: host.as_bytes(),
-            path: below.as_bytes(),
-            ..Target::default()
-        };
-        let policy = &self.config.rbac;
-        let found = policy
-            .locate(&target)
-            .ok()
-            .and_then(|location| location.route);
-        let Some(other) = found.and_then(|id| policy.routes.get(id)) else {
+        let routes = self.config.rbac.routes.routes();
+        let Some(other) = self
+            .decides(route, &below)
+            .and_then(|index| routes.get(index))
+        else {
             return;
         };
         let other_has_tail = matches!(other.path.segments().last(), Some(Segment::Tail(_)));
@@ -259,15 +244,22 @@ impl Linter<'_> {
     fn unreachable_routes(&mut self) {
         let policy = &self.config.rbac;
         let routes = policy.routes.routes();
-        let mut decides = vec![false; routes.len()];
-        let complete = for_each_shape(&[policy], |shape| {
-            let route = shape.route(policy).map(RouteId::index);
-            if let Some(decides) = route.and_then(|index| decides.get_mut(index)) {
-                *decides = true;
+        let mut decides: Vec<bool> = routes
+            .iter()
+            .enumerate()
+            .map(|(index, route)| self.decides_its_sample(index, route))
+            .collect();
+        // Only then all shapes are worth their time: with 10,000 routes, there are a million.
+        if decides.contains(&false) {
+            let complete = for_each_shape(&[policy], |shape| {
+                let route = shape.route(policy).map(RouteId::index);
+                if let Some(decides) = route.and_then(|index| decides.get_mut(index)) {
+                    *decides = true;
+                }
+            });
+            if !complete {
+                return;
             }
-        });
-        if !complete {
-            return;
         }
         for (index, _) in decides.iter().enumerate().filter(|(_, decides)| !**decides) {
             let path = ConfigPath::root().key("rbac").key("routes").index(index);
@@ -275,6 +267,30 @@ impl Linter<'_> {
                 "this route never decides: for each of its requests another one is more specific";
             self.warn("unreachable_route", &path, message);
         }
+    }
+
+    /// Whether a route decides about one of its requests.
+    fn decides_its_sample(&self, index: usize, route: &Route) -> bool {
+        let path = sample_path(&route.path);
+        self.decides(route, &path) == Some(index)
+    }
+
+    /// The route that decides about a path, for a host and a method of this route.
+    fn decides(&self, route: &Route, path: &str) -> Option<usize> {
+        let host = route.hosts.first();
+        let host = host.map_or_else(|| "other.invalid".to_owned(), sample_host);
+        let method = route
+            .methods
+            .first()
+            .map_or("GET", |method| method.as_str());
+        let target = Target {
+            method: method.as_bytes(),
+            authority: host.as_bytes(),
+            path: path.as_bytes(),
+            ..Target::default()
+        };
+        let location = self.config.rbac.locate(&target).ok()?;
+        location.route.map(RouteId::index)
     }
 
     fn rules<'r>(&'r self, route: &'r Route) -> Rules<'r> {

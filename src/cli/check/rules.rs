@@ -44,23 +44,23 @@ pub(in crate::cli) const LINTS: [Rule; 19] = [
     },
     Rule {
         name: NO_ENVOY_ROUTE,
-        summary: "with --envoy: a route for which Envoy has none",
+        summary: "with --envoy: a route of the filter without a route of Envoy",
         help: "check the host and the path; Envoy answers such requests with 404",
     },
     Rule {
         name: REWRITTEN_TO_GUARDED,
-        summary: "with --envoy: a path that Envoy rewrites to one that is guarded more",
+        summary: "with --envoy: a path that Envoy rewrites to one that is guarded more strictly",
         help: "guard the path before the rewrite as strictly as the one after it",
     },
     Rule {
         name: WIDER_THAN_ENVOY_ROUTE,
-        summary: "with --envoy: requests that Envoy sends where a guarded route leads, but that a wider route allows",
+        summary: "with --envoy: Envoy sends requests to the backend of a guarded route that a less strict route allows",
         help: "give the filter a route as wide as Envoy's, so that nothing beside the guarded path gets through",
     },
     Rule {
         name: "exact_path_beside_catch_all",
         summary: "a guarded path whose subpaths another route allows to more people",
-        help: "if the paths below it are to be guarded, too, end the path with /{*rest}",
+        help: "to guard the paths below it as well, end the path with /{*rest}",
     },
     Rule {
         name: "expired_issuer",
@@ -74,7 +74,7 @@ pub(in crate::cli) const LINTS: [Rule; 19] = [
     },
     Rule {
         name: "implied_alternative",
-        summary: "an alternative of `allow` that allows nobody whom another does not",
+        summary: "a redundant alternative of `allow`: another one already allows everyone it allows",
         help: "remove the stricter of the two, or the looser if it is a mistake",
     },
     Rule {
@@ -84,8 +84,8 @@ pub(in crate::cli) const LINTS: [Rule; 19] = [
     },
     Rule {
         name: "kept_class",
-        summary: "an ambiguous class of paths is kept",
-        help: "make sure that each backend reads such paths as this filter does: docs/decisions.md, ambiguous paths",
+        summary: "ambiguous paths are passed on unchanged",
+        help: "make sure that each backend reads such paths as this filter does",
     },
     Rule {
         name: "no_max_lifetime",

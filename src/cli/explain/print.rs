@@ -9,6 +9,7 @@ use super::routes::Candidate;
 use crate::cli::access::Mark;
 use crate::cli::clock;
 use crate::cli::text::printable;
+use crate::denial::Reason;
 use crate::gate::Action;
 use crate::gate::trace::TokenResult;
 use crate::policy::principal::Principal;
@@ -128,17 +129,23 @@ fn authenticate(explanation: &Explanation<'_>) -> String {
         }
         TokenResult::Assumed => format!("the claims of --claims count as verified: {}", issuer()),
         TokenResult::Verified => format!("the token is valid: {}", issuer()),
+        TokenResult::Rejected(Reason::KeysUnavailable) => {
+            "the secret of the issuer is not set; give it with --secret NAME=FILE, or in the environment".to_owned()
+        }
         TokenResult::Rejected(reason) => format!(
             "the token is not valid: {}; `edge-claims token inspect --config` shows each check",
             reason.code()
         ),
+        TokenResult::KeyUnavailable(_, reason @ Reason::KeyUnknown) => {
+            format!("no key of the issuer fits the token: {}", reason.code())
+        }
         TokenResult::KeyUnavailable(issuer, reason) => {
             let issuers = &explanation.config.claims.issuers;
             let name = issuers
                 .get(issuer.0)
                 .map_or("-", |issuer| issuer.name.as_str());
             format!(
-                "no key for the token: {}; give the keys of the server with --jwks '{name}=FILE'",
+                "no key for the token: {}; give the keys of the server with --jwks '{name}=FILE|URL'",
                 reason.code()
             )
         }

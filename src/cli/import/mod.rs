@@ -1,7 +1,7 @@
 //! `edge-claims import`: writes the plugin config that says what Envoy's or Istio's own filters say.
 //!
 //! The source is read into Boolean expressions ([`expr`]) over hosts, paths, methods, claims, headers and peers.
-//! [`routes`] finds the routes whose `allow` is what remains of them. Where the config cannot say the same, it
+//! [`mod@routes`] finds the routes whose `allow` is what remains of them. Where the config cannot say the same, it
 //! denies, and the place is listed.
 //!
 //! | the source's condition | in the config |

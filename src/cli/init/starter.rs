@@ -188,15 +188,16 @@ fn readme(template: &str, values: &Values) -> String {
     let (secret, tokens) = match &values.jwks_url {
         Some(url) => ("", TOKENS_REMOTE.replace("$URL", &url.to_string())),
         None => (
-            "export EDGE_CLAIMS_SECRET=$(openssl rand -hex 32)    # the edge signs with it\n",
+            "edge-claims keys new --alg HS256 --kid edge-1 --out edge.jwk --secret-out edge.secret    # the edge signs with it\n\
+             export EDGE_CLAIMS_SECRET=$(cat edge.secret)\n",
             TOKENS_SECRET.to_owned(),
         ),
     };
     // No value has a `$`.
     template
+        .replace("$TOKENS\n", &tokens)
         .replace("$SECRET", secret)
         .replace("$CURL", &curl)
-        .replace("$TOKENS\n", &tokens)
         .replace("$ISSUER", &values.issuer)
         .replace("$AUDIENCE", &values.audience)
 }

@@ -13,7 +13,7 @@ use crate::token::jwks::MAX_BYTES;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Whether the text is a URL and not the name of a file.
-pub(super) fn is_url(text: &str) -> bool {
+pub(in crate::cli) fn is_url(text: &str) -> bool {
     text.contains("://")
 }
 
@@ -22,7 +22,7 @@ pub(super) fn is_url(text: &str) -> bool {
 /// # Errors
 /// [`CommandError::Usage`] for another scheme, user information or a fragment; [`CommandError::Content`]
 /// without a response of status 200.
-pub(super) fn get(url: &str) -> Result<Vec<u8>, CommandError> {
+pub(in crate::cli) fn get(url: &str) -> Result<Vec<u8>, CommandError> {
     let name = printable(url);
     let authority = url
         .strip_prefix("https://")

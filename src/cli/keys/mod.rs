@@ -1,7 +1,7 @@
 //! `edge-claims keys`: makes, publishes and checks keys.
 
 mod check;
-mod fetch;
+pub(super) mod fetch;
 pub(super) mod file;
 pub(super) mod generate;
 pub(super) mod json;

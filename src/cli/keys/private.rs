@@ -42,7 +42,7 @@ pub(in crate::cli) enum PrivateKeyError {
     #[error("a PEM file: keys are read as JWK (RFC 7517); `keys new` writes one")]
     Pem,
     /// Not JSON, or JSON with duplicate names.
-    #[error("not a JWK: {0}")]
+    #[error("not a JWK: {0}; a secret as a JWK comes from `keys new --secret-out`")]
     Syntax(JsonError),
     /// JSON, but no key.
     #[error("not a JWK: must be an object with `kty`; a JWKS has several keys, and one must sign")]

@@ -29,7 +29,7 @@ pub(in crate::cli) struct Options {
     #[arg(long, value_name = "CONFIG")]
     pub config: Option<PathBuf>,
     /// The config whose title contains this text, if the file has several
-    #[arg(long, value_name = "TEXT", requires = "config")]
+    #[arg(long, value_name = "TITLE", requires = "config")]
     pub select: Option<String>,
     /// `iss`. With --config: which of its issuers, if there are several
     #[arg(long, value_name = "ISS")]
@@ -53,7 +53,7 @@ pub(in crate::cli) struct Options {
     #[arg(long, value_name = "DURATION", value_parser = seconds)]
     pub ttl: Option<u64>,
     /// The time of issue, like 2026-01-01T00:00:00Z. Default: the clock
-    #[arg(long, value_name = "RFC3339", value_parser = clock::parse)]
+    #[arg(long, value_name = "TIME", value_parser = clock::parse)]
     pub now: Option<u64>,
     /// The request that the token is bound to, in the claims of the config's `bind`
     #[arg(long = "for", value_name = "METHOD URL", value_parser = Target::parse, requires = "config")]

@@ -90,20 +90,20 @@ impl Coverage {
         self.routes.iter().flat_map(|route| {
             let name = &route.name;
             let mut items = vec![(
-                format!("route {name}: no test that it decides"),
+                format!("route {name}: no test request is decided by it"),
                 route.decides,
             )];
             for alternative in &route.alternatives {
                 let text = &alternative.text;
                 items.push((
-                    format!("route {name}, {text}: no test that it lets pass"),
+                    format!("route {name}, {text}: no test request is allowed by it"),
                     alternative.grants,
                 ));
                 for condition in &alternative.conditions {
                     let condition_text = &condition.text;
                     items.push((
                         format!(
-                            "route {name}, {text}: no test that only `{condition_text}` keeps out"
+                            "route {name}, {text}: no test request is denied only by `{condition_text}`"
                         ),
                         condition.keeps_out,
                     ));

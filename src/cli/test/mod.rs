@@ -25,8 +25,8 @@ use crate::json::{Json, Object};
 /// in .test.yaml, .test.yml or .test.json, over each config. A test file has one key, `tests`, with the same list
 /// as in a config.
 ///
-/// Coverage counts, for each route: a test that it decides; for each alternative of `allow`: a test that it lets
-/// pass; for each condition: a test that only this condition keeps out.
+/// Coverage counts, for each route: a test request that it decides; for each alternative of `allow`: one that it
+/// allows; for each condition: one that this condition alone denies.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Options {

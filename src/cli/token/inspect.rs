@@ -34,13 +34,13 @@ pub(in crate::cli) struct InspectOptions {
     #[arg(long, value_name = "CONFIG")]
     pub(super) config: Option<PathBuf>,
     /// The config whose title contains this text, if the file has several
-    #[arg(long, value_name = "TEXT", requires = "config")]
+    #[arg(long, value_name = "TITLE", requires = "config")]
     select: Option<String>,
     /// The request that the token comes with, for the config's `bind`
     #[arg(long = "for", value_name = "METHOD URL", value_parser = Target::parse, requires = "config")]
     target: Option<Target>,
     /// The time of the request, like 2026-01-01T00:00:00Z. Default: the clock
-    #[arg(long, value_name = "RFC3339", value_parser = clock::parse)]
+    #[arg(long, value_name = "TIME", value_parser = clock::parse)]
     now: Option<u64>,
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
