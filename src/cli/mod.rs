@@ -20,6 +20,7 @@ mod keys_of_config;
 mod man;
 mod matrix;
 mod mint;
+mod progress;
 mod schema;
 mod source;
 mod test;

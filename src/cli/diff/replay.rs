@@ -10,6 +10,7 @@ use clap::Args;
 use super::record::{Field, FieldNames, Record};
 use crate::claims::Claims;
 use crate::cli::join::lines::{Line, Lines};
+use crate::cli::progress::progress_bar;
 use crate::cli::{CommandError, clock, source};
 use crate::config::{Config, Mode};
 use crate::denial::Reason;
@@ -150,11 +151,15 @@ pub(super) fn run(
         path: log.to_owned(),
         error,
     };
-    let input: Box<dyn Read> = if log == "-" {
-        Box::new(io::stdin().lock())
+    let (input, size): (Box<dyn Read>, u64) = if log == "-" {
+        (Box::new(io::stdin().lock()), 0)
     } else {
-        Box::new(File::open(log).map_err(failed)?)
+        let file = File::open(log).map_err(failed)?;
+        let size = file.metadata().map_or(0, |metadata| metadata.len());
+        (Box::new(file), size)
     };
+    let progress = progress_bar(size);
+    let input = progress.wrap_read(input);
     let mut lines = Lines::new(BufReader::with_capacity(256 * 1024, input), MAX_LINE);
     while let Some((number, line)) = lines.next().map_err(failed)? {
         let record = match line {
@@ -166,6 +171,7 @@ pub(super) fn run(
             None => replayer.replay.broken = replayer.replay.broken.saturating_add(1),
         }
     }
+    progress.finish_and_clear();
     Ok(replayer.finish())
 }
 

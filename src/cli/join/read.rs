@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 
 use super::fields::Fields;
 use super::lines::{Line, Lines};
@@ -14,9 +14,8 @@ use super::options::Options;
 use super::outcome::Log;
 use super::record::{Broken, Record};
 use crate::cli::CommandError;
+use crate::cli::progress::progress_bar;
 
-/// The size of both logs, in bytes, from which on the progress is shown.
-const SHOW_PROGRESS: u64 = 8 * 1024 * 1024;
 /// How much of a log is read at once, in bytes: small enough for the processor's cache.
 const BUFFER: usize = 64 * 1024;
 
@@ -169,17 +168,5 @@ impl<R: Read> Read for Counted<'_, R> {
             progress.inc(u64::try_from(read).unwrap_or_default());
         }
         Ok(read)
-    }
-}
-
-/// A progress bar on stderr for large logs; hidden if stderr is no terminal.
-fn progress_bar(size: u64) -> ProgressBar {
-    if size < SHOW_PROGRESS {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::with_draw_target(Some(size), ProgressDrawTarget::stderr());
-    match ProgressStyle::with_template("{bar:40} {bytes} of {total_bytes}, {eta} left") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
     }
 }
