@@ -10,14 +10,16 @@ use std::process::{Command, Stdio};
 use super::COMMAND;
 
 /// The pages whose commands run here; the others have tests of their own.
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 9] = [
     "command",
     "command/check",
     "command/diff",
     "command/explain",
     "command/keys",
+    "command/mint",
     "command/schema",
     "command/test",
+    "command/token",
 ];
 
 struct Step {
