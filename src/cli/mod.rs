@@ -38,11 +38,24 @@ use self::error::CommandError;
 
 /// See, test and change a policy of the edge-claims filter, and look into its logs.
 #[derive(Debug, Parser)]
-#[command(name = "edge-claims", version)]
+#[command(name = "edge-claims", version, after_help = EXAMPLES)]
 struct Command {
     #[command(subcommand)]
     subcommand: Subcommands,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  edge-claims init envoy                                    # a starter that runs
+  edge-claims check config.yaml                             # errors, tests, warnings
+  edge-claims explain config.yaml https://shop.example.com/orders
+  edge-claims diff old.yaml new.yaml                        # who gains, who loses access
+  edge-claims join edge.log mesh.log                        # where requests ended
+
+Exit codes:
+  0  success
+  1  a finding: errors, denied, somebody gains access
+  2  wrong usage, or a file cannot be read";
 
 #[derive(Debug, Subcommand)]
 enum Subcommands {

@@ -39,7 +39,8 @@ pub(super) struct Options {
     /// The file with the config; `-` for stdin
     #[arg(value_name = "CONFIG")]
     config: PathBuf,
-    /// The URL, or only its path. As with curl --path-as-is, the path is sent as it is written
+    /// The URL, or only its path, for the host test.example. As with curl --path-as-is, the path is sent as it is
+    /// written
     #[arg(value_name = "URL")]
     url: String,
     /// The method
@@ -78,13 +79,15 @@ pub(super) struct Options {
 const EXAMPLES: &str = "\
 Examples:
   edge-claims explain config.yaml https://shop.example.com/orders/7
-  edge-claims explain config.yaml -X POST https://shop.example.com/orders --claims '{\"sub\":\"u1\",\"roles\":[\"editor\"]}'
-  edge-claims explain gateway.yaml /admin --token token.txt --jwks https://edge.example.com=jwks.json
+  edge-claims explain config.yaml -X POST https://shop.example.com/orders \\
+    --claims '{\"sub\":\"u1\",\"roles\":[\"editor\"]}'
+  edge-claims explain gateway.yaml https://shop.example.com/admin --token token.txt \\
+    --jwks https://edge.example.com=jwks.json
   edge-claims explain config.yaml /internal --peer spiffe://cluster.local/ns/edge/sa/gateway
 
 Exit codes:
-  0  the request is allowed
-  1  the request is denied, or waits for keys that are not given
+  0  the request is allowed, also by shadow mode
+  1  the request is denied, or its token needs keys that are not given
   2  wrong usage, a file that cannot be read, or a config with errors";
 
 /// The result of the pipeline, and what the stages found.
