@@ -29,6 +29,9 @@ pub(in crate::cli) struct Shape {
     pub(in crate::cli) path: String,
 }
 
+/// The most sets of positions for one host; each holds up to as many positions as there are routes.
+const MAX_STATES: usize = 100_000;
+
 /// The name of a host, method or segment that no route names.
 const OTHER: &str = "other";
 
@@ -55,13 +58,16 @@ pub(in crate::cli) fn for_each_shape_of(
 ) -> bool {
     let fresh = fresh_segment(routes);
     let mut made = 0_usize;
+    let mut complete = true;
     for host in hosts(routes) {
         let here: Vec<&Route> = routes
             .iter()
             .copied()
             .filter(|route| route.hosts.is_empty() || route.hosts.iter().any(|it| host.matches(it)))
             .collect();
-        for (path, ending) in paths(&here, &fresh) {
+        let (paths, all) = paths(&here, &fresh);
+        complete &= all;
+        for (path, ending) in paths {
             let mut slashes = vec![path];
             if tells_slashes_apart && let Some(path) = slashes.first().filter(|path| *path != "/") {
                 slashes.push(format!("{path}/"));
@@ -81,7 +87,7 @@ pub(in crate::cli) fn for_each_shape_of(
             }
         }
     }
-    true
+    complete
 }
 
 impl Shape {
@@ -130,13 +136,18 @@ impl std::fmt::Display for Host {
 /// Each named host, one host below each wildcard, one that no route names; each without and with every port
 /// that routes name.
 fn hosts(routes: &[&Route]) -> BTreeSet<Host> {
-    let mut names = BTreeSet::from([format!("{OTHER}.invalid")]);
+    let label = fresh_label(routes);
+    let mut names = BTreeSet::from([if label == OTHER {
+        format!("{label}.invalid")
+    } else {
+        format!("{label}.{label}")
+    }]);
     let mut ports = BTreeSet::from([None]);
     let patterns = routes.iter().flat_map(|route| &route.hosts);
     for pattern in patterns {
         names.insert(match &pattern.name {
             HostName::Exact(host) => host.to_string(),
-            HostName::Below(suffix) => format!("{OTHER}.{suffix}"),
+            HostName::Below(suffix) => format!("{label}.{suffix}"),
         });
         ports.insert(pattern.port);
     }
@@ -148,6 +159,21 @@ fn hosts(routes: &[&Route]) -> BTreeSet<Host> {
         ports.iter().map(host).collect::<Vec<_>>()
     };
     names.iter().flat_map(with_ports).collect()
+}
+
+/// A label that is in no host of any route; `other` only if `invalid` is in none, either.
+fn fresh_label(routes: &[&Route]) -> String {
+    let hosts = routes.iter().flat_map(|route| &route.hosts);
+    let labels: HashSet<&str> = hosts
+        .flat_map(|pattern| match &pattern.name {
+            HostName::Exact(name) | HostName::Below(name) => name.split('.'),
+        })
+        .collect();
+    let mut label = OTHER.to_owned();
+    while labels.contains(label.as_str()) || (label == OTHER && labels.contains("invalid")) {
+        label.push('x');
+    }
+    label
 }
 
 /// The methods that these routes tell apart.
@@ -193,8 +219,8 @@ fn fresh_segment(routes: &[&Route]) -> String {
 /// A position in the pattern of a route: the index of the route, and of the next segment.
 type Position = (usize, usize);
 
-/// The representative paths, each with the routes whose pattern it matches.
-fn paths<'r>(routes: &[&'r Route], fresh: &str) -> Vec<(String, Vec<&'r Route>)> {
+/// The representative paths, each with the routes whose pattern it matches, and whether these are all.
+fn paths<'r>(routes: &[&'r Route], fresh: &str) -> (Vec<(String, Vec<&'r Route>)>, bool) {
     let start: Vec<Position> = (0..routes.len()).map(|route| (route, 0)).collect();
     let mut known: HashSet<Vec<Position>> = HashSet::from([start.clone()]);
     let mut open = VecDeque::from([(String::new(), start)]);
@@ -214,8 +240,8 @@ fn paths<'r>(routes: &[&'r Route], fresh: &str) -> Vec<(String, Vec<&'r Route>)>
             let path = if path.is_empty() { "/" } else { &path };
             found.push((path.to_owned(), ending));
         }
-        if known.len() > MAX_SHAPES {
-            continue;
+        if known.len() > MAX_STATES {
+            return (found, false);
         }
         for (segment, next) in next_states(routes, &state) {
             if !next.is_empty() && known.insert(next.clone()) {
@@ -226,7 +252,7 @@ fn paths<'r>(routes: &[&'r Route], fresh: &str) -> Vec<(String, Vec<&'r Route>)>
             }
         }
     }
-    found
+    (found, true)
 }
 
 /// The states after each literal that a pattern of the state continues with, and after any other segment.

@@ -11,9 +11,9 @@ use std::fmt;
 use crate::claims::ClaimPath;
 use crate::policy::access::{Access, Alternative, Conditions};
 use crate::policy::condition::Test;
-use crate::policy::pattern::PathPattern;
+use crate::policy::pattern::{PathPattern, Segment};
 use crate::policy::peer::PeerPattern;
-use crate::policy::roles::RoleModel;
+use crate::policy::roles::{RequiredRole, RoleModel};
 
 /// A minimal principal: it meets these conditions and no other.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -28,13 +28,34 @@ pub(in crate::cli) struct Term {
     pub(in crate::cli) audience: Option<String>,
     /// Its scopes: the claim and the scope.
     pub(in crate::cli) scopes: Vec<(ClaimPath, String)>,
-    /// Path variables, by the index of their segment, that equal a claim.
-    bindings: Vec<(usize, String, ClaimPath)>,
+    /// Path variables that equal a claim.
+    bindings: Vec<Bound>,
     /// The mTLS peer.
     pub(in crate::cli) peer: Option<PeerPattern>,
     /// A test that holds.
     pub(in crate::cli) when: Option<Test>,
 }
+
+/// A path variable that equals a claim.
+#[derive(Debug, Clone, PartialEq)]
+struct Bound {
+    /// The index of its segment.
+    index: usize,
+    /// Whether it is the rest of the path, which is more than a segment.
+    is_tail: bool,
+    name: String,
+    claim: ClaimPath,
+}
+
+impl Bound {
+    fn is_same_as(&self, other: &Self) -> bool {
+        let key = |it: &Self| (it.index, it.is_tail);
+        key(self) == key(other) && self.claim == other.claim
+    }
+}
+
+/// The most sets of roles of one alternative.
+const MAX_ROLE_SETS: usize = 4_096;
 
 /// The access rules of a route, and what they need to be understood.
 #[derive(Clone, Copy)]
@@ -132,6 +153,9 @@ impl Rules<'_> {
 
     /// The minimal sets of roles that meet the conditions: each role may come with another one that includes it.
     fn role_sets(&self, conditions: &Conditions) -> Vec<BTreeSet<String>> {
+        if !self.has_few_role_sets(conditions) {
+            return self.direct_role_sets(conditions);
+        }
         let mut choices: Vec<Vec<&str>> = Vec::new();
         if !conditions.any_role.is_empty() {
             let givers = conditions
@@ -158,6 +182,42 @@ impl Rules<'_> {
         sets.into_iter().collect()
     }
 
+    /// Whether the terms are all: with too many sets of roles, only those that the route names are terms.
+    pub(in crate::cli) fn is_complete(&self) -> bool {
+        self.access
+            .alternatives()
+            .iter()
+            .all(|alternative| match alternative {
+                Alternative::Conditions(conditions) => self.has_few_role_sets(conditions),
+                Alternative::Public | Alternative::Authenticated => true,
+            })
+    }
+
+    fn has_few_role_sets(&self, conditions: &Conditions) -> bool {
+        let any = conditions
+            .any_role
+            .iter()
+            .map(|role| self.roles.givers(role).len());
+        let any = any.fold(0_usize, usize::saturating_add).max(1);
+        let all = conditions
+            .all_roles
+            .iter()
+            .map(|role| self.roles.givers(role).len());
+        all.fold(any, usize::saturating_mul) <= MAX_ROLE_SETS
+    }
+
+    /// The sets of the roles that the conditions name.
+    fn direct_role_sets(&self, conditions: &Conditions) -> Vec<BTreeSet<String>> {
+        let name = |role: &RequiredRole| role.name().to_owned();
+        let all: BTreeSet<String> = conditions.all_roles.iter().map(name).collect();
+        if conditions.any_role.is_empty() {
+            return vec![all];
+        }
+        let any = conditions.any_role.iter();
+        any.map(|role| all.iter().cloned().chain([name(role)]).collect())
+            .collect()
+    }
+
     /// Whether a term needs no less than another one, so that it is not worth naming beside it.
     pub(in crate::cli) fn is_stronger(&self, term: &Term, than: &Term) -> bool {
         let rest = |term: &Term| Term {
@@ -176,8 +236,8 @@ impl Rules<'_> {
             && (!gives(than, term) || size(term) > size(than))
     }
 
-    /// The bindings of a condition, by the index of the variable's segment.
-    fn bindings(&self, conditions: &Conditions) -> Vec<(usize, String, ClaimPath)> {
+    /// The bindings of a condition.
+    fn bindings(&self, conditions: &Conditions) -> Vec<Bound> {
         let position = |name: &str| {
             let segments = self.path.map_or(&[][..], PathPattern::segments);
             segments
@@ -188,7 +248,13 @@ impl Rules<'_> {
         bindings
             .map(|binding| {
                 let index = position(&binding.variable).unwrap_or(usize::MAX);
-                (index, binding.variable.clone(), binding.claim.clone())
+                let segment = self.path.and_then(|path| path.segments().get(index));
+                Bound {
+                    index,
+                    is_tail: matches!(segment, Some(Segment::Tail(_))),
+                    name: binding.variable.clone(),
+                    claim: binding.claim.clone(),
+                }
             })
             .collect()
     }
@@ -232,11 +298,7 @@ impl Rules<'_> {
             };
             scopes.all.iter().all(held)
         });
-        let bound = |needed: &(usize, String, ClaimPath)| {
-            let same =
-                |held: &&(usize, String, ClaimPath)| held.0 == needed.0 && held.2 == needed.2;
-            term.bindings.iter().any(|held| same(&held))
-        };
+        let bound = |needed: &Bound| term.bindings.iter().any(|held| held.is_same_as(needed));
         (any_role.is_empty() || any_role.iter().any(|role| roles.has(role)))
             && all_roles.iter().all(|role| roles.has(role))
             && names(issuers, &term.issuer)
@@ -299,8 +361,7 @@ impl fmt::Display for Term {
                 .iter()
                 .map(|(_, scope)| format!("scope {scope}")),
         );
-        let bound =
-            |(_, name, claim): &(usize, String, ClaimPath)| format!("{{{name}}} = claim {claim}");
+        let bound = |it: &Bound| format!("{{{}}} = claim {}", it.name, it.claim);
         parts.extend(self.bindings.iter().map(bound));
         parts.extend(self.peer.iter().map(|peer| format!("peer {peer}")));
         parts.extend(self.when.iter().map(|test| format!("when {test}")));

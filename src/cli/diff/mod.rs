@@ -3,6 +3,7 @@
 mod print;
 mod record;
 mod replay;
+mod route_rules;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -60,7 +61,7 @@ Examples:
 
 Exit codes:
   0  nobody gains access
-  1  somebody gains access, or a setting may allow more
+  1  somebody gains access, a setting may allow more, or the configs are too large to compare
   2  wrong usage, a file that cannot be read, or a config with errors";
 
 /// Output format.
@@ -96,6 +97,10 @@ pub(super) struct Change {
     pub(super) gained: Vec<String>,
     /// Who was allowed and is denied now.
     pub(super) lost: Vec<String>,
+    /// Rules of the route besides `allow` that accept more now.
+    pub(super) looser: Vec<String>,
+    /// Rules of the route besides `allow` that accept less now.
+    pub(super) stricter: Vec<String>,
     /// Representatives of the requests.
     pub(super) shapes: Vec<Shape>,
 }
@@ -119,9 +124,21 @@ pub(super) fn run(options: &Options, output: &mut impl Write) -> Result<Answer, 
     let (before, now) = (source::load(&old)?, source::load(&new)?);
     let mut difference = compare(&before, &now);
     difference.settings = settings::compare(&old.json, &new.json);
+    difference
+        .settings
+        .extend(route_rules::kept_paths(&before, &now));
     let log = options.replay.replay.as_ref();
     let replay = log.map(|log| replay::run(log, &options.replay, &before, &now));
     let replay = replay.transpose()?;
+    if let (Some(log), Some(replay)) = (log, &replay)
+        && replay.requests == 0
+    {
+        return Err(CommandError::Content {
+            name: log.display().to_string(),
+            problem: "no line of the log is a request: it needs one JSON object per line, with a method and a path"
+                .to_owned(),
+        });
+    }
     let report = Report {
         difference: &difference,
         replay: replay.as_ref(),
@@ -138,13 +155,31 @@ pub(super) fn run(options: &Options, output: &mut impl Write) -> Result<Answer, 
 }
 
 impl Difference {
-    /// Whether anybody gains access, or a setting may allow more.
+    /// Whether anybody gains access, a setting may allow more, or that cannot be said.
     pub(super) fn allows_more(&self) -> bool {
-        self.changes.iter().any(|change| !change.gained.is_empty())
+        !self.complete
+            || self.changes.iter().any(Change::allows_more)
             || self
                 .settings
                 .iter()
                 .any(|setting| setting.effect.allows_more())
+    }
+}
+
+impl Change {
+    fn is_one(&self) -> bool {
+        let lists = [&self.gained, &self.lost, &self.looser, &self.stricter];
+        lists.iter().any(|list| !list.is_empty())
+    }
+
+    /// Whether somebody loses access, or a request is not accepted that was.
+    pub(super) fn allows_less(&self) -> bool {
+        !self.lost.is_empty() || !self.stricter.is_empty()
+    }
+
+    /// Whether somebody gains access, or a request is accepted that was not.
+    pub(super) fn allows_more(&self) -> bool {
+        !self.gained.is_empty() || !self.looser.is_empty()
     }
 }
 
@@ -153,20 +188,29 @@ pub(super) fn compare(old: &Config, new: &Config) -> Difference {
     let (old, new) = (Side::new(old), Side::new(new));
     // By the pair of routes, because the rules of a pair are the same for all of its shapes.
     let mut pairs: BTreeMap<(Option<RouteId>, Option<RouteId>), Vec<Shape>> = BTreeMap::new();
-    let complete = for_each_shape(&[&old.config.rbac, &new.config.rbac], |shape| {
+    let mut complete = for_each_shape(&[&old.config.rbac, &new.config.rbac], |shape| {
         let pair = (shape.route(&old.config.rbac), shape.route(&new.config.rbac));
         pairs.entry(pair).or_default().push(shape);
     });
     let mut changes: Vec<Change> = pairs
         .into_iter()
-        .map(|((before, now), shapes)| Change {
-            gained: new.terms_beyond(now, &old, before),
-            lost: old.terms_beyond(before, &new, now),
-            old: old.name(before),
-            new: new.name(now),
-            shapes,
+        .map(|((before, now), shapes)| {
+            complete &= old.is_complete(before) && new.is_complete(now);
+            let rules = old.route(before).zip(new.route(now));
+            let (looser, stricter) = rules.map_or_else(Default::default, |(before, now)| {
+                route_rules::compare((old.config, before), (new.config, now))
+            });
+            Change {
+                gained: new.terms_beyond(now, &old, before),
+                lost: old.terms_beyond(before, &new, now),
+                looser,
+                stricter,
+                old: old.name(before),
+                new: new.name(now),
+                shapes,
+            }
         })
-        .filter(|change| !change.gained.is_empty() || !change.lost.is_empty())
+        .filter(Change::is_one)
         .collect();
     changes.sort_by(|a, b| a.shapes.cmp(&b.shapes));
     Difference {
@@ -220,6 +264,10 @@ impl<'c> Side<'c> {
             roles: self.roles(),
             issuers: &self.issuers,
         })
+    }
+
+    fn is_complete(&self, id: Option<RouteId>) -> bool {
+        self.rules(id).is_none_or(|rules| rules.is_complete())
     }
 
     fn roles(&self) -> &RoleModel {

@@ -139,16 +139,26 @@ fn replay_json(replay: &Replay, report: &Report<'_>) -> Value {
 }
 
 fn text(difference: &Difference, output: &mut impl Write) -> io::Result<()> {
-    let gained = |change: &&Change| !change.gained.is_empty();
-    let lost = |change: &&Change| !change.lost.is_empty();
-    let changes = difference.changes.iter();
+    let gains = difference
+        .changes
+        .iter()
+        .filter(|change| change.allows_more());
     section(
         "Newly allowed",
-        changes.clone().filter(gained),
-        |it| &it.gained,
+        gains,
+        |it| (&it.gained, &it.looser),
         output,
     )?;
-    section("Newly denied", changes.filter(lost), |it| &it.lost, output)?;
+    let losses = difference
+        .changes
+        .iter()
+        .filter(|change| change.allows_less());
+    section(
+        "Newly denied",
+        losses,
+        |it| (&it.lost, &it.stricter),
+        output,
+    )?;
     if !difference.settings.is_empty() {
         writeln!(output, "Settings")?;
         for setting in &difference.settings {
@@ -165,10 +175,7 @@ fn text(difference: &Difference, output: &mut impl Write) -> io::Result<()> {
         writeln!(output)?;
     }
     if !difference.complete {
-        writeln!(
-            output,
-            "The configs tell apart too many requests: these are a sample."
-        )?;
+        writeln!(output, "These are a sample.")?;
     }
     writeln!(output, "{}", line(difference))
 }
@@ -176,7 +183,7 @@ fn text(difference: &Difference, output: &mut impl Write) -> io::Result<()> {
 fn section<'d>(
     title: &str,
     changes: impl Iterator<Item = &'d Change>,
-    who: impl Fn(&Change) -> &Vec<String>,
+    what: impl Fn(&Change) -> (&Vec<String>, &Vec<String>),
     output: &mut impl Write,
 ) -> io::Result<()> {
     let mut changes = changes.peekable();
@@ -194,7 +201,10 @@ fn section<'d>(
             writeln!(output, "    {}", printable(&show(shape)))?;
         }
         more(change.shapes.len(), "kinds of requests", output)?;
-        let who = who(change);
+        let (who, rules) = what(change);
+        for rule in rules {
+            writeln!(output, "      {}", printable(rule))?;
+        }
         for term in who.iter().take(MAX_SHOWN) {
             writeln!(output, "      for {}", printable(term))?;
         }
@@ -218,19 +228,17 @@ fn show(shape: &Shape) -> String {
 /// One line for a pull-request check.
 fn line(difference: &Difference) -> String {
     let changes = &difference.changes;
-    let gained = changes
-        .iter()
-        .filter(|change| !change.gained.is_empty())
-        .count();
-    let lost = changes
-        .iter()
-        .filter(|change| !change.lost.is_empty())
-        .count();
+    let gained = changes.iter().filter(|change| change.allows_more()).count();
+    let lost = changes.iter().filter(|change| change.allows_less()).count();
     let settings = &difference.settings;
     let looser = settings
         .iter()
         .filter(|setting| setting.effect.allows_more())
         .count();
+    if !difference.complete {
+        return "not compared completely: the configs tell apart too many requests or roles"
+            .to_owned();
+    }
     if changes.is_empty() && settings.is_empty() {
         return "no difference in who is allowed".to_owned();
     }
@@ -257,6 +265,8 @@ fn json(difference: &Difference) -> Value {
                 "new_route": change.new,
                 "newly_allowed": change.gained,
                 "newly_denied": change.lost,
+                "looser": change.looser,
+                "stricter": change.stricter,
                 "requests": shapes,
             })
         })

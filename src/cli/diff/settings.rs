@@ -127,6 +127,8 @@ fn is_compared_elsewhere(key: &str) -> bool {
             | "rbac.routes[].methods"
             | "rbac.routes[].name"
             | "rbac.routes[].mode"
+            | "rbac.routes[].path_rules"
+            | "rbac.routes[].enforce_percent"
             | "rbac.roles.includes"
     )
 }
@@ -137,7 +139,13 @@ fn setting(
     new: Option<&Json>,
     changes: &mut Vec<SettingChange>,
 ) {
-    if old == new {
+    let default = default_of(&place.key);
+    let is_same = |json: Option<&Json>, other: Option<&Json>| match (json, other) {
+        (Some(json), Some(other)) => json == other,
+        (None, None) => true,
+        (Some(json), None) | (None, Some(json)) => default.as_ref() == Some(json),
+    };
+    if is_same(old, new) {
         return;
     }
     let named = match place.key.as_str() {
@@ -149,7 +157,12 @@ fn setting(
         return elements(place, name, old, new, changes);
     }
     let is_object = |json: Option<&Json>| json.is_none_or(|json| json.as_object().is_some());
-    let descends = place.key != "claims.issuers[].keys.inline" && place.key != "identity.headers";
+    let descends = ![
+        "claims.issuers[].keys.inline",
+        "claims.issuers[].one_use",
+        "identity.headers",
+    ]
+    .contains(&place.key.as_str());
     if is_object(old) && is_object(new) && descends && (old.is_some() || new.is_some()) {
         let empty = Json::Object(Object::default());
         return members(place, old.unwrap_or(&empty), new.unwrap_or(&empty), changes);
@@ -223,16 +236,23 @@ fn effect(key: &str, old: Option<&Json>, new: Option<&Json>) -> Effect {
     match key {
         "mode" => looser_if(word(new).as_deref() == Some("shadow")),
         "claims.issuers[].any_audience" => looser_if(flag(new)),
+        // Without it, the issuer has `any_audience`.
+        "claims.issuers[].audiences" if old.is_none() => Effect::Less,
         "claims.issuers[].audiences"
         | "claims.issuers[].algorithms"
         | "claims.issuers[].keys.secrets" => by_members(old, new),
         "claims.issuers[].require" => by_members(new, old),
         key if key.starts_with("claims.issuers[].revoked.") => by_members(new, old),
-        "claims.issuers[].max_age" | "claims.issuers[].max_lifetime" => by_limit(old, new, false),
-        "claims.issuers[].leeway" => by_limit(old, new, true),
+        "claims.issuers[].max_age" | "claims.issuers[].max_lifetime" => {
+            by_limit(old, new, u64::MAX)
+        }
+        "claims.issuers[].leeway" => by_limit(old, new, 10),
+        // How long a key that the server withdrew stays valid.
+        "claims.issuers[].keys.remote.refresh" => by_limit(old, new, 300),
+        "claims.issuers[].keys.remote.max_stale" => by_limit(old, new, 86_400),
         "claims.issuers[].type" | "claims.issuers[].not_after" if old.is_none() => Effect::Less,
         key if key.starts_with("claims.issuers[].bind.") && old.is_none() => Effect::Less,
-        key if key.starts_with("claims.issuers[].one_use") && old.is_none() => Effect::Less,
+        "claims.issuers[].one_use" if old.is_none() => Effect::Less,
         "claims.cache_entries" | "claims.verification" | "claims.forward" => Effect::Other,
         key if key.starts_with("claims.issuers[].keys.remote.")
             && !key.ends_with("url")
@@ -244,7 +264,6 @@ fn effect(key: &str, old: Option<&Json>, new: Option<&Json>) -> Effect {
         // Compared with the routes, which it replaces where there is none.
         "rbac.default" => looser_if(word(new).as_deref() == Some("authenticated")),
         "rbac.peer_validation" => looser_if(word(new).as_deref() == Some("by_listener")),
-        "rbac.routes[].enforce_percent" => by_percent(old, new),
         "rbac.routes[].on_failure" => Effect::Other,
         key if key.contains(".path_rules.") || key.starts_with("rbac.path.") => {
             let strict = ["reject", "distinct"];
@@ -262,7 +281,8 @@ fn effect(key: &str, old: Option<&Json>, new: Option<&Json>) -> Effect {
         }
         key if key.starts_with("claims.") || key.starts_with("rbac.") => Effect::Unknown,
         "identity.on_spoof" => looser_if(word(new).as_deref() != Some("reject")),
-        "identity.strip" => Effect::Unknown,
+        // What backends believe about the user.
+        "identity.strip" | "identity.headers" => Effect::Unknown,
         _ => Effect::Other,
     }
 }
@@ -278,15 +298,14 @@ fn by_members(old: Option<&Json>, new: Option<&Json>) -> Effect {
     }
 }
 
-/// A duration; without one there is no limit, unless there is a default.
-fn by_limit(old: Option<&Json>, new: Option<&Json>, has_default: bool) -> Effect {
+/// A duration in the config, and the default in seconds.
+fn by_limit(old: Option<&Json>, new: Option<&Json>, default: u64) -> Effect {
     let seconds = |json: Option<&Json>| {
         let text = json.and_then(Json::as_str);
         match text.map(humantime::parse_duration) {
             Some(Ok(duration)) => Some(duration.as_secs()),
             Some(Err(_)) => None,
-            None if has_default => Some(10),
-            None => Some(u64::MAX),
+            None => Some(default),
         }
     };
     match (seconds(old), seconds(new)) {
@@ -295,13 +314,29 @@ fn by_limit(old: Option<&Json>, new: Option<&Json>, has_default: bool) -> Effect
     }
 }
 
-fn by_percent(old: Option<&Json>, new: Option<&Json>) -> Effect {
-    let percent = |json: Option<&Json>| json.and_then(Json::as_integer).unwrap_or(100);
-    if percent(new) >= percent(old) {
-        Effect::Less
-    } else {
-        Effect::More
-    }
+/// The defaults of keys that do not change a config when they are written out.
+fn default_of(key: &str) -> Option<Json> {
+    let text = match key {
+        "mode" => "\"enforce\"",
+        "claims.header" => "\"x-edge-claims\"",
+        "claims.prefix" => "\"\"",
+        "claims.forward" | "claims.issuers[].any_audience" => "false",
+        "claims.max_bytes" => "8192",
+        "claims.cache_entries" => "4096",
+        "claims.verification" => "\"auto\"",
+        "claims.issuers[].leeway" => "\"10s\"",
+        "claims.issuers[].keys.remote.refresh" => "\"5m\"",
+        "claims.issuers[].keys.remote.timeout" => "\"2s\"",
+        "claims.issuers[].keys.remote.max_stale" => "\"24h\"",
+        "rbac.cors_preflight" | "rbac.default" => "\"deny\"",
+        "rbac.peer_validation" => "\"reported\"",
+        "rbac.authority_port" | "identity.on_spoof" => "\"strip\"",
+        "rbac.roles.format" => "\"list\"",
+        "rbac.path.trailing_slash" => "\"same\"",
+        key if key.starts_with("rbac.path.") => "\"reject\"",
+        _ => return None,
+    };
+    Json::parse(text.as_bytes()).ok()
 }
 
 /// A value as compact JSON, shortened.

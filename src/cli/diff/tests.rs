@@ -136,6 +136,121 @@ fn conditions_are_compared_by_all_and_any() {
     assert_eq!(gained(&when(a), &any)[0].2.len(), 1);
 }
 
+/// Pairs of configs from a review, in which somebody gains although names and settings look unchanged.
+#[test]
+fn gains_that_hide_are_found() {
+    let role = json!({"any_role": ["x"]});
+    let hosts = |host: &str, mut route: Value| {
+        route["hosts"] = json!([host]);
+        route
+    };
+    let with = |key: &str, value: Value, mut route: Value| {
+        route[key] = value;
+        route
+    };
+    let wide = || route("wide", "/{*rest}", role.clone());
+    let bind = |name: &str| json!({"bind": {name: ["t"]}});
+    let cases = [
+        (
+            "a host with the name of a representative",
+            json!([
+                hosts("*.e.com", route("h1", "/{*r}", role.clone())),
+                hosts("other.e.com", route("h2", "/x", json!("public")))
+            ]),
+            json!([
+                hosts("*.e.com", route("h1", "/{*r}", json!("public"))),
+                hosts("other.e.com", route("h2", "/x", json!("public")))
+            ]),
+        ),
+        (
+            "a route for the other host",
+            json!([
+                route("h1", "/{*r}", role.clone()),
+                hosts("other.invalid", route("h2", "/{*r}", json!("public")))
+            ]),
+            json!([
+                route("h1", "/{*r}", json!("public")),
+                hosts("other.invalid", route("h2", "/{*r}", json!("public")))
+            ]),
+        ),
+        (
+            "a tail is not a segment",
+            json!([route("t", "/t/{*rest}", bind("rest"))]),
+            json!([
+                route("t", "/t/{*rest}", bind("rest")),
+                route("n", "/t/{a}/{b}", bind("a"))
+            ]),
+        ),
+        (
+            "another route decides, with a percentage",
+            json!([
+                route("admin", "/admin/{*r}", role.clone()),
+                with("enforce_percent", json!(50), wide())
+            ]),
+            json!([with("enforce_percent", json!(50), wide())]),
+        ),
+        (
+            "another route decides, with looser path rules",
+            json!([
+                route("a", "/a/{*r}", role.clone()),
+                with("path_rules", json!({"semicolon": "keep"}), wide())
+            ]),
+            json!([with("path_rules", json!({"semicolon": "keep"}), wide())]),
+        ),
+    ];
+    for (what, old, new) in cases {
+        let difference = compare(&config(&old, &json!({})), &config(&new, &json!({})));
+        assert!(difference.changes.iter().any(Change::allows_more), "{what}");
+    }
+}
+
+#[test]
+fn a_route_beside_kept_paths_may_accept_more() {
+    let file = json!({"name": "f", "path": "/files/{name}", "path_rules": {"encoded_slash": "keep"}, "allow": "public"});
+    let post =
+        json!({"name": "p", "path": "/files/new/{name}", "methods": ["POST"], "allow": "public"});
+    let old = config(&json!([file, post]), &json!({}));
+    let new = config(&json!([file]), &json!({}));
+    assert!(route_rules::kept_paths(&old, &new).is_some());
+    assert!(route_rules::kept_paths(&new, &new).is_none());
+}
+
+#[test]
+fn too_many_requests_or_roles_are_not_taken_for_compared() {
+    let routes: Vec<Value> = (0..22)
+        .map(|at| {
+            let segments: Vec<String> = (0..22)
+                .map(|it| {
+                    if it == at {
+                        "lit".to_owned()
+                    } else {
+                        format!("{{v{it}}}")
+                    }
+                })
+                .collect();
+            route(
+                &format!("r{at}"),
+                &format!("/{}", segments.join("/")),
+                json!("public"),
+            )
+        })
+        .collect();
+    let many = config(&Value::Array(routes), &json!({}));
+    let difference = compare(&many, &many);
+    assert!(!difference.complete && difference.allows_more());
+    let names: Vec<String> = (0..24).map(|it| format!("r{it}")).collect();
+    let includes: serde_json::Map<String, Value> = names
+        .iter()
+        .flat_map(|name| (0..3).map(move |it| (format!("{name}-{it}"), json!([name]))))
+        .collect();
+    let many = config(
+        &json!([route("a", "/a", json!({"all_roles": names}))]),
+        &Value::Object(includes),
+    );
+    let difference = compare(&many, &many);
+    assert!(!difference.complete && difference.allows_more());
+}
+
 fn setting_changes(old: &Value, new: &Value) -> Vec<(String, settings::Effect)> {
     let json = |value: &Value| Json::parse(value.to_string().as_bytes()).unwrap();
     let changes = settings::compare(&json(old), &json(new)).into_iter();
@@ -236,6 +351,13 @@ fn settings_are_compared_by_what_they_allow() {
             More,
         ),
         (json!({}), json!({"log": {"allow": 1}}), "log.allow", Other),
+        (json!({"claims": {"max_bytes": 8192}}), json!({}), "", Other),
+        (
+            json!({}),
+            json!({"identity": {"headers": {"x-user": ["nickname"]}}}),
+            "identity.headers",
+            Unknown,
+        ),
         (
             json!({}),
             json!({"claims": {"issuers": [{"issuer": "x"}]}}),
