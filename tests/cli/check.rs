@@ -296,3 +296,71 @@ where the route admin guards more
         run.stderr
     );
 }
+
+#[test]
+fn secrets_in_a_config_or_in_place_of_one_are_not_shown() {
+    let config = CONFIG.replace(
+        "{secrets: [{env: SECRET}]}",
+        "{secrets: [{env: SECRET, value: TOPSECRET, kids: 1}]}",
+    );
+    let direct = CONFIG.replace("{secrets: [{env: SECRET}]}", "{secrets: TOPSECRET}");
+    let jwk = r#"{"kty": "OKP", "d": "TOPSECRET", "x": "eA"}"#;
+    let token = "eyJhbGciOiJFUzI1NiJ9.TOPSECRET.c2ln";
+    let folder = folder(&[
+        ("config.yaml", &config),
+        ("direct.yaml", &direct),
+        ("jwk.json", jwk),
+        ("token.txt", token),
+        ("bare.txt", "TOPSECRET\n"),
+    ]);
+    for file in [
+        "config.yaml",
+        "direct.yaml",
+        "jwk.json",
+        "token.txt",
+        "bare.txt",
+    ] {
+        for format in ["text", "json", "sarif", "github"] {
+            let run = run(&folder, &["check", file, "--format", format], "");
+            assert_eq!(run.code, 1, "{file}");
+            assert!(
+                !run.stdout.contains("TOPSECRET") && !run.stderr.contains("TOPSECRET"),
+                "{}",
+                run.stdout
+            );
+        }
+    }
+    let shown = run(&folder, &["check", "config.yaml"], "").stdout;
+    assert!(
+        shown.contains("keys: {secrets: [{env: SECRET, value: *********, kids: *}]}"),
+        "{shown}"
+    );
+    let run = run(&folder, &["check", token], "");
+    assert_eq!(run.code, 2);
+    assert!(!run.stderr.contains("TOPSECRET"), "{}", run.stderr);
+}
+
+#[test]
+fn a_resource_that_fails_open_is_found() {
+    let config = CONFIG
+        .replace("audience:", "audiences:")
+        .replace("{any_role: []}", "public");
+    let plugin = format!(
+        "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: {{name: gw}}\nspec:\n  failStrategy: \
+         FAIL_OPEN\n  pluginConfig:\n    {}",
+        config.replace('\n', "\n    ").trim_end()
+    );
+    let run = run(
+        &folder(&[("plugin.yaml", &plugin)]),
+        &["check", "plugin.yaml"],
+        "",
+    );
+    assert_eq!(run.code, 0, "{}", run.stdout);
+    assert!(run.stdout.contains("warning[fail_open]"), "{}", run.stdout);
+    assert!(
+        run.stdout
+            .contains("5 |   failStrategy: FAIL_OPEN\n  |                 ^^^^^^^^^"),
+        "{}",
+        run.stdout
+    );
+}

@@ -176,6 +176,13 @@ fn a_token_is_verified_and_not_shown() {
 }
 
 #[test]
+fn a_token_in_place_of_its_file_is_not_repeated() {
+    let run = explain(&["/", "--token", "eyJhbGciOiJIUzI1NiJ9.TOPSECRET.c2ln"]);
+    assert_eq!(run.code, 2);
+    assert!(!run.stderr.contains("TOPSECRET"), "{}", run.stderr);
+}
+
+#[test]
 fn json_has_what_the_text_has() {
     let run = explain(&["-X", "POST", URL, "--json"]);
     let value: Value = serde_json::from_str(&run.stdout).unwrap();

@@ -197,3 +197,37 @@ fn watch_runs_again_after_a_change() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+#[test]
+fn what_shows_nothing_is_not_covered() {
+    let config = CONFIG.replace(
+        "{any_role: [admin], issuers: [edge]}",
+        "[{any_role: [a]}, {any_role: [b]}]",
+    );
+    let tests = "tests:\n\
+        - {name: a, request: {path: /admin}, claims: {roles: [a]}, expect: allow}\n\
+        - {name: b, request: {path: /admin}, claims: {roles: [b]}, expect: allow}\n\
+        - {name: nobody, request: {path: /admin}, expect: {deny: claims_missing}}\n\
+        - {name: wrong, request: {path: /me}, expect: allow}\n";
+    let folder = folder(&[("config.yaml", &config), ("x.test.yaml", tests)]);
+    let run = |arguments: &[&str]| super::run(&folder, arguments, "");
+    let first = run(&["test", "config.yaml", "x.test.yaml", "--coverage"]);
+    for missing in [
+        "route me: no test request is decided by it",
+        "route admin, allow[0]: no test request is denied only by `any_role: a`",
+        "route admin, allow[1]: no test request is denied only by `any_role: b`",
+    ] {
+        assert!(
+            first.stdout.contains(missing),
+            "{missing}: {}",
+            first.stdout
+        );
+    }
+    let typo = run(&["test", "config.yaml", "--only", "zzz"]);
+    assert_eq!((typo.code, typo.stdout.as_str()), (2, ""));
+    assert!(
+        typo.stderr.contains("no test has this text"),
+        "{}",
+        typo.stderr
+    );
+}

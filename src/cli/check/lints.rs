@@ -47,6 +47,17 @@ pub(super) fn lint(found: &FoundConfig, config: &Config, now: u64) -> Vec<Diagno
         linter.route(index, route);
     }
     linter.unreachable_routes();
+    if let Some(range) = &found.fail_open {
+        let path = ConfigPath::root();
+        let mut warning = Diagnostic::warning(
+            found,
+            "fail_open",
+            &path,
+            "requests pass if the filter fails",
+        );
+        warning.range = range.clone();
+        linter.warnings.push(warning);
+    }
     linter.warnings
 }
 
@@ -94,6 +105,11 @@ impl Linter<'_> {
                 self.warn("self_chosen_claim", &path, message);
             }
         }
+        if config.rbac.default_authenticated {
+            let path = root.key("rbac").key("default");
+            let message = "everyone with verified claims may write where no route matches";
+            self.warn("authenticated_write", &path, message);
+        }
         self.kept_classes(&root.key("rbac").key("path"));
     }
 
@@ -106,7 +122,7 @@ impl Linter<'_> {
                 "`aud` is not checked",
             );
         }
-        if issuer.max_lifetime.is_none() {
+        if issuer.max_lifetime.is_none() && issuer.max_age.is_none() {
             let message = "the lifetime of its tokens is not limited";
             self.warn("no_max_lifetime", &path, message);
         }

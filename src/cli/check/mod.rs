@@ -13,7 +13,7 @@ use clap::Args;
 
 use self::envoy::RouteTable;
 use self::silence::Silence;
-use super::diagnostic::{self, Diagnostic, Format, Severity, Summary, count};
+use super::diagnostic::{self, Diagnostic, Format, Hidden, Severity, Summary, count};
 use super::source::{self, FoundConfig, Source, SourceError};
 use super::{Answer, CommandError, clock};
 use crate::config::Config;
@@ -209,6 +209,7 @@ fn struct_config(found: &FoundConfig) -> Diagnostic {
         source: Rc::clone(&found.source),
         owner: found.owner.clone(),
         range: start..start.saturating_add(1),
+        hidden: Hidden::All,
     }
 }
 
@@ -224,6 +225,12 @@ fn syntax(error: SourceError) -> Diagnostic {
         help: None,
         owner: String::new(),
         range: error.offset..error.offset.saturating_add(end),
+        // A file that is no config may be a key or a token.
+        hidden: if error.is_syntax {
+            Hidden::Ranges([].into())
+        } else {
+            Hidden::All
+        },
         source: Rc::clone(&error.source),
     }
 }

@@ -26,7 +26,7 @@ pub(in crate::cli) const REWRITTEN_TO_GUARDED: &str = "envoy_rewrite";
 pub(in crate::cli) const WIDER_THAN_ENVOY_ROUTE: &str = "envoy_wider_route";
 
 /// All lints, by name.
-pub(in crate::cli) const LINTS: [Rule; 19] = [
+pub(in crate::cli) const LINTS: [Rule; 20] = [
     Rule {
         name: "any_audience",
         summary: "tokens for any audience are accepted",
@@ -66,6 +66,11 @@ pub(in crate::cli) const LINTS: [Rule; 19] = [
         name: "expired_issuer",
         summary: "an issuer whose `not_after` is past",
         help: "remove the issuer, and the routes that only it can use",
+    },
+    Rule {
+        name: "fail_open",
+        summary: "if the filter fails, requests pass without it",
+        help: "use FAIL_RELOAD: Envoy then answers 503 until the filter runs again",
     },
     Rule {
         name: "forwarded_token",

@@ -33,6 +33,30 @@ pub(super) struct Diagnostic {
     pub(super) owner: String,
     /// The excerpt, as a byte range of the file.
     pub(super) range: Range<usize>,
+    /// What is not shown of the file.
+    pub(super) hidden: Hidden,
+}
+
+/// What is not shown of a file.
+#[derive(Debug, Clone)]
+pub(super) enum Hidden {
+    /// These byte ranges, which may be secrets.
+    Ranges(Rc<[Range<usize>]>),
+    /// All: the file may be anything.
+    All,
+}
+
+impl Hidden {
+    /// `unknown` is the value of a key that nobody knows.
+    fn of(config: &FoundConfig, unknown: Option<Range<usize>>) -> Self {
+        let has = |key| config.spans.member(key).is_some();
+        if !has("claims") && !has("rbac") {
+            return Self::All;
+        }
+        let mut ranges = config.spans.secrets();
+        ranges.extend(unknown);
+        Self::Ranges(ranges.into())
+    }
 }
 
 /// How bad a problem is.
@@ -94,6 +118,11 @@ impl Diagnostic {
             source: Rc::clone(&config.source),
             owner: config.owner.clone(),
             range: error_range(config, error),
+            hidden: Hidden::of(
+                config,
+                matches!(error.kind, ErrorKind::UnknownKey { nearest: None, .. })
+                    .then(|| config.spans.locate(&error.path).spans.value.clone()),
+            ),
         }
     }
 
@@ -112,6 +141,7 @@ impl Diagnostic {
             source: Rc::clone(&config.source),
             owner: config.owner.clone(),
             range: value_range(config, path),
+            hidden: Hidden::of(config, None),
         }
     }
 

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-use super::{Diagnostic, Severity, Summary, count, number_of};
+use super::{Diagnostic, Hidden, Severity, Summary, count, number_of};
 
 pub(super) fn print(
     diagnostics: &[Diagnostic],
@@ -65,7 +65,7 @@ fn render(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
 
 /// The lines of the excerpt: their number, their text, and the range within it. Only these lines are given to
 /// the renderer, so that a large file costs no more than a small one.
-fn excerpt(diagnostic: &Diagnostic) -> (usize, &str, std::ops::Range<usize>) {
+fn excerpt(diagnostic: &Diagnostic) -> (usize, String, std::ops::Range<usize>) {
     let text = &diagnostic.source.text;
     let range = &diagnostic.range;
     let start = diagnostic.source.line_start(range.start);
@@ -75,6 +75,26 @@ fn excerpt(diagnostic: &Diagnostic) -> (usize, &str, std::ops::Range<usize>) {
         .map_or(text.len(), |newline| range.end.saturating_add(newline));
     let (line, _) = diagnostic.source.position(range.start);
     let lines = text.get(start..end).unwrap_or_default();
+    let lines = match &diagnostic.hidden {
+        Hidden::All => String::new(),
+        Hidden::Ranges(hidden) => {
+            let is_hidden = |at: usize| {
+                let at = start.saturating_add(at);
+                hidden.iter().any(|range| range.contains(&at))
+            };
+            // The ranges are whole values, so no character is cut; the length stays.
+            let byte = |(at, byte): (usize, u8)| match byte {
+                b'\n' | b'\r' => byte,
+                _ if is_hidden(at) => b'*',
+                byte => byte,
+            };
+            let shown: Vec<u8> = lines.bytes().enumerate().map(byte).collect();
+            String::from_utf8_lossy(&shown).into_owned()
+        }
+    };
+    if lines.is_empty() {
+        return (line, lines, 0..0);
+    }
     let span = range.start.saturating_sub(start)..range.end.saturating_sub(start);
     (line, lines, span)
 }

@@ -66,7 +66,12 @@ fn locate(explanation: &Explanation<'_>, output: &mut impl Write) -> io::Result<
                 )?;
             }
         }
-        None => writeln!(output, "   {}", printable(&why(explanation)))?,
+        None => {
+            writeln!(output, "   {}", printable(&why(explanation)))?;
+            if explanation.trace.route.is_none() {
+                return writeln!(output, "   no route was looked up");
+            }
+        }
     }
     if explanation.candidates.is_empty() {
         return writeln!(output, "   no route has this path");

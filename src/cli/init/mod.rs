@@ -6,6 +6,7 @@ mod starter;
 mod values;
 
 use std::fs;
+use std::io::Read;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -133,6 +134,9 @@ fn check(options: &Options, files: &[File]) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// The largest module, in bytes; the filter has about 1 MiB.
+const MAX_MODULE: u64 = 64 << 20;
+
 /// The module's file.
 fn module(target: Target, path: &Path) -> Result<File, CommandError> {
     if target == Target::Istio {
@@ -140,10 +144,13 @@ fn module(target: Target, path: &Path) -> Result<File, CommandError> {
             "--wasm is for envoy and compose: Istio loads the filter from a registry".to_owned(),
         ));
     }
-    let content = fs::read(path).map_err(|error| CommandError::Input {
-        path: path.to_owned(),
-        error,
-    })?;
+    let mut content = Vec::new();
+    fs::File::open(path)
+        .and_then(|file| file.take(MAX_MODULE).read_to_end(&mut content))
+        .map_err(|error| CommandError::Input {
+            path: path.to_owned(),
+            error,
+        })?;
     if !content.starts_with(b"\0asm") {
         return Err(CommandError::Content {
             name: shown(path),

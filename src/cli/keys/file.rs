@@ -76,7 +76,7 @@ pub(in crate::cli) fn read_bytes(path: &Path) -> Result<(Vec<u8>, Option<u32>), 
 
 /// Refuses a key or a token in place of the name of a file, without repeating it. Other processes can see the
 /// command line, and shells remember it.
-fn refuse_literal(path: &Path) -> Result<(), CommandError> {
+pub(in crate::cli) fn refuse_literal(path: &Path) -> Result<(), CommandError> {
     let text = path.as_os_str().as_encoded_bytes();
     let starts = [&b"{"[..], b"-----BEGIN", b"eyJ", b"Bearer "];
     if starts.iter().any(|start| text.starts_with(start)) && !path.exists() {

@@ -90,6 +90,19 @@ fn write_file(
     if path.is_dir() {
         return Err(failed(std::io::ErrorKind::IsADirectory.into()));
     }
+    // The file that a link leads to.
+    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if path.exists() && !path.is_file() {
+        // A pipe or a device cannot be replaced.
+        let file = std::fs::OpenOptions::new()
+            .write(true)
+            .open(path)
+            .map_err(failed)?;
+        let mut buffered = std::io::BufWriter::new(&file);
+        return write(&mut buffered)
+            .and_then(|()| buffered.flush())
+            .map_err(failed);
+    }
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

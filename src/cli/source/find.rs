@@ -1,5 +1,6 @@
 //! Finds plugin configs in documents.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use super::spans::Spans;
@@ -26,6 +27,8 @@ pub(in crate::cli) struct FoundConfig {
     pub(in crate::cli) spans: Spans,
     /// Whether it is a `google.protobuf.Struct` in an Envoy config, which reaches the filter as protobuf bytes.
     pub(in crate::cli) is_struct: bool,
+    /// Where the resource says that requests pass without the filter if it fails.
+    pub(in crate::cli) fail_open: Option<Range<usize>>,
 }
 
 impl FoundConfig {
@@ -125,7 +128,22 @@ impl Finder<'_> {
             json: json.clone(),
             spans: spans.clone(),
             is_struct: false,
+            fail_open: None,
         });
+    }
+
+    /// Notes where the resource around the last configs lets requests pass if the filter fails.
+    fn note_fail_open(&mut self, before: usize, object: &Object, spans: &Spans, key: &str) {
+        let is_open = match object.get(key) {
+            Some(Json::String(word)) => *word == "FAIL_OPEN",
+            Some(value) => *value == Json::Bool(true),
+            None => false,
+        };
+        if let (true, Some(place)) = (is_open, spans.member(key)) {
+            for found in self.found.iter_mut().skip(before) {
+                found.fail_open = Some(place.value.clone());
+            }
+        }
     }
 
     /// A Kubernetes resource, or a `List` of them.
@@ -183,6 +201,12 @@ impl Finder<'_> {
     /// The `pluginConfig` of an Istio plugin. A plugin without one, or with that of another program, is not ours
     /// unless its URL names this filter.
     fn plugin(&mut self, owner: &str, spec: &Object, spans: &Spans) {
+        let before = self.found.len();
+        self.plugin_config(owner, spec, spans);
+        self.note_fail_open(before, spec, spans, "failStrategy");
+    }
+
+    fn plugin_config(&mut self, owner: &str, spec: &Object, spans: &Spans) {
         let url = text(spec, "url").unwrap_or_default();
         let names_us = url.contains("edge-claims") || url.contains("edge_claims");
         match (spec.get("pluginConfig"), spans.member("pluginConfig")) {
@@ -246,6 +270,19 @@ impl Finder<'_> {
         let Some((config, spans)) = child(object, spans, "config") else {
             return Ok(());
         };
+        let before = self.found.len();
+        self.configuration(config, spans, names)?;
+        self.note_fail_open(before, config, spans, "failure_policy");
+        self.note_fail_open(before, config, spans, "fail_open");
+        Ok(())
+    }
+
+    fn configuration(
+        &mut self,
+        config: &Object,
+        spans: &Spans,
+        names: &[String],
+    ) -> Result<(), SourceError> {
         let Some((configuration, spans)) = child(config, spans, "configuration") else {
             return Ok(());
         };

@@ -17,6 +17,8 @@ use std::rc::Rc;
 pub(super) use self::find::{FoundConfig, configs_in};
 pub(super) use self::spans::Spans;
 use super::CommandError;
+use super::keys::file::refuse_literal;
+use super::text::printable;
 use crate::config::Config;
 use crate::json::Json;
 
@@ -95,6 +97,8 @@ pub(super) struct SourceError {
     pub(super) offset: usize,
     /// What is wrong, and what would be right.
     pub(super) problem: String,
+    /// Whether the text is neither YAML nor JSON, but looks like a config.
+    pub(super) is_syntax: bool,
 }
 
 impl SourceError {
@@ -103,6 +107,7 @@ impl SourceError {
             source: Rc::clone(source),
             offset,
             problem: problem.into(),
+            is_syntax: false,
         }
     }
 }
@@ -122,6 +127,7 @@ impl From<SourceError> for CommandError {
 /// # Errors
 /// [`CommandError::Input`] if it cannot be read; [`CommandError::Content`] if it is too large or not UTF-8.
 pub(super) fn read(path: &Path) -> Result<Rc<Source>, CommandError> {
+    refuse_literal(path)?;
     let failed = |error| CommandError::Input {
         path: path.to_owned(),
         error,
@@ -130,7 +136,7 @@ pub(super) fn read(path: &Path) -> Result<Rc<Source>, CommandError> {
         ("<stdin>".to_owned(), Box::new(io::stdin().lock()))
     } else {
         let file = File::open(path).map_err(failed)?;
-        (path.display().to_string(), Box::new(file))
+        (printable(&path.display().to_string()), Box::new(file))
     };
     let mut bytes = Vec::new();
     input
@@ -177,7 +183,14 @@ pub(super) fn documents(source: &Rc<Source>) -> Result<Vec<Document>, SourceErro
                 Err(json) if looks_like_json => json,
                 _ => error,
             };
-            Err(SourceError::new(source, error.offset, error.problem))
+            // The text of a config has one of these words.
+            let is_syntax = ["claims", "rbac", "apiVersion", "static_resources"]
+                .iter()
+                .any(|word| source.text.contains(word));
+            Err(SourceError {
+                is_syntax,
+                ..SourceError::new(source, error.offset, error.problem)
+            })
         }
     }
 }

@@ -98,6 +98,53 @@ impl Spans {
         }
     }
 
+    /// Where values are that must not be shown: under `keys` of an issuer, all but those that are never secret.
+    pub(in crate::cli) fn secrets(&self) -> Vec<Range<usize>> {
+        let mut found = Vec::new();
+        let issuers = self
+            .member("claims")
+            .and_then(|claims| claims.member("issuers"));
+        if let Some(Children::List(issuers)) = issuers.map(|issuers| &issuers.children) {
+            for keys in issuers.iter().filter_map(|issuer| issuer.member("keys")) {
+                keys.collect_secrets("keys", &mut found);
+            }
+        }
+        found
+    }
+
+    fn collect_secrets(&self, name: &str, found: &mut Vec<Range<usize>>) {
+        // Of JWK (RFC 7517, 7518), `x`, `y`, `n` and `e` are public.
+        const PUBLIC: [&str; 15] = [
+            "env",
+            "kid",
+            "url",
+            "cluster",
+            "refresh",
+            "timeout",
+            "max_stale",
+            "kty",
+            "crv",
+            "use",
+            "x",
+            "y",
+            "n",
+            "e",
+            "key_ops",
+        ];
+        match &self.children {
+            Children::None if !PUBLIC.contains(&name) => found.push(self.value.clone()),
+            Children::None => {}
+            Children::List(items) => items
+                .iter()
+                .for_each(|item| item.collect_secrets(name, found)),
+            Children::Map(members) => {
+                for member in members {
+                    member.spans.collect_secrets(&member.name, found);
+                }
+            }
+        }
+    }
+
     /// Moves all ranges by a function of the offset.
     pub(in crate::cli) fn map(self, offset: &dyn Fn(usize) -> usize) -> Self {
         let range = |range: Range<usize>| offset(range.start)..offset(range.end);

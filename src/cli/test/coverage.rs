@@ -24,6 +24,8 @@ struct RouteCoverage {
 struct AlternativeCoverage {
     text: String,
     grants: bool,
+    /// Whether it needs no claims.
+    is_for_peers: bool,
     conditions: Vec<ConditionCoverage>,
 }
 
@@ -54,8 +56,12 @@ impl Coverage {
                 return;
             }
             let traces = access::alternatives(policy, location, principal, circumstances, peers);
+            let is_denied = !traces.iter().any(|trace| trace.holds);
             for (alternative, trace) in route.alternatives.iter_mut().zip(&traces) {
-                alternative.add(trace);
+                alternative.grants |= trace.holds;
+                if is_denied {
+                    alternative.add_denied(trace, principal.is_some());
+                }
             }
         });
     }
@@ -141,15 +147,13 @@ impl AlternativeCoverage {
         Self {
             text: format!("allow[{index}]"),
             grants: false,
+            is_for_peers: !alternative.needs_claims(),
             conditions: conditions.into_iter().map(condition).collect(),
         }
     }
 
-    fn add(&mut self, trace: &AlternativeTrace) {
-        self.grants |= trace.holds;
-        if trace.holds {
-            return;
-        }
+    /// Counts a request that every alternative denies.
+    fn add_denied(&mut self, trace: &AlternativeTrace, has_claims: bool) {
         // `authenticated` has no conditions in a trace: it fails without claims.
         if trace.conditions.is_empty() {
             for condition in &mut self.conditions {
@@ -166,7 +170,9 @@ impl AlternativeCoverage {
             .filter(|(_, condition)| condition.mark != Mark::Yes)
             .map(|(index, _)| index)
             .collect();
-        if let [only] = failed.as_slice()
+        // Without claims, no condition on claims holds, so that none shows anything.
+        if (has_claims || self.is_for_peers)
+            && let [only] = failed.as_slice()
             && let Some(condition) = self.conditions.get_mut(*only)
         {
             condition.keeps_out = true;

@@ -124,6 +124,14 @@ fn run_once(options: &Options, output: &mut impl Write) -> Result<Answer, Comman
             suites.push(Suite::run(&found, &files, options.only.as_deref())?);
         }
     }
+    let is_empty = |suite: &Suite| suite.results.is_empty() && suite.errors.is_empty();
+    if let Some(text) = &options.only
+        && suites.iter().all(is_empty)
+    {
+        return Err(CommandError::Usage(format!(
+            "--only {text:?}: no test has this text in its name"
+        )));
+    }
     report::print(&suites, options, output)?;
     let least = f64::from(options.min_coverage.unwrap_or(0));
     let passed = |suite: &Suite| suite.passed() && suite.coverage.percent() >= least;
@@ -182,6 +190,7 @@ impl Suite {
                 json: file.json.clone(),
                 spans: file.spans.clone(),
                 is_struct: false,
+                fail_open: None,
             };
             suite.run_list(&found, tests, &config, only);
         }
@@ -210,7 +219,10 @@ impl Suite {
             .check(&config.rbac)
             .err()
             .map(|failure| failure.to_string());
-        self.coverage.add(test, &config.rbac);
+        // A test that fails shows nothing.
+        if failure.is_none() {
+            self.coverage.add(test, &config.rbac);
+        }
         self.results.push(TestResult {
             name: test.name.to_owned(),
             place: place(&found.source, found, &test.path),
@@ -255,6 +267,7 @@ fn split_tests(found: &FoundConfig) -> (FoundConfig, Option<&Json>) {
         },
         spans: found.spans.clone(),
         is_struct: found.is_struct,
+        fail_open: None,
     };
     (without, tests)
 }

@@ -7,7 +7,7 @@ use super::{EnvoyRoute, RouteTable, Target};
 use crate::cli::analysis::shapes::{Shape, for_each_shape_of};
 use crate::cli::analysis::terms::Rules;
 use crate::cli::check::rules;
-use crate::cli::diagnostic::{Diagnostic, Severity};
+use crate::cli::diagnostic::{Diagnostic, Hidden, Severity};
 use crate::cli::source::{FoundConfig, Source};
 use crate::config::Config;
 use crate::config::path::ConfigPath;
@@ -110,24 +110,34 @@ impl<'c> Comparison<'c> {
     /// Routes that decide about requests which Envoy sends where stricter routes lead.
     fn wider_routes(&mut self, table: &RouteTable) {
         let policy = &self.config.rbac;
-        for (envoy, routes) in std::mem::take(&mut self.meetings).into_values() {
+        let meetings: Vec<_> = std::mem::take(&mut self.meetings).into_values().collect();
+        for (envoy, routes) in &meetings {
             let Target::Cluster(cluster) = &envoy.target else {
                 continue;
             };
-            let all: Vec<(&Route, &Shape)> = routes
+            // What leads to the cluster by name, by any of Envoy's routes.
+            let guards: Vec<&Route> = meetings
                 .iter()
-                .filter_map(|(id, shape)| Some((policy.routes.get(*id)?, shape)))
+                .filter(|(other, _)| {
+                    let is_by_name = other.depth() > 0 || std::ptr::eq(*other, *envoy);
+                    other.target == envoy.target && is_by_name
+                })
+                .flat_map(|(other, routes)| routes.keys().map(move |id| (other.depth(), *id)))
+                .filter_map(|(depth, id)| Some((depth, policy.routes.get(id)?)))
+                .filter(|(depth, guard)| leading_literals(guard) >= *depth)
+                .map(|(_, guard)| guard)
                 .collect();
-            for (wide, shape) in &all {
+            for (id, shape) in routes {
+                let Some(wide) = policy.routes.get(*id) else {
+                    continue;
+                };
                 // A route that is meant for more than Envoy's route.
-                let host = wide.hosts.is_empty() && table.names_host(&shape.host);
-                if !has_tail(wide) || (leading_literals(wide) >= envoy.depth() && !host) {
+                let host = wide.hosts.is_empty() && has_tail(wide) && table.names_host(&shape.host);
+                if leading_literals(wide) >= envoy.depth() && !host {
                     continue;
                 }
-                let guard = all.iter().find(|(guard, _)| {
-                    leading_literals(guard) >= envoy.depth() && self.allows_more(wide, guard)
-                });
-                if let Some((guard, _)) = guard {
+                let guard = guards.iter().find(|guard| self.allows_more(wide, guard));
+                if let Some(guard) = guard {
                     let message = format!(
                         "{} {}{} is decided by the route {}, but Envoy sends it to {cluster}, where the route {} \
                          guards more",
@@ -197,6 +207,7 @@ impl<'c> Comparison<'c> {
             source: Rc::clone(self.source),
             owner: String::new(),
             range: start..start.saturating_add(length),
+            hidden: Hidden::Ranges([].into()),
         });
     }
 }

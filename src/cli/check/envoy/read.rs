@@ -26,9 +26,10 @@ fn search(json: &Json, spans: &Spans, tables: &mut Vec<RouteTable>) {
                     continue;
                 };
                 if name == "virtual_hosts" {
+                    let disabled = disables_filter(object);
                     let items = value.as_array().unwrap_or_default().iter().enumerate();
                     let hosts = items.filter_map(|(index, item)| {
-                        virtual_host(item.as_object()?, spans.element(index)?)
+                        virtual_host(item.as_object()?, spans.element(index)?, disabled)
                     });
                     tables.push(RouteTable {
                         hosts: hosts.collect(),
@@ -42,8 +43,9 @@ fn search(json: &Json, spans: &Spans, tables: &mut Vec<RouteTable>) {
     }
 }
 
-fn virtual_host(object: &Object, spans: &Spans) -> Option<VirtualHost> {
-    let host_disables = disables_filter(object);
+/// `inherited`: whether the whole table turns the filter off.
+fn virtual_host(object: &Object, spans: &Spans, inherited: Option<bool>) -> Option<VirtualHost> {
+    let inherited = disables_filter(object).or(inherited);
     let name = text(object, "name").unwrap_or("-");
     let domains = object.get("domains")?.as_array()?.iter();
     let places = spans.member("routes");
@@ -56,15 +58,18 @@ fn virtual_host(object: &Object, spans: &Spans) -> Option<VirtualHost> {
         routes: routes
             .filter_map(|(index, item)| {
                 let spans = places.and_then(|places| places.element(index))?;
-                let mut found = route(name, item.as_object()?, spans)?;
-                found.disables_filter |= host_disables;
-                Some(found)
+                route(name, item.as_object()?, spans, inherited)
             })
             .collect(),
     })
 }
 
-fn route(host: &str, object: &Object, spans: &Spans) -> Option<EnvoyRoute> {
+fn route(
+    host: &str,
+    object: &Object,
+    spans: &Spans,
+    inherited: Option<bool>,
+) -> Option<EnvoyRoute> {
     let matcher = object.get("match")?.as_object()?;
     let (path, shown) = path_match(matcher);
     let (methods, conditional_headers) = header_match(matcher);
@@ -96,7 +101,8 @@ fn route(host: &str, object: &Object, spans: &Spans) -> Option<EnvoyRoute> {
         conditional: conditional_headers || has_other_tests,
         target,
         rewrite: rewrite.map(str::to_owned),
-        disables_filter: disables_filter(object),
+        disables_filter: action.is_some_and(any_cluster_disables_filter)
+            || disables_filter(object).or(inherited).unwrap_or(false),
     })
 }
 
@@ -158,21 +164,31 @@ fn cluster(action: &Object) -> String {
     names.join(", ")
 }
 
-/// Whether `typed_per_filter_config` turns this filter off: `envoy.config.route.v3.FilterConfig`.
-fn disables_filter(object: &Object) -> bool {
+/// Whether `typed_per_filter_config` turns this filter off, or on again: `envoy.config.route.v3.FilterConfig`. A
+/// filter has any name; only the names of Envoy's other filters are known not to be ours.
+fn disables_filter(object: &Object) -> Option<bool> {
     let configs = object
         .get("typed_per_filter_config")
-        .and_then(Json::as_object);
-    configs
-        .into_iter()
-        .flat_map(Object::iter)
-        .any(|(name, config)| {
-            let is_ours = name.contains("edge_claims")
-                || name.contains("edge-claims")
-                || name.contains("wasm");
-            let disabled = config.as_object().and_then(|config| config.get("disabled"));
-            is_ours && disabled == Some(&Json::Bool(true))
-        })
+        .and_then(Json::as_object)?;
+    let ours = configs
+        .iter()
+        .filter(|(name, _)| !name.starts_with("envoy.filters.http.") || name.contains("wasm"));
+    let flags = ours.filter_map(|(_, config)| match config.as_object()?.get("disabled")? {
+        Json::Bool(flag) => Some(*flag),
+        _ => None,
+    });
+    flags.reduce(|any, flag| any || flag)
+}
+
+/// Whether the filter is off for one of the weighted clusters.
+fn any_cluster_disables_filter(action: &Object) -> bool {
+    let weighted = action.get("weighted_clusters").and_then(Json::as_object);
+    let clusters = weighted.and_then(|it| it.get("clusters")?.as_array());
+    let mut clusters = clusters
+        .unwrap_or_default()
+        .iter()
+        .filter_map(Json::as_object);
+    clusters.any(|cluster| disables_filter(cluster) == Some(true))
 }
 
 fn text<'o>(object: &'o Object, key: &str) -> Option<&'o str> {

@@ -145,6 +145,68 @@ fn a_route_without_the_filter_is_found() {
 }
 
 #[test]
+fn a_filter_is_off_by_the_table_the_host_a_cluster_and_any_name() {
+    let off = |name: &str| json!({name: {"disabled": true}});
+    let on = json!({"edge": {"disabled": false}});
+    let route = |config: Value| {
+        let mut route = to(json!({"prefix": "/"}), "web");
+        route["typed_per_filter_config"] = config;
+        route
+    };
+    let mut of_host = host(&["*"], &[to(json!({"prefix": "/"}), "web")]);
+    of_host["typed_per_filter_config"] = off("edge");
+    let mut again = host(&["*"], &[route(on)]);
+    again["typed_per_filter_config"] = off("edge");
+    let weighted = json!({"match": {"prefix": "/"}, "route": {"weighted_clusters": {"clusters": [
+        {"name": "a", "weight": 1, "typed_per_filter_config": off("edge")}]}}});
+    for (hosts, found) in [
+        (json!([host(&["*"], &[route(off("authz"))])]), true),
+        (
+            json!([host(&["*"], &[route(off("envoy.filters.http.cors"))])]),
+            false,
+        ),
+        (json!([of_host]), true),
+        (json!([again]), false),
+        (json!([host(&["*"], &[weighted])]), true),
+    ] {
+        let rules: Vec<&str> = warnings(&json!([public()]), &hosts)
+            .iter()
+            .map(|(rule, _)| *rule)
+            .collect();
+        assert_eq!(rules.contains(&"envoy_filter_disabled"), found, "{hosts}");
+    }
+}
+
+#[test]
+fn another_way_into_a_guarded_cluster_is_found() {
+    let hosts = json!([host(
+        &["*"],
+        &[
+            to(json!({"path_separated_prefix": "/admin"}), "admin"),
+            to(json!({"path_separated_prefix": "/console"}), "admin"),
+            to(json!({"prefix": "/"}), "web"),
+        ]
+    )]);
+    let found = warnings(&json!([public(), admin("/admin/{*rest}")]), &hosts);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].1.contains("/console is decided by the route all"),
+        "{}",
+        found[0].1
+    );
+    let variable = json!({"name": "one", "path": "/{p}", "allow": "public"});
+    let prefix = json!([host(
+        &["*"],
+        &[
+            to(json!({"prefix": "/admin"}), "admin"),
+            to(json!({"prefix": "/"}), "web")
+        ]
+    )]);
+    let found = warnings(&json!([variable, admin("/admin/{*rest}")]), &prefix);
+    assert_eq!(found.len(), 1, "{found:?}");
+}
+
+#[test]
 fn a_route_that_envoy_does_not_have_is_found() {
     let hosts = json!([host(
         &["shop.example.com"],
