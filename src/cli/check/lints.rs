@@ -8,6 +8,7 @@ use crate::config::path::ConfigPath;
 use crate::config::{Config, Mode};
 use crate::policy::access::{Alternative, Conditions};
 use crate::policy::locate::Target;
+use crate::policy::method::Method;
 use crate::policy::pattern::{PathPattern, Segment};
 use crate::policy::percent::Percent;
 use crate::policy::route::{Route, RouteId};
@@ -236,19 +237,24 @@ impl Linter<'_> {
         }
         let below = format!("{}/other", sample_path(&route.path));
         let routes = self.config.rbac.routes.routes();
-        let Some(other) = self
-            .decides(route, &below)
-            .and_then(|index| routes.get(index))
-        else {
-            return;
+        let methods = route.methods.iter().map(Method::as_str);
+        let methods = if route.methods.is_empty() {
+            vec!["GET"]
+        } else {
+            methods.collect()
         };
-        let other_has_tail = matches!(other.path.segments().last(), Some(Segment::Tail(_)));
-        let (mine, others) = (self.rules(route), self.rules(other));
-        let allows_more = others
-            .terms(Some(mine))
-            .iter()
-            .any(|term| !mine.allow(term, None));
-        if other_has_tail && allows_more {
+        let others = methods.into_iter().filter_map(|method| {
+            let index = self.decides(route, method, &below)?;
+            routes.get(index)
+        });
+        let is_wider = |other: &&Route| {
+            let has_tail = matches!(other.path.segments().last(), Some(Segment::Tail(_)));
+            let (mine, others) = (self.rules(route), self.rules(other));
+            let terms = others.terms(Some(mine));
+            let allows_more = terms.iter().any(|term| !mine.allow(term, None));
+            allows_more && (has_tail || leading_literals(other) < leading_literals(route))
+        };
+        if let Some(other) = { others }.find(is_wider) {
             let message = format!(
                 "{below} is not guarded by this route: the route {} decides about it",
                 other.name
@@ -288,17 +294,14 @@ impl Linter<'_> {
     /// Whether a route decides about one of its requests.
     fn decides_its_sample(&self, index: usize, route: &Route) -> bool {
         let path = sample_path(&route.path);
-        self.decides(route, &path) == Some(index)
+        let method = route.methods.first().map_or("GET", Method::as_str);
+        self.decides(route, method, &path) == Some(index)
     }
 
-    /// The route that decides about a path, for a host and a method of this route.
-    fn decides(&self, route: &Route, path: &str) -> Option<usize> {
+    /// The route that decides about a path, for a host of this route.
+    fn decides(&self, route: &Route, method: &str, path: &str) -> Option<usize> {
         let host = route.hosts.first();
         let host = host.map_or_else(|| "other.invalid".to_owned(), sample_host);
-        let method = route
-            .methods
-            .first()
-            .map_or("GET", |method| method.as_str());
         let target = Target {
             method: method.as_bytes(),
             authority: host.as_bytes(),
@@ -317,6 +320,13 @@ impl Linter<'_> {
             issuers: &self.issuers,
         }
     }
+}
+
+fn leading_literals(route: &Route) -> usize {
+    let segments = route.path.segments().iter();
+    segments
+        .take_while(|segment| matches!(segment, Segment::Literal(_)))
+        .count()
 }
 
 /// The path of an alternative: `allow` is one, or a list of them.

@@ -26,8 +26,8 @@ fn has_comment(diagnostic: &Diagnostic) -> bool {
     let text = &diagnostic.source.text;
     let line_start = diagnostic.source.line_start(diagnostic.range.start);
     let line = text.get(line_start..).and_then(|rest| rest.lines().next());
-    let comment = line.and_then(|line| line.split_once('#'));
-    if comment.is_some_and(|(_, comment)| allows(comment, diagnostic.rule)) {
+    let comment = line.and_then(comment_of);
+    if comment.is_some_and(|comment| allows(comment, diagnostic.rule)) {
         return true;
     }
     let above = text.get(..line_start).unwrap_or_default();
@@ -36,6 +36,13 @@ fn has_comment(diagnostic: &Diagnostic) -> bool {
         .rev()
         .map_while(|line| line.trim_start().strip_prefix('#'))
         .any(|comment| allows(comment, diagnostic.rule))
+}
+
+/// The comment at the end of a line of YAML: after white space, and not within quotes.
+fn comment_of(line: &str) -> Option<&str> {
+    let (before, comment) = line.rsplit_once(" #")?;
+    let is_quoted = |quote: char| before.matches(quote).count() % 2 == 1;
+    (!is_quoted('"') && !is_quoted('\'')).then_some(comment)
 }
 
 fn allows(comment: &str, rule: &str) -> bool {

@@ -293,6 +293,7 @@ fn a_comment_on_the_line_or_above_it_silences_a_rule() {
         ("# edge-claims: allow(no_tests)", ""),
         ("# edge-claims: allow(shadow_mode)\n\n", ""),
         ("# allow(shadow_mode)", ""),
+        ("", "# \"edge-claims: allow(no_tests)\""),
     ] {
         assert_eq!(broken(&config(above, beside)).len(), 1, "{above} {beside}");
     }
@@ -305,6 +306,25 @@ fn yaml_members(json: &str) -> String {
     members
         .map(|(key, value)| format!("{key}: {value}\n"))
         .collect()
+}
+
+#[test]
+fn a_string_that_looks_like_a_comment_silences_nothing() {
+    let mut config = clean();
+    config["rbac"]["routes"][1]["allow"] = json!("authenticated");
+    config["rbac"]["routes"][1]["name"] = json!("a");
+    let text = yaml_members(&config.to_string()).replace(
+        "authenticated",
+        "authenticated # edge-claims: allow(authenticated_write)",
+    );
+    assert!(text.contains("\"authenticated # edge"), "{text}");
+    // Not a word that `allow` knows, so an error; with a comment within quotes nothing is silenced.
+    assert_eq!(broken(&text).len(), 1);
+    let shadow = format!(
+        "{}mode: \"shadow\" #edge-claims: allow(shadow_mode)\n",
+        yaml_members(&clean().to_string())
+    );
+    assert_eq!(broken(&shadow), []);
 }
 
 #[test]
