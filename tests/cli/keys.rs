@@ -327,6 +327,7 @@ fn a_url_stands_in_for_the_key_server_of_an_issuer() {
         text.contains("the token is valid: issuer https://edge.example.com"),
         "{text}"
     );
+    assert!(text.contains("   ok           signature\n"), "{text}");
     folder.run(&["keys", "new", "--alg", "ES256", "--out", "other.jwk"]);
     folder.write(
         "other.json",
@@ -338,4 +339,9 @@ fn a_url_stands_in_for_the_key_server_of_an_issuer() {
         text.contains("no key of the issuer fits the token: key_unknown"),
         "{text}"
     );
+    assert!(
+        text.contains("   ok           algorithm   ES256\n"),
+        "{text}"
+    );
+    assert!(text.contains("   not reached  signature\n"), "{text}");
 }

@@ -14,7 +14,9 @@ use self::request::Request;
 use self::routes::Candidate;
 use super::access::{self, AlternativeTrace};
 use super::keys_of_config::{self, KeyOptions};
+use super::mint::target::Target;
 use super::source::{self, FoundConfig};
+use super::token::checks::{self, Finding, Subject};
 use super::{Answer, CommandError, clock};
 use crate::claims::Claims;
 use crate::config::Config;
@@ -96,6 +98,8 @@ struct Explanation<'e> {
     request: &'e Request,
     trace: &'e Trace<'e>,
     candidates: Vec<Candidate<'e>>,
+    /// The checks of the token, in the order of the verifier.
+    checks: Vec<Finding>,
     alternatives: Vec<AlternativeTrace>,
     now: u64,
 }
@@ -179,7 +183,9 @@ fn explain(
         }
         _ => Vec::new(),
     };
+    let checks = token_checks(&mut gate, &shown, request, &trace, now);
     let explanation = Explanation {
+        checks,
         candidates: routes::candidates(&shown.rbac, request, &trace),
         config: &shown,
         request,
@@ -198,6 +204,32 @@ fn explain(
             Some(Verdict::Deny(_)) | None => Answer::No,
         },
     )
+}
+
+/// The checks of the request's token by the filter's verifier; none if the stage was not reached.
+fn token_checks(
+    gate: &mut Gate,
+    config: &Config,
+    request: &Request,
+    trace: &Trace<'_>,
+    now: u64,
+) -> Vec<Finding> {
+    let (Some(token), Some(location)) = (&request.token, &trace.location) else {
+        return Vec::new();
+    };
+    if matches!(trace.token, TokenResult::NotReached | TokenResult::Missing) {
+        return Vec::new();
+    }
+    let target = Target {
+        method: request.method.clone(),
+        path: request.path.clone(),
+        host: String::from_utf8_lossy(location.authority.host()).into_owned(),
+    };
+    let subject = Subject::new(token, config, Some(&target), now);
+    let now_ms = now.saturating_mul(1_000);
+    let verifier = gate.verifier();
+    let examination = verifier.examine(token.as_bytes(), &target.live(), now_ms, &Portable);
+    checks::findings(&examination, &subject)
 }
 
 impl Explanation<'_> {

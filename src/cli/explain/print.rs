@@ -9,6 +9,7 @@ use super::routes::Candidate;
 use crate::cli::access::Mark;
 use crate::cli::clock;
 use crate::cli::text::printable;
+use crate::cli::token::checks::Finding;
 use crate::denial::Reason;
 use crate::gate::Action;
 use crate::gate::trace::TokenResult;
@@ -34,6 +35,15 @@ pub(super) fn text(explanation: &Explanation<'_>, output: &mut impl Write) -> io
     locate(explanation, output)?;
     writeln!(output, "\n2. Authenticate")?;
     writeln!(output, "   {}", printable(&authenticate(explanation)))?;
+    for finding in &explanation.checks {
+        let line = format!(
+            "   {:12} {:11} {}",
+            finding.result.words(),
+            finding.check,
+            printable(&finding.detail)
+        );
+        writeln!(output, "{}", line.trim_end())?;
+    }
     writeln!(output, "\n3. Authorize")?;
     authorize(explanation, output)?;
     writeln!(output, "\n4. Correlate")?;
@@ -138,7 +148,7 @@ fn authenticate(explanation: &Explanation<'_>) -> String {
             "the secret of the issuer is not set; give it with --secret NAME=FILE, or in the environment".to_owned()
         }
         TokenResult::Rejected(reason) => format!(
-            "the token is not valid: {}; `edge-claims token inspect --config` shows each check",
+            "the token is not valid: {}",
             reason.code()
         ),
         TokenResult::KeyUnavailable(_, reason @ Reason::KeyUnknown) => {
@@ -283,6 +293,7 @@ pub(super) fn json(explanation: &Explanation<'_>) -> Value {
         .into_iter()
         .map(|(name, value)| json!({"name": name, "value": value}))
         .collect();
+    let check = |finding: &Finding| json!({"check": finding.check, "result": finding.result.words().replace(' ', "_"), "detail": finding.detail});
     let decision = explanation.decision();
     let status = decision.and_then(|decision| match &decision.action {
         Action::Reply { reply, .. } => Some(reply.status),
@@ -305,6 +316,7 @@ pub(super) fn json(explanation: &Explanation<'_>) -> Value {
             "result": authenticate(explanation),
             "issuer": principal.map(|principal| principal.issuer()),
             "kid": principal.and_then(|principal| principal.kid.clone()),
+            "checks": explanation.checks.iter().map(check).collect::<Vec<_>>(),
         },
         "authorize": {"alternatives": alternatives},
         "correlate": {

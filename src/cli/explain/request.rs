@@ -18,6 +18,8 @@ pub(super) struct Request {
     scheme: String,
     /// Names in lower case, as Envoy has them.
     fields: Vec<(String, String)>,
+    /// The token, without the prefix.
+    pub(super) token: Option<String>,
 }
 
 /// The host of a URL that is only a path.
@@ -62,6 +64,7 @@ impl Request {
             path,
             scheme: scheme.to_owned(),
             fields: Vec::new(),
+            token: None,
         };
         for header in headers {
             let Some((name, value)) = header.split_once(':') else {
@@ -87,10 +90,12 @@ impl Request {
         let source = source::read(path)?;
         let token = source.text.trim();
         let claims = &config.claims;
-        let value = match token.get(..claims.prefix.len()) {
-            Some(start) if start.eq_ignore_ascii_case(&claims.prefix) => token.to_owned(),
-            _ => format!("{}{token}", claims.prefix),
+        let token = match token.split_at_checked(claims.prefix.len()) {
+            Some((start, rest)) if start.eq_ignore_ascii_case(&claims.prefix) => rest,
+            _ => token,
         };
+        let value = format!("{}{token}", claims.prefix);
+        self.token = Some(token.to_owned());
         self.fields.push((claims.header.as_str().to_owned(), value));
         Ok(())
     }

@@ -25,18 +25,18 @@ pub(in crate::cli) struct Subject<'a> {
 }
 
 /// The result of one check.
-pub(super) struct Finding {
+pub(in crate::cli) struct Finding {
     /// A word that does not change.
-    pub(super) check: &'static str,
+    pub(in crate::cli) check: &'static str,
     /// How it went.
-    pub(super) result: CheckResult,
+    pub(in crate::cli) result: CheckResult,
     /// What was compared.
-    pub(super) detail: String,
+    pub(in crate::cli) detail: String,
 }
 
 /// How a check went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CheckResult {
+pub(in crate::cli) enum CheckResult {
     /// It passed.
     Ok,
     /// It failed.
@@ -49,7 +49,7 @@ pub(super) enum CheckResult {
 
 impl CheckResult {
     /// The result in words.
-    pub(super) fn words(self) -> &'static str {
+    pub(in crate::cli) fn words(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Failed => "failed",
@@ -94,7 +94,7 @@ fn name(check: Check) -> &'static str {
 }
 
 /// The findings of an examination, one for each check.
-pub(super) fn findings(examination: &Examination, subject: &Subject<'_>) -> Vec<Finding> {
+pub(in crate::cli) fn findings(examination: &Examination, subject: &Subject<'_>) -> Vec<Finding> {
     let one = |check: Check| {
         let (result, detail) = match &examination.error {
             Some(_) if check > examination.check => (CheckResult::NotReached, String::new()),
