@@ -266,3 +266,39 @@ fn the_documentation_shows_real_output() {
         assert_eq!(text(&output), expected, "{line}");
     }
 }
+
+#[test]
+fn a_link_keeps_its_target_and_a_pipe_stays_one() {
+    use std::os::unix::fs::FileTypeExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let (target, link) = (
+        folder.path().join("target.json"),
+        folder.path().join("link.json"),
+    );
+    std::fs::write(&target, "old").unwrap();
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    let out = |path: &Path| {
+        matrix(
+            &full(),
+            &["--format", "json", "--out", path.to_str().unwrap()],
+        )
+    };
+    assert_eq!(text(&out(&link)), "");
+    assert!(link.is_symlink());
+    assert!(std::fs::read_to_string(&target).unwrap().starts_with('{'));
+    let pipe = folder.path().join("pipe");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::read_to_string(pipe).unwrap()
+    });
+    assert_eq!(text(&out(&pipe)), "");
+    assert!(std::fs::metadata(&pipe).unwrap().file_type().is_fifo());
+    assert!(reader.join().unwrap().starts_with('{'));
+}

@@ -216,6 +216,28 @@ fn a_route_beside_kept_paths_may_accept_more() {
 }
 
 #[test]
+fn a_route_that_is_no_longer_for_peers_only_allows_preflights() {
+    let with_cors = |allow: Value| {
+        let text = json!({
+            "claims": {"issuers": [{"issuer": "a", "audiences": ["m"], "algorithms": ["HS256"], "keys": {"secrets": [{"env": "S"}]}}]},
+            "rbac": {"roles": {"claim": "roles"}, "cors_preflight": "allow", "routes": [route("a", "/a", allow)]},
+        });
+        crate::config::load(text.to_string().as_bytes()).unwrap()
+    };
+    let peers = with_cors(json!({"peers": ["spiffe://td/x"]}));
+    let both = with_cors(json!({"peers": ["spiffe://td/x"], "any_role": ["r"]}));
+    let change = &compare(&peers, &both).changes[0];
+    assert_eq!(
+        change.looser,
+        ["CORS preflights are allowed without claims"]
+    );
+    assert_eq!(
+        compare(&both, &peers).changes[0].stricter,
+        ["CORS preflights need claims"]
+    );
+}
+
+#[test]
 fn too_many_requests_or_roles_are_not_taken_for_compared() {
     let routes: Vec<Value> = (0..22)
         .map(|at| {
