@@ -143,8 +143,8 @@ fn a_plugin_of_ours_without_a_config_is_found_as_empty() {
 #[test]
 fn keys_are_those_that_kubectl_sends() {
     assert_eq!(
-        json("{on: 1, 2: b, \"no\": c}"),
-        Json::parse(br#"{"true": 1, "2": "b", "no": "c"}"#).unwrap()
+        json("{on: 1, 2: b, \"no\": c, 1.0: d}"),
+        Json::parse(br#"{"true": 1, "2": "b", "no": "c", "1": "d"}"#).unwrap()
     );
 }
 

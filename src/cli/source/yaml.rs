@@ -169,7 +169,7 @@ impl<'t> Composer<'t> {
                 self.merge(value, &mut merged, start)?;
                 continue;
             }
-            let Some(name) = key_name(&key.json, self.text.get(key.spans.value.clone())) else {
+            let Some(name) = key_name(&key.json) else {
                 return Err(self.error(Some(start), "a key that is not a string"));
             };
             members.add(name, key.spans.value, value);
@@ -267,13 +267,13 @@ impl<'t> Composer<'t> {
     }
 }
 
-/// The name of a key in JSON, as kubectl writes it. A number keeps its spelling.
-fn key_name(key: &Json, text: Option<&str>) -> Option<SmolStr> {
+/// The name of a key in JSON, as kubectl writes it: `1.0` becomes `1`.
+fn key_name(key: &Json) -> Option<SmolStr> {
     match key {
         Json::String(name) => Some(name.clone()),
         Json::Bool(flag) => Some(SmolStr::from(flag.to_string())),
         Json::Integer(number) => Some(SmolStr::from(number.to_string())),
-        Json::Float(_) => text.map(SmolStr::from),
+        Json::Float(number) => Some(SmolStr::from(number.to_string())),
         Json::Null | Json::Array(_) | Json::Object(_) => None,
     }
 }

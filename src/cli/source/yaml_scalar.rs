@@ -85,6 +85,7 @@ fn number(text: &str) -> Option<Json> {
 mod tests {
     use super::*;
 
+    /// The values are those that `sigs.k8s.io/yaml` 1.6.0 gave.
     #[test]
     fn scalars_are_those_of_kubectl() {
         let string = |text: &str| Json::String(text.into());
@@ -120,7 +121,28 @@ mod tests {
             ("0x", string("0x")),
             ("-", string("-")),
             (".", string(".")),
-            ("<<", string("<<")),
+            ("1_000.5", Json::Float(1000.5)),
+            ("+.5", Json::Float(0.5)),
+            ("-.5", Json::Float(-0.5)),
+            ("1E5", Json::Float(100_000.0)),
+            ("1e400", string("1e400")),
+            ("0_7", Json::Integer(7)),
+            ("0O7", Json::Integer(7)),
+            ("0X1f", Json::Integer(31)),
+            ("+0x1F", Json::Integer(31)),
+            ("0x_1", Json::Integer(1)),
+            ("0b", string("0b")),
+            ("009", Json::Float(9.0)),
+            ("1__0", Json::Integer(10)),
+            ("-0", Json::Integer(0)),
+            ("_1", string("_1")),
+            ("-x", string("-x")),
+            ("=", string("=")),
+            ("2001-01-01", string("2001-01-01")),
+            ("Null", Json::Null),
+            ("nULL", string("nULL")),
+            ("tRUE", string("tRUE")),
+            ("Off", Json::Bool(false)),
         ] {
             assert_eq!(plain(text), Some(expected), "{text}");
         }
