@@ -38,7 +38,7 @@ command: ## the operator's command edge-claims, with shell completions and man p
 command-static: ## the same for any Linux on x86-64: a static binary, without a C library of the system
 	@scripts/setup musl
 	$(call say,the static command)
-	cargo build --release --features cli --target x86_64-unknown-linux-musl
+	CC_x86_64_unknown_linux_musl=musl-gcc cargo build --release --features cli --target x86_64-unknown-linux-musl
 	@scripts/command-files "$(TARGET)/x86_64-unknown-linux-musl/release/edge-claims" "$(TARGET)/x86_64-unknown-linux-musl"
 
 .PHONY: demo
