@@ -26,7 +26,6 @@ mod source;
 mod test;
 mod text;
 mod token;
-mod value;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

@@ -1,6 +1,6 @@
 //! Settings outside the routes' access rules, compared as they are written.
 
-use crate::cli::value;
+use crate::cli::keys::json::compact;
 use crate::config::path::ConfigPath;
 use crate::json::{Json, Object};
 
@@ -342,7 +342,7 @@ fn default_of(key: &str) -> Option<Json> {
 /// A value as compact JSON, shortened.
 fn show(json: &Json) -> String {
     const LONGEST: usize = 120;
-    let text = value::of(json).to_string();
+    let text = compact(json);
     if text.chars().count() <= LONGEST {
         return text;
     }

@@ -11,6 +11,7 @@ use super::print_times;
 use super::summary::{Input, Join, Kind, Request};
 use super::timeline::Timeline;
 use super::times::{self, Parts};
+use crate::cli::text::printable;
 
 /// Prints the summary: lines of the logs, kinds of requests, where requests ended.
 pub(super) fn summary(join: &Join, options: &Options, output: &mut impl Write) -> io::Result<()> {
@@ -54,7 +55,7 @@ fn summary_lines(join: &Join, output: &mut impl Write) -> io::Result<()> {
 
 fn summary_table(join: &Join, options: &Options, output: &mut impl Write) -> io::Result<()> {
     for (log, input) in &join.inputs {
-        let path = escaped(&options.path(*log).display().to_string());
+        let path = printable(&options.path(*log).display().to_string());
         writeln!(output, "{}: {path}: {}", log.name(), counts(input))?;
         for (number, broken) in &input.first_broken {
             writeln!(output, "      line {number}: {broken}")?;
@@ -73,7 +74,7 @@ fn summary_table(join: &Join, options: &Options, output: &mut impl Write) -> io:
     }
     writeln!(output, "\n{:<10} {:<44} {:>14}", "ended", "how", "requests")?;
     for (place, reason, count) in join.ends() {
-        let reason = escaped(reason);
+        let reason = printable(reason);
         writeln!(
             output,
             "{:<10} {reason:<44} {:>14}",
@@ -85,7 +86,7 @@ fn summary_table(join: &Join, options: &Options, output: &mut impl Write) -> io:
         writeln!(output, "\nlet pass by shadow mode, would have been denied")?;
     }
     for (reason, count) in join.shadows() {
-        let reason = escaped(reason);
+        let reason = printable(reason);
         writeln!(
             output,
             "{:<10} {reason:<44} {:>14}",
@@ -131,7 +132,7 @@ pub(super) fn listed(
     let end = format!("{}: {}", end.place.name(), end.reason);
     match format {
         Format::Table => {
-            let (id, end) = (escaped(request.id), escaped(&end));
+            let (id, end) = (printable(request.id), printable(&end));
             let times = print_times::cells(&request.parts);
             writeln!(output, "{id:<40} {kind:<10} {times} {end}")
         }
@@ -178,7 +179,7 @@ fn timeline_lines(timeline: &Timeline, parts: &Parts, output: &mut impl Write) -
 }
 
 fn timeline_table(timeline: &Timeline, parts: &Parts, output: &mut impl Write) -> io::Result<()> {
-    let id = escaped(&timeline.id);
+    let id = printable(&timeline.id);
     if timeline.lines.is_empty() {
         return writeln!(output, "{id}: in neither log");
     }
@@ -199,7 +200,7 @@ fn timeline_table(timeline: &Timeline, parts: &Parts, output: &mut impl Write) -
             &line.method,
             &line.path,
         ]
-        .map(|text| escaped(text));
+        .map(|text| printable(text));
         let outcome = if outcome.is_empty() { "-" } else { &outcome };
         writeln!(
             output,
@@ -218,20 +219,6 @@ fn timeline_table(timeline: &Timeline, parts: &Parts, output: &mut impl Write) -
         writeln!(output, "  and {} lines more", thousands(timeline.more))?;
     }
     print_times::request(parts, output)
-}
-
-/// Text that is safe to print on a terminal: control characters and invisible ones, such as right-to-left
-/// marks, are escaped.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            // `escape_debug` would escape quotes and backslashes.
-            ' '..='~' => escaped.push(character),
-            _ => escaped.extend(character.escape_debug()),
-        }
-    }
-    escaped
 }
 
 /// A number with a comma between groups of three digits.
@@ -263,14 +250,5 @@ mod tests {
         ] {
             assert_eq!(thousands(number), text);
         }
-    }
-
-    #[test]
-    fn control_characters_and_invisible_ones_are_escaped() {
-        let malicious = "a\u{1b}[31m\r\n\u{9b}2J\u{202e}é\u{7f}\0";
-        let shown = escaped(malicious);
-        assert!(!shown.chars().any(char::is_control), "{shown:?}");
-        assert!(!shown.contains('\u{202e}'), "{shown:?}");
-        assert_eq!(escaped("plain text {1}"), "plain text {1}");
     }
 }
