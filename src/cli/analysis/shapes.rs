@@ -288,7 +288,7 @@ fn next_states<'r>(
 }
 
 /// A literal segment as a client sends it (RFC 3986 §3.3).
-fn encode(literal: &str) -> String {
+pub(in crate::cli) fn encode(literal: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@".contains(&byte);
     let encode = |byte: u8| {
         if plain(byte) {

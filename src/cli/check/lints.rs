@@ -1,6 +1,7 @@
 //! The lints: what the filter accepts, but may not be meant.
 
-use crate::cli::analysis::shapes::for_each_shape;
+use crate::cli::analysis::leading_literals;
+use crate::cli::analysis::shapes::{encode, for_each_shape};
 use crate::cli::analysis::terms::Rules;
 use crate::cli::diagnostic::Diagnostic;
 use crate::cli::source::FoundConfig;
@@ -322,13 +323,6 @@ impl Linter<'_> {
     }
 }
 
-fn leading_literals(route: &Route) -> usize {
-    let segments = route.path.segments().iter();
-    segments
-        .take_while(|segment| matches!(segment, Segment::Literal(_)))
-        .count()
-}
-
 /// The path of an alternative: `allow` is one, or a list of them.
 fn alternative_path(found: &FoundConfig, route: &ConfigPath, number: usize) -> ConfigPath {
     let allow = route.key("allow");
@@ -340,7 +334,7 @@ fn alternative_path(found: &FoundConfig, route: &ConfigPath, number: usize) -> C
 
 fn sample_path(pattern: &PathPattern) -> String {
     let segment = |segment: &Segment| match segment {
-        Segment::Literal(text) => text.to_string(),
+        Segment::Literal(text) => encode(text),
         Segment::Variable(_) | Segment::Tail(_) => "other".to_owned(),
     };
     let segments: Vec<String> = pattern.segments().iter().map(segment).collect();

@@ -14,12 +14,12 @@ use clap::{Args, ValueEnum};
 
 use self::replay::{Replay, ReplayOptions};
 use self::settings::SettingChange;
+use super::analysis::is_shadow;
 use super::analysis::shapes::{Shape, for_each_shape};
 use super::analysis::terms::{Rules, Term};
 use super::{Answer, CommandError, source};
-use crate::config::{Config, Mode};
+use crate::config::Config;
 use crate::policy::access::Access;
-use crate::policy::percent::Percent;
 use crate::policy::roles::RoleModel;
 use crate::policy::route::{Route, RouteId};
 
@@ -250,10 +250,8 @@ impl<'c> Side<'c> {
     /// The rules that are in effect: shadow mode lets everyone pass. `None`: nobody is allowed.
     fn rules(&self, id: Option<RouteId>) -> Option<Rules<'_>> {
         let route = self.route(id);
-        let is_shadow = self.config.mode == Mode::Shadow
-            || route.is_some_and(|route| route.shadow || route.enforce_percent == Percent::NONE);
         let access = match route {
-            _ if is_shadow => &self.everyone,
+            _ if is_shadow(self.config, route) => &self.everyone,
             Some(route) => &route.access,
             None if self.config.rbac.default_authenticated => &self.authenticated,
             None => return None,

@@ -9,16 +9,16 @@ use clap::Args;
 
 use super::record::{Field, FieldNames, Record};
 use crate::claims::Claims;
+use crate::cli::analysis::is_shadow;
 use crate::cli::join::lines::{Line, Lines};
 use crate::cli::progress::progress_bar;
 use crate::cli::{CommandError, clock, source};
-use crate::config::{Config, Mode};
+use crate::config::Config;
 use crate::denial::Reason;
 use crate::headers::Headers;
 use crate::json::Json;
 use crate::policy::authorize::{Circumstances, Policy};
 use crate::policy::locate::Target;
-use crate::policy::percent::Percent;
 use crate::policy::principal::Principal;
 use crate::policy::roles::RoleSet;
 use crate::policy::route::RouteId;
@@ -287,8 +287,7 @@ fn judge(
     };
     let result = policy.authorize(&location, principal, &circumstances);
     let route = location.route.and_then(|id| policy.routes.get(id));
-    let is_shadow = config.mode == Mode::Shadow
-        || route.is_some_and(|route| route.shadow || route.enforce_percent == Percent::NONE);
+    let is_shadow = is_shadow(config, route);
     Judgement {
         route: location.route,
         denied: result

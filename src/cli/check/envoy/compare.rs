@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::{EnvoyRoute, RouteTable, Target};
+use crate::cli::analysis::leading_literals;
 use crate::cli::analysis::shapes::{Shape, for_each_shape_of};
 use crate::cli::analysis::terms::Rules;
 use crate::cli::check::rules;
@@ -214,11 +215,4 @@ impl<'c> Comparison<'c> {
 
 fn has_tail(route: &Route) -> bool {
     matches!(route.path.segments().last(), Some(Segment::Tail(_)))
-}
-
-fn leading_literals(route: &Route) -> usize {
-    let segments = route.path.segments().iter();
-    segments
-        .take_while(|segment| matches!(segment, Segment::Literal(_)))
-        .count()
 }
