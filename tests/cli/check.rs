@@ -55,10 +55,8 @@ fn the_manifests_and_examples_of_the_project_have_no_errors() {
         "examples/gateway/per-session.yaml",
         "examples/gateway/per-request.yaml",
         "examples/sidecar/orders.yaml",
-        "istio/gateway-wasmplugin.yaml",
-        "istio/gateway-trafficextension.yaml",
-        "istio/sidecar-wasmplugin.yaml",
-        "istio/sidecar-trafficextension.yaml",
+        "istio/kustomize/overlays/gateway/config.yaml",
+        "istio/kustomize/overlays/sidecar/config.yaml",
     ];
     let paths = files.map(|file| format!("{root}/{file}"));
     let mut arguments = vec!["check"];

@@ -12,6 +12,8 @@ mod import;
 mod init;
 mod join;
 mod keys;
+#[path = "../manual/manifests.rs"]
+mod manifests;
 mod matrix;
 mod pages;
 mod schema;

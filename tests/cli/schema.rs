@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::manifests::{OVERLAYS, traffic_extension, wasm_plugin};
 use crate::{Run, folder};
 
 fn run(arguments: &[&str]) -> Run {
@@ -31,25 +32,22 @@ fn it_prints_the_published_schema() {
 /// As an editor uses it: the manifest passes, and each mistake is found, in the resource and in the config.
 #[test]
 fn the_schemas_of_resources_find_mistakes_in_the_resource_and_in_the_config() {
-    for (kind, name, wasm) in [
-        ("wasmplugin", "istio/gateway-wasmplugin.yaml", "/spec"),
-        ("wasmplugin", "istio/sidecar-wasmplugin.yaml", "/spec"),
-        (
-            "trafficextension",
-            "istio/gateway-trafficextension.yaml",
-            "/spec/wasm",
-        ),
-        (
-            "trafficextension",
-            "istio/sidecar-trafficextension.yaml",
-            "/spec/wasm",
-        ),
-    ] {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (kind, manifest, wasm) in OVERLAYS.iter().flat_map(|(overlay, _)| {
+        [
+            ("wasmplugin", wasm_plugin(root, overlay), "/spec"),
+            (
+                "trafficextension",
+                traffic_extension(root, overlay),
+                "/spec/wasm",
+            ),
+        ]
+    }) {
         let text = printed(&["--for", kind]);
         let schema: Value = serde_json::from_str(&text).unwrap();
         assert!(jsonschema::meta::is_valid(&schema), "{kind}");
         let validator = jsonschema::validator_for(&schema).unwrap();
-        let manifest: Value = serde_saphyr::from_str(&read(name)).unwrap();
+        let name = format!("{kind} {}", manifest["metadata"]["name"]);
         let problems: Vec<String> = validator
             .iter_errors(&manifest)
             .map(|error| format!("{}: {error}", error.instance_path()))

@@ -2,30 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::manifests::{OVERLAYS, traffic_extension, wasm_plugin};
 use crate::{loads, path, read, yaml};
-
-pub const MANIFESTS: [(&str, &str, &str); 4] = [
-    (
-        "gateway-wasmplugin",
-        "WasmPlugin",
-        "examples/gateway/per-session.yaml",
-    ),
-    (
-        "gateway-trafficextension",
-        "TrafficExtension",
-        "examples/gateway/per-session.yaml",
-    ),
-    (
-        "sidecar-wasmplugin",
-        "WasmPlugin",
-        "examples/sidecar/orders.yaml",
-    ),
-    (
-        "sidecar-trafficextension",
-        "TrafficExtension",
-        "examples/sidecar/orders.yaml",
-    ),
-];
 
 /// Whether kubectl (YAML 1.1) takes a bare scalar for a boolean.
 pub fn is_yaml_1_1_boolean(text: &str) -> bool {
@@ -33,14 +11,20 @@ pub fn is_yaml_1_1_boolean(text: &str) -> bool {
     words.contains(&text.to_ascii_lowercase().as_str())
 }
 
-pub fn manifest(name: &str) -> Value {
-    yaml(name, &read(&format!("istio/{name}.yaml")))
-}
-
-/// The part with the module: of a WasmPlugin the whole `spec`.
-pub fn wasm(manifest: &Value) -> &Value {
-    let spec = &manifest["spec"];
-    spec.get("wasm").unwrap_or(spec)
+/// Each overlay as each kind: the kind, the manifest, and the part with the module.
+pub fn manifests() -> Vec<(&'static str, Value, &'static str)> {
+    let root = path("");
+    let both = |(overlay, _): &(&'static str, _)| {
+        [
+            ("WasmPlugin", wasm_plugin(&root, overlay), "/spec"),
+            (
+                "TrafficExtension",
+                traffic_extension(&root, overlay),
+                "/spec/wasm",
+            ),
+        ]
+    };
+    OVERLAYS.iter().flat_map(both).collect()
 }
 
 /// The schema of a CRD as the API server applies it to what kubectl sends: a field that it does not
@@ -74,66 +58,80 @@ fn validator(kind: &str) -> jsonschema::Validator {
 
 #[test]
 fn the_manifests_fit_the_crds() {
-    for (name, kind, _) in MANIFESTS {
-        let manifest = manifest(name);
-        assert_eq!(manifest["kind"], kind);
+    for (kind, manifest, _) in manifests() {
         assert_eq!(manifest["apiVersion"], "extensions.istio.io/v1alpha1");
         let errors: Vec<String> = validator(kind)
             .iter_errors(&manifest)
             .map(|error| format!("{}: {error}", error.instance_path()))
             .collect();
-        assert_eq!(errors, Vec::<String>::new(), "{name}");
+        assert_eq!(errors, Vec::<String>::new(), "{manifest}");
     }
 }
 
 /// The schemas do find mistakes.
 #[test]
 fn the_crds_refuse_what_is_wrong() {
-    for (name, kind, _) in MANIFESTS {
-        let changes: [fn(&mut Value); 4] = [
-            |wasm| wasm["failStrategy"] = json!("FAIL_CLOSED"),
-            |wasm| wasm["pluginConfig"] = json!("text"),
-            |wasm| wasm["pluginConfiguration"] = json!({}),
-            |wasm| wasm["sha256"] = json!("sha256:00"),
-        ];
-        for change in changes {
-            let mut manifest = manifest(name);
-            let spec = &mut manifest["spec"];
-            let at = if spec.get("wasm").is_some() {
-                &mut spec["wasm"]
-            } else {
-                spec
-            };
-            change(at);
-            assert!(!validator(kind).is_valid(&manifest), "{name}: {manifest}");
+    for (kind, manifest, wasm) in manifests() {
+        for (field, value) in [
+            ("failStrategy", json!("FAIL_CLOSED")),
+            ("pluginConfig", json!("text")),
+            ("pluginConfiguration", json!({})),
+            ("sha256", json!("sha256:00")),
+        ] {
+            let mut manifest = manifest.clone();
+            manifest.pointer_mut(wasm).unwrap()[field] = value;
+            assert!(!validator(kind).is_valid(&manifest), "{field}: {manifest}");
         }
     }
 }
 
 #[test]
 fn the_manifests_avoid_the_traps() {
-    for (name, _, example) in MANIFESTS {
-        let manifest = manifest(name);
-        let wasm = wasm(&manifest);
-        assert_eq!(wasm["failStrategy"], "FAIL_RELOAD", "{name}");
-        assert_eq!(manifest["spec"]["phase"], "AUTHN", "{name}");
-        let modes: Vec<&Value> = manifest["spec"]["match"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|entry| &entry["mode"])
-            .collect();
-        if name.starts_with("gateway") {
-            assert!(modes.is_empty(), "{name}: a gateway counts as CLIENT");
+    for (overlay, example) in OVERLAYS {
+        let manifest = wasm_plugin(&path(""), overlay);
+        let spec = &manifest["spec"];
+        assert_eq!(spec["failStrategy"], "FAIL_RELOAD", "{overlay}");
+        assert_eq!(spec["phase"], "AUTHN", "{overlay}");
+        if overlay == "gateway" {
+            assert_eq!(spec.get("match"), None, "a gateway counts as CLIENT");
         } else {
-            assert_eq!(modes, [&json!("SERVER")], "{name}");
+            assert_eq!(spec["match"], json!([{"mode": "SERVER"}]), "{overlay}");
         }
         assert_eq!(
-            wasm["pluginConfig"],
+            spec["pluginConfig"],
             yaml(example, &read(example)),
-            "{name} has drifted"
+            "{overlay} has drifted"
         );
     }
+}
+
+/// `kubectl apply -f istio/`, also with `-R`, creates no filter: a file alone is none.
+#[test]
+fn no_file_alone_is_a_filter() {
+    let mut parts = 0;
+    let mut folders = vec![path("istio")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let file = entry.unwrap().path();
+            if file.is_dir() {
+                folders.push(file);
+            } else if file
+                .extension()
+                .is_some_and(|extension| extension == "yaml")
+            {
+                let text = std::fs::read_to_string(&file).unwrap();
+                for document in text.split("\n---\n") {
+                    let document = yaml(&file.display().to_string(), document);
+                    let kind = document["kind"].as_str().unwrap_or_default();
+                    if kind == "WasmPlugin" || kind == "TrafficExtension" {
+                        assert!(!validator(kind).is_valid(&document), "{}", file.display());
+                        parts += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(parts, 3);
 }
 
 /// What kubectl (YAML 1.1 keys, no null), the Struct (doubles) and istiod (sorted keys, compact, with
@@ -185,8 +183,9 @@ fn plugin_configs_load_as_istiod_sends_them() {
             panic!("{name}: {refused}\n{sent}");
         }
     };
-    for (name, _, _) in MANIFESTS {
-        load(name, &wasm(&manifest(name))["pluginConfig"]);
+    for (overlay, _) in OVERLAYS {
+        let manifest = wasm_plugin(&path(""), overlay);
+        load(overlay, &manifest["spec"]["pluginConfig"]);
     }
     let mut full = yaml("full.yaml", &read("examples/config/full.yaml"));
     // What the README warns of: `y` of an EC key survives only where it is quoted, which no parser
@@ -220,20 +219,4 @@ fn a_key_that_yaml_1_1_has_spoilt_is_refused() {
 #[test]
 fn an_absent_config_is_refused() {
     assert!(edge_claims::internals::load(b"").is_err());
-}
-
-#[test]
-fn no_manifest_is_untested() {
-    let mut found: Vec<String> = std::fs::read_dir(path("istio"))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with(".yaml") && name != "keys-serviceentry.yaml")
-        .collect();
-    found.sort();
-    let mut known: Vec<String> = MANIFESTS
-        .iter()
-        .map(|(name, _, _)| format!("{name}.yaml"))
-        .collect();
-    known.sort();
-    assert_eq!(found, known);
 }

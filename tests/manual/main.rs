@@ -5,6 +5,7 @@ mod contract;
 mod examples;
 mod figures;
 mod istio;
+mod manifests;
 mod order;
 mod reference;
 mod schema;

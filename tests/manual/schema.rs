@@ -8,7 +8,7 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 
 use crate::examples::plugin_config;
-use crate::istio::{MANIFESTS, manifest, wasm};
+use crate::manifests::{OVERLAYS, wasm_plugin};
 use crate::reference::{Row, bounds, default_of, place_of, quoted, rows};
 use crate::text::{blocks, pages};
 use crate::{path, read, yaml};
@@ -272,8 +272,9 @@ fn every_config_of_the_tree_fits() {
     ] {
         fits(&validator, name, &plugin_config(&yaml(name, &read(name))));
     }
-    for (name, _, _) in MANIFESTS {
-        fits(&validator, name, &wasm(&manifest(name))["pluginConfig"]);
+    for (overlay, _) in OVERLAYS {
+        let manifest = wasm_plugin(&path(""), overlay);
+        fits(&validator, overlay, &manifest["spec"]["pluginConfig"]);
     }
 }
 

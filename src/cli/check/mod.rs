@@ -60,7 +60,7 @@ pub(super) struct Options {
 const EXAMPLES: &str = "\
 Examples:
   edge-claims check config.yaml
-  edge-claims check istio/*.yaml --deny warnings
+  kubectl kustomize istio/kustomize/overlays/gateway | edge-claims check - --deny warnings
   kubectl get wasmplugins,trafficextensions -A -o yaml | edge-claims check -
   edge-claims check envoy.yaml --allow no_max_lifetime,forwarded_token
   edge-claims check config.yaml --envoy envoy.yaml

@@ -17,8 +17,8 @@ const TOKENS_REMOTE: &str = include_str!("templates/tokens-remote.txt");
 const ENVOY: &str = include_str!("../../../examples/envoy/standalone.yaml");
 const COMPOSE: &str = include_str!("../../../examples/docker-compose/docker-compose.yaml");
 const COMPOSE_ENVOY: &str = include_str!("../../../examples/docker-compose/envoy.yaml");
-const WASM_PLUGIN: &str = include_str!("../../../istio/gateway-wasmplugin.yaml");
-const KEYS: &str = include_str!("../../../istio/keys-serviceentry.yaml");
+const WASM_PLUGIN: &str = include_str!("templates/wasmplugin.yaml");
+const KEYS: &str = include_str!("../../../istio/keys/serviceentry.yaml");
 const TELEMETRY: &str = include_str!("../../../docs/access-logs/istio-telemetry.yaml");
 const MESH_CONFIG: &str = include_str!("../../../docs/access-logs/istio-mesh-config.yaml");
 
@@ -142,15 +142,7 @@ fn wasm_plugin(values: &Values) -> Result<String, CommandError> {
         .as_ref()
         .map_or_else(String::new, istio_cluster);
     let policy = indented(&policy::yaml(values, &cluster)?, 4);
-    let head = "\
-# yaml-language-server: $schema=wasmplugin.schema.json
-# edge-claims in the ingress gateway. README.md says how to apply it.
-";
-    let text = cut(WASM_PLUGIN, "# ", "#\n", head)?;
-    let (before, _) = text
-        .split_once("  pluginConfig:")
-        .ok_or_else(|| broken("pluginConfig"))?;
-    Ok(format!("{before}  pluginConfig:\n{policy}"))
+    Ok(format!("{WASM_PLUGIN}{policy}"))
 }
 
 /// The name of the cluster that Istio makes of the `ServiceEntry`.

@@ -54,7 +54,7 @@ const EXAMPLES: &str = "\
 Examples:
   edge-claims test config.yaml
   edge-claims test config.yaml orders.test.yaml --coverage
-  edge-claims test istio/*.yaml policy.test.yaml --min-coverage 90 --format junit > results.xml
+  edge-claims test deploy/*.yaml policy.test.yaml --min-coverage 90 --format junit > results.xml
   edge-claims test config.yaml --watch
 
 Exit codes:
