@@ -1,9 +1,9 @@
-//! The filter's log record of a decision: one line of JSON with stable field names and no token.
+//! The filter's log record of a decision: one line of JSON with the fields of docs/log-fields.md and no token.
 
 mod text;
 
-use self::text::push_text;
 pub(crate) use self::text::{keyed_hash, plain, plain_path, without_query};
+use self::text::{push_rfc3339, push_text};
 use crate::correlation::Source;
 use crate::denial::Reason;
 
@@ -55,11 +55,13 @@ pub enum AccessField {
     CorrelationSource,
     /// The normalized path, without its query.
     Path,
+    /// The trace ID of the request's `traceparent`.
+    TraceId,
 }
 
 impl AccessField {
     /// The names of the fields in the config.
-    pub const WORDS: [(&'static str, Self); 9] = [
+    pub const WORDS: [(&'static str, Self); 10] = [
         ("correlation_id", Self::CorrelationId),
         ("verdict", Self::Verdict),
         ("reason", Self::Reason),
@@ -69,6 +71,7 @@ impl AccessField {
         ("subject", Self::Subject),
         ("correlation_source", Self::CorrelationSource),
         ("path", Self::Path),
+        ("trace_id", Self::TraceId),
     ];
 
     /// The filter state key `edge_claims.<name>`; Envoy stores it as `wasm.edge_claims.<name>`.
@@ -83,6 +86,7 @@ impl AccessField {
             Self::Subject => "edge_claims.subject",
             Self::CorrelationSource => "edge_claims.correlation_source",
             Self::Path => "edge_claims.path",
+            Self::TraceId => "edge_claims.trace_id",
         }
     }
 }
@@ -165,13 +169,15 @@ impl Record<'_> {
     pub fn to_line(&self) -> String {
         let mut line = String::with_capacity(384);
         line.push_str("{\"event\":\"edge_claims\"");
-        line.push_str(&format!(",\"time_ms\":{}", self.time));
+        line.push_str(",\"time\":\"");
+        push_rfc3339(&mut line, self.time);
+        line.push('"');
         let mut text = |name: &str, limit: usize, value: Option<&[u8]>| {
             push_text(&mut line, name, limit, value);
         };
         let reason = self.verdict.reason().map(|reason| reason.code().as_bytes());
         let source = self.correlation_source.as_str().as_bytes();
-        text("verdict", 16, Some(self.verdict.word().as_bytes()));
+        text("outcome", 16, Some(self.verdict.word().as_bytes()));
         text("reason", 32, reason);
         text("route", 64, self.route.map(str::as_bytes));
         text("explanation", 768, self.explanation.map(str::as_bytes));
@@ -191,7 +197,7 @@ impl Record<'_> {
 }
 
 /// The trace ID of a well-formed `traceparent` (W3C Trace Context §3.2.2).
-fn trace_id(traceparent: &[u8]) -> Option<&[u8]> {
+pub(crate) fn trace_id(traceparent: &[u8]) -> Option<&[u8]> {
     let mut parts = traceparent.split(|byte| *byte == b'-');
     let (version, id, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let hex = |part: &[u8], length: usize| {

@@ -17,10 +17,10 @@ EDGE = (
     '"trace_id":"%032x","stripped_headers":0,"duration_ms":%d,"edge_us":%d,%s"pop":"FRA","service_version":"42"}\n'
 )
 MESH = (
-    '{"start_time":"2026-11-21T08:%02d:%02d.%03dZ","correlation_id":"%s","verdict":"%s","status":%d,"details":"%s",'
-    '"flags":"-","method":"%s","authority":"shop.example.com","path":"%s","protocol":"HTTP/1.1","duration_ms":%d,'
+    '{"time":"2026-11-21T08:%02d:%02d.%03dZ","correlation_id":"%s","verdict":"%s","status":%d,"details":"%s",'
+    '"flags":"-","method":"%s","host":"shop.example.com","path":"%s","protocol":"HTTP/1.1","duration_ms":%d,'
     '"before_connect_us":%s,"before_upstream_us":%s,"upstream_us":%s,"response_us":%d,"attempts":%d,'
-    '"request_id":"081a24f4-2d6d-498d-b2a2-%012x","traceparent":null,"upstream_host":"10.4.7.%d:8080",'
+    '"request_id":"081a24f4-2d6d-498d-b2a2-%012x","trace_id":null,"upstream_host":"10.4.7.%d:8080",'
     '"reason":null,"route":"%s","issuer":"https://edge.example.com","kid":"k1","subject":null,'
     '"correlation_source":"signed"}\n'
 )

@@ -11,7 +11,7 @@ use crate::correlation::CorrelationId;
 use crate::denial::{Denial, Reason};
 use crate::headers::{Headers, SingleHeader};
 use crate::policy::route::RouteId;
-use crate::record::{AccessField, Record, Verdict, plain, plain_path};
+use crate::record::{AccessField, Record, Verdict, plain, plain_path, trace_id};
 use crate::reply::{DeniedRequest, Reply};
 use crate::token::{IssuerId, Verified};
 
@@ -243,6 +243,10 @@ impl Gate {
             AccessField::Issuer => verified.map(Verified::issuer_name),
             AccessField::Kid => verified.and_then(Verified::kid),
             AccessField::Subject => principal.and_then(VerifiedPrincipal::subject),
+            AccessField::TraceId => {
+                let trace = request.headers.first("traceparent").and_then(trace_id)?;
+                return Some(std::str::from_utf8(trace).ok()?.into());
+            }
         };
         Some(plain(text?).into())
     }

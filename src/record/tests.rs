@@ -23,7 +23,8 @@ fn record() -> Record<'static> {
 fn a_record_is_one_line_of_json_without_the_query() {
     let line = record().to_line();
     let value: serde_json::Value = serde_json::from_str(&line).unwrap();
-    assert_eq!(value["verdict"], "deny");
+    assert_eq!(value["time"], "1970-01-01T00:00:00.001Z");
+    assert_eq!(value["outcome"], "deny");
     assert_eq!(value["reason"], "role");
     assert_eq!(value["path"], "/orders");
     assert!(!line.contains("secret"));
@@ -81,6 +82,23 @@ fn the_size_of_a_record_is_limited() {
     .to_line();
     assert!(line.len() < 3_000, "{}", line.len());
     assert!(serde_json::from_str::<serde_json::Value>(&line).is_ok());
+}
+
+#[test]
+fn every_time_of_the_hosts_clock_is_rfc_3339() {
+    for (time, text) in [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+        (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+        (1_800_000_000_007, "2027-01-15T08:00:00.007Z"),
+        (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+        (253_402_300_800_000, "9999-12-31T23:59:59.999Z"),
+        (u64::MAX, "9999-12-31T23:59:59.999Z"),
+    ] {
+        let line = Record { time, ..record() }.to_line();
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(value["time"], text);
+    }
 }
 
 #[test]

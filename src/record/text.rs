@@ -1,5 +1,10 @@
 //! Request data as text that is safe in logs.
 
+use std::time::{Duration, SystemTime};
+
+/// The last millisecond of the year 9999: RFC 3339 has no later time.
+const LAST_TIME: u64 = 253_402_300_799_999;
+
 /// A text that access logs can print unescaped: at most 256 characters; `"`, `\` and all characters that
 /// are not printable ASCII are replaced by `_`.
 pub(crate) fn plain(text: &str) -> String {
@@ -69,6 +74,14 @@ pub(super) fn push_text(line: &mut String, name: &str, limit: usize, value: Opti
         }
     }
     line.push('"');
+}
+
+/// Appends a time, given in milliseconds since 1970, as RFC 3339 in UTC with milliseconds.
+pub(super) fn push_rfc3339(line: &mut String, milliseconds: u64) {
+    let since_1970 = Duration::from_millis(milliseconds.min(LAST_TIME));
+    if let Some(time) = SystemTime::UNIX_EPOCH.checked_add(since_1970) {
+        line.push_str(&format!("{}", humantime::format_rfc3339_millis(time)));
+    }
 }
 
 /// Appends one UTF-16 code unit, escaped if necessary.

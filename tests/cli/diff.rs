@@ -90,11 +90,11 @@ fn json_has_each_change() {
 fn the_requests_of_a_log_go_through_both_configs() {
     let new = OLD.replace("any_role: [reader]", "any_role: [guest]");
     let log = r#"
-{"method":"GET","authority":"shop.example.com","path":"/orders/1","subject":"s1","start_time":"2026-01-01T00:00:00Z"}
-{"method":"GET","authority":"shop.example.com","path":"/orders/2","subject":"s2","x":{"path":"/no"}}
-2026-01-01 stdout F {"method":"GET","authority":"shop.example.com","path":"/orders/3","subject":"s2"}
-{"method":"GET","authority":"shop.example.com","path":"/orders/4","subject":"stranger"}
-{"method":"GET","authority":"shop.example.com","path":"/","subject":"-"}
+{"method":"GET","host":"shop.example.com","path":"/orders/1","subject":"s1","time":"2026-01-01T00:00:00Z"}
+{"method":"GET","host":"shop.example.com","path":"/orders/2","subject":"s2","x":{"path":"/no"}}
+2026-01-01 stdout F {"method":"GET","host":"shop.example.com","path":"/orders/3","subject":"s2"}
+{"method":"GET","host":"shop.example.com","path":"/orders/4","subject":"stranger"}
+{"method":"GET","host":"shop.example.com","path":"/","subject":"-"}
 {"method":"GET"}
 broken
 "#;

@@ -72,14 +72,14 @@ fn mixed() -> Logs {
         r#"{"time":"2026-11-21T08:00:07.000Z","correlation_id":"down-1","outcome":"forwarded","status":503}"#,
     ];
     let mesh = [
-        r#"{"start_time":"2026-11-21T08:00:00.004Z","correlation_id":"joined-1","verdict":"allow/orders","status":200,"details":"via_upstream"}"#,
-        r#"{"start_time":"2026-11-21T08:00:01.004Z","correlation_id":"denied-1","verdict":"deny/role/orders-write","status":403,"details":"edge_claims_denied{role}{orders-write}","method":"POST","path":"/orders","duration_ms":1,"request_id":"r-1"}"#,
-        r#"{"start_time":"2026-11-21T08:00:04.004Z","correlation_id":"direct-1","verdict":"deny/claims_missing/-","status":401}"#,
-        r#"{"start_time":"2026-11-21T08:00:05.004Z","correlation_id":"twice-1","verdict":"allow/orders","status":200,"details":"via_upstream"}"#,
-        r#"{"start_time":"2026-11-21T08:00:05.104Z","correlation_id":"twice-1","verdict":"allow/orders","status":200,"details":"via_upstream"}"#,
-        r#"{"start_time":"2026-11-21T08:00:06.004Z","correlation_id":"shadow-1","verdict":"shadow/scope/orders","status":200,"details":"via_upstream"}"#,
-        r#"{"start_time":"2026-11-21T08:00:07.004Z","correlation_id":"down-1","verdict":"allow/orders","status":503,"details":"upstream_reset_before_response_started{connection_failure}"}"#,
-        r#"{"start_time":"2026-11-21T08:00:08.004Z","correlation_id":null,"verdict":null,"status":400,"details":"http1.codec_error"}"#,
+        r#"{"time":"2026-11-21T08:00:00.004Z","correlation_id":"joined-1","verdict":"allow/orders","status":200,"details":"via_upstream"}"#,
+        r#"{"time":"2026-11-21T08:00:01.004Z","correlation_id":"denied-1","verdict":"deny/role/orders-write","status":403,"details":"edge_claims_denied{role}{orders-write}","method":"POST","path":"/orders","duration_ms":1,"request_id":"r-1"}"#,
+        r#"{"time":"2026-11-21T08:00:04.004Z","correlation_id":"direct-1","verdict":"deny/claims_missing/-","status":401}"#,
+        r#"{"time":"2026-11-21T08:00:05.004Z","correlation_id":"twice-1","verdict":"allow/orders","status":200,"details":"via_upstream"}"#,
+        r#"{"time":"2026-11-21T08:00:05.104Z","correlation_id":"twice-1","verdict":"allow/orders","status":200,"details":"via_upstream"}"#,
+        r#"{"time":"2026-11-21T08:00:06.004Z","correlation_id":"shadow-1","verdict":"shadow/scope/orders","status":200,"details":"via_upstream"}"#,
+        r#"{"time":"2026-11-21T08:00:07.004Z","correlation_id":"down-1","verdict":"allow/orders","status":503,"details":"upstream_reset_before_response_started{connection_failure}"}"#,
+        r#"{"time":"2026-11-21T08:00:08.004Z","correlation_id":null,"verdict":null,"status":400,"details":"http1.codec_error"}"#,
         "plain text",
     ];
     Logs::new(&edge.join("\n"), &mesh.join("\r\n"))
@@ -596,7 +596,7 @@ fn generate(count: u32) -> Logs {
         };
         writeln!(
             mesh,
-            r#"{{"start_time":"2026-11-21T08:00:00.001Z","correlation_id":"{id}","verdict":"{verdict}","status":200,"details":"via_upstream","path":"/tenants/acme/orders/{number}"}}"#
+            r#"{{"time":"2026-11-21T08:00:00.001Z","correlation_id":"{id}","verdict":"{verdict}","status":200,"details":"via_upstream","path":"/tenants/acme/orders/{number}"}}"#
         )
         .unwrap();
     }

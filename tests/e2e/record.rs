@@ -64,7 +64,7 @@ fn every_line_of_a_mixed_run_fits_the_schema() {
                 _ if mode == "shadow" && !malformed.contains(&reason) => "shadow",
                 _ => "deny",
             };
-            assert_eq!(record["verdict"], verdict, "{reason}: {record}");
+            assert_eq!(record["outcome"], verdict, "{reason}: {record}");
             if verdict != "allow" {
                 assert_eq!(record["reason"], reason, "{record}");
             }
@@ -202,7 +202,7 @@ fn shares_are_sampled() {
     let count = |verdict: &str| {
         records
             .iter()
-            .filter(|record| record["verdict"] == verdict)
+            .filter(|record| record["outcome"] == verdict)
             .count()
     };
     // Six standard deviations to each side: 9.2 of 400 at 0.3, 10 at 0.5.

@@ -21,7 +21,7 @@ fn spared(world: &World, request: Request, reason: &str, route: &str) -> edge_cl
         "{record}"
     );
     let line = world.envoy.wait_for_log(&id);
-    assert!(line.contains("\"verdict\":\"shadow\""), "{line}");
+    assert!(line.contains("\"outcome\":\"shadow\""), "{line}");
     assert!(line.contains(&format!("\"reason\":\"{reason}\"")), "{line}");
     world.upstream.only()
 }

@@ -140,7 +140,7 @@ fn policy(key: &EdgeKey) -> Value {
         "identity": {"headers": {"x-auth-subject": ["sub"], "x-auth-roles": ["roles"]}},
         "log": {"hash_key_env": "EDGE_CLAIMS_LOG_KEY", "access_fields": [
             "correlation_id", "verdict", "reason", "route", "issuer", "kid", "subject", "correlation_source",
-            "path",
+            "path", "trace_id",
         ]},
     })
 }
@@ -198,7 +198,8 @@ fn one_id_leads_from_the_client_through_both_logs_to_the_upstream() {
         ("correlation_source", "signed"),
         ("method", "GET"),
         ("path", "/tenants/a/orders/7"),
-        ("traceparent", trace),
+        ("host", edge["host"].as_str().unwrap()),
+        ("trace_id", "0af7651916cd43dd8448eb211c80319c"),
     ] {
         assert_eq!(mesh[name], value, "{name} in {mesh}");
     }
@@ -206,7 +207,7 @@ fn one_id_leads_from_the_client_through_both_logs_to_the_upstream() {
     assert!(edge["subject"].is_string(), "{edge}");
     assert_eq!(mesh["subject"], edge["subject"], "one key, one hash");
     assert_eq!(mesh["reason"], Value::Null);
-    assert!(mesh["start_time"].as_str().unwrap() >= edge["time"].as_str().unwrap());
+    assert!(mesh["time"].as_str().unwrap() >= edge["time"].as_str().unwrap());
     let text = chain.mesh.text(&id);
     assert!(
         text.contains(&format!("{id} allow/orders-read 200 via_upstream - ")),

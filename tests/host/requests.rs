@@ -330,7 +330,7 @@ fn log_lines_reach_the_host_with_their_level() {
             found.map(|(level, _)| level)
         };
         assert_eq!(level_of("config sha256"), Some(2));
-        assert_eq!(level_of("\"verdict\":\"shadow\""), Some(2));
+        assert_eq!(level_of("\"outcome\":\"shadow\""), Some(2));
         assert_eq!(level_of("mode is shadow"), Some(3));
         assert_eq!(level_of("config refused"), Some(4));
     });

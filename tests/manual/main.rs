@@ -6,6 +6,7 @@ mod examples;
 mod figures;
 mod istio;
 mod manifests;
+mod log_fields;
 mod order;
 mod reference;
 mod schema;

@@ -27,9 +27,9 @@ const FIELDS: usize = 6;
 
 const ALL: [(&str, Field, &str); FIELDS] = [
     ("method", Field::Method, "method"),
-    ("host", Field::Host, "authority"),
+    ("host", Field::Host, "host"),
     ("path", Field::Path, "path"),
-    ("time", Field::Time, "start_time"),
+    ("time", Field::Time, "time"),
     ("subject", Field::Subject, "subject"),
     ("claims", Field::Claims, "claims"),
 ];

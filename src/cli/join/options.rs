@@ -154,7 +154,7 @@ pub(in crate::cli) struct MeshFields {
     #[arg(long, value_name = "FIELD", default_value = "correlation_id")]
     pub mesh_id: String,
     /// Arrival, RFC 3339 or seconds since 1970
-    #[arg(long, value_name = "FIELD", default_value = "start_time")]
+    #[arg(long, value_name = "FIELD", default_value = "time")]
     pub mesh_time: String,
     /// The filter's verdict
     #[arg(long, value_name = "FIELD", default_value = "verdict")]

@@ -161,7 +161,7 @@ fn every_key_of_a_config_is_applied() {
         (config.log.allow, config.log.deny, config.log.shadow),
         (0.5, 1.0, 0.0)
     );
-    assert_eq!(config.log.access_fields.len(), 9);
+    assert_eq!(config.log.access_fields.len(), 10);
 }
 
 /// In YAML, a key without a value is `null`; ignoring it could allow more than intended.

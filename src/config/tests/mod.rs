@@ -94,7 +94,7 @@ fn largest() -> Value {
         "responses": {"detail": "none", "realm": "shop", "docs_url": "https://docs.example.com/denials"},
         "log": {"allow": 0.5, "deny": 1, "shadow": 0.0, "subject": "hash", "hash_key_env": "LOG_KEY",
             "access_fields": ["correlation_id", "verdict", "reason", "route", "issuer", "kid", "subject",
-                "correlation_source", "path"]},
+                "correlation_source", "path", "trace_id"]},
         "tests": [{
             "name": "a peer may", "request": {"method": "PUT", "host": "shop.example.com",
                 "path": "/tenants/a/orders", "headers": {"x-a": "1", "x-b": ["1", "2"]}},

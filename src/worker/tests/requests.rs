@@ -94,7 +94,7 @@ fn a_failure_is_counted_as_a_denial_and_has_a_correlation_id() {
             Some("deny/internal/-"),
             "{call:?}"
         );
-        assert_eq!(logs::with("\"verdict\":\"allow\""), [""; 0], "{call:?}");
+        assert_eq!(logs::with("\"outcome\":\"allow\""), [""; 0], "{call:?}");
         rig.host.repair();
         rig.flush();
         assert_eq!(rig.requests("deny", "internal"), 1, "{call:?}");
@@ -153,7 +153,7 @@ fn no_token_is_logged() {
     for path in ["/public/x", "/admin", "/tenants/a/orders?t=1", "/%00"] {
         rig.get(path, &token);
     }
-    assert_eq!(logs::with("\"verdict\"").len(), 4);
+    assert_eq!(logs::with("\"outcome\"").len(), 4);
     for part in token.split('.').chain(["hush"]) {
         assert_eq!(logs::with(part), [""; 0]);
     }

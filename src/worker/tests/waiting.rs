@@ -305,7 +305,7 @@ fn a_request_that_waits_has_a_record_of_its_decision_only() {
     rig.host.process().clusters.push("keys".to_owned());
     rig.tick();
     let stream = rig.send_token(&edge.good_token());
-    assert_eq!(logs::with("\"verdict\""), [""; 0]);
+    assert_eq!(logs::with("\"outcome\""), [""; 0]);
     rig.flush();
     assert_eq!(
         rig.requests("deny", "keys_unavailable"),
@@ -314,6 +314,6 @@ fn a_request_that_waits_has_a_record_of_its_decision_only() {
     );
     rig.respond_with_key(&edge);
     rig.outcome(stream).passed();
-    assert_eq!(logs::with("\"verdict\"").len(), 1);
-    assert_eq!(logs::with("\"verdict\":\"allow\"").len(), 1);
+    assert_eq!(logs::with("\"outcome\"").len(), 1);
+    assert_eq!(logs::with("\"outcome\":\"allow\"").len(), 1);
 }

@@ -403,7 +403,7 @@ fn access_fields() -> Value {
         "method": "%REQ(:METHOD)%",
         "path": "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
         "judged_path": "%FILTER_STATE(wasm.edge_claims.path:PLAIN)%",
-        "authority": "%REQ(:AUTHORITY)%",
+        "host": "%REQ(:AUTHORITY)%",
         "protocol": "%PROTOCOL%",
         "request_id": "%REQ(X-REQUEST-ID)%",
         "test": "%REQ(X-TEST)%",
