@@ -51,6 +51,7 @@ test: setup-tests lint doc unit wasm e2e demo ## lints, docs, unit, property and
 	$(call say,all tests passed; make test does not run)
 	@printf '  %-17s  %s\n' \
 	  'make test-edge' 'client → the Fastly edge of examples/ → Envoy → upstream (first run: ten minutes to build Viceroy)' \
+	  'make test-haproxy' 'HAProxy in front of Envoy and behind it, and routes by claims (unpacks HAProxy)' \
 	  'make test-browser' 'the web page of the command in a real Chromium (installs Chromium)' \
 	  'make fuzz' 'the fuzz targets (needs a nightly toolchain)' \
 	  'make bench' 'the benchmarks (needs h2load and wrk)'
@@ -71,6 +72,13 @@ test-browser: ## the command's web page in a real Chromium (installs Chromium)
 	$(call say,the web page in Chromium)
 	cargo build --features cli --bin edge-claims
 	cargo test --package edge-claims-harness --test browser
+
+.PHONY: test-haproxy
+test-haproxy: setup-tests wasm ## HAProxy in front of Envoy and behind it: examples/haproxy, used and attacked
+	@tests/haproxy/setup
+	$(call say,HAProxy in front of Envoy and behind it)
+	cargo clippy --package edge-claims-harness --test haproxy -- -D warnings
+	cargo test --package edge-claims-harness --test haproxy
 
 .PHONY: lint
 lint: ## formatting and clippy, with and without the proxy, for the host and for wasm

@@ -28,6 +28,8 @@ const HOST: &str = "shop.example.com";
 pub struct Client {
     port: u16,
     tls: Option<ClientTls>,
+    /// What is sent first on each connection, before TLS.
+    preface: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +72,11 @@ impl Client {
     /// A client without TLS of a port on loopback.
     #[must_use]
     pub const fn new(port: u16) -> Self {
-        Self { port, tls: None }
+        Self {
+            port,
+            tls: None,
+            preface: Vec::new(),
+        }
     }
 
     /// A client with TLS, and with a certificate of its own where the settings hold one.
@@ -79,7 +85,15 @@ impl Client {
         Self {
             port,
             tls: Some(tls),
+            preface: Vec::new(),
         }
+    }
+
+    /// Sends these bytes first on each connection, before TLS: a PROXY protocol header for instance.
+    #[must_use]
+    pub fn preface(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.preface = bytes.into();
+        self
     }
 
     #[must_use]
@@ -149,10 +163,11 @@ impl Client {
     }
 
     fn connect(&self, protocols: &[&[u8]]) -> io::Result<Stream> {
-        let stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
         stream.set_write_timeout(Some(TIMEOUT))?;
+        stream.write_all(&self.preface)?;
         match &self.tls {
             None => Ok(Stream::Plain(stream)),
             Some(tls) => Ok(Stream::Tls(Box::new(tls.connect(stream, protocols)?))),

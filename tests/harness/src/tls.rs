@@ -9,6 +9,7 @@ use rcgen::{
     KeyPair, SanType,
 };
 use rustls::client::Resumption;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
@@ -29,7 +30,11 @@ pub struct Identity {
 
 /// How a client connects by TLS.
 #[derive(Debug, Clone)]
-pub struct ClientTls(ClientConfig);
+pub struct ClientTls {
+    config: ClientConfig,
+    /// The name that the server's certificate must have.
+    server: String,
+}
 
 impl Authority {
     /// A new authority.
@@ -100,29 +105,7 @@ impl Authority {
     /// Where the identity is not PEM.
     #[must_use]
     pub fn client_tls(&self, identity: Option<&Identity>) -> ClientTls {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.issuer.der().clone()).expect("a certificate");
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("the provider's own versions")
-            .with_root_certificates(roots);
-        let mut config = match identity {
-            None => builder.with_no_client_auth(),
-            Some(identity) => {
-                use rustls::pki_types::pem::PemObject as _;
-                let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes());
-                let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes());
-                builder
-                    .with_client_auth_cert(
-                        vec![certificate.expect("a PEM certificate")],
-                        key.expect("a PEM key"),
-                    )
-                    .expect("a key that fits its certificate")
-            }
-        };
-        config.resumption = Resumption::disabled();
-        ClientTls(config)
+        ClientTls::from_pem(&self.certificate(), identity)
     }
 }
 
@@ -133,10 +116,51 @@ impl Default for Authority {
 }
 
 impl ClientTls {
+    /// The settings of a client that trusts that authority and shows that identity, or none.
+    ///
+    /// # Panics
+    /// Where authority or identity are not PEM.
+    #[must_use]
+    pub fn from_pem(authority: &str, identity: Option<&Identity>) -> Self {
+        let certificate =
+            |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).expect("a PEM certificate");
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate(authority)).expect("an authority");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider's own versions")
+            .with_root_certificates(roots);
+        let mut config = match identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => {
+                let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes());
+                builder
+                    .with_client_auth_cert(
+                        vec![certificate(&identity.certificate)],
+                        key.expect("a PEM key"),
+                    )
+                    .expect("a key that fits its certificate")
+            }
+        };
+        config.resumption = Resumption::disabled();
+        Self {
+            config,
+            server: SERVER_NAME.to_owned(),
+        }
+    }
+
+    /// Expects a server of that name in place of [`SERVER_NAME`].
+    #[must_use]
+    pub fn server(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.server);
+        self
+    }
+
     /// Resumes its TLS session with each connection after the first, as clients do.
     #[must_use]
     pub fn resuming(mut self) -> Self {
-        self.0.resumption = Resumption::in_memory_sessions(8);
+        self.config.resumption = Resumption::in_memory_sessions(8);
         self
     }
 
@@ -146,9 +170,9 @@ impl ClientTls {
         stream: TcpStream,
         protocols: &[&[u8]],
     ) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
-        let mut config = self.0.clone();
+        let mut config = self.config.clone();
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
-        let name = ServerName::try_from(SERVER_NAME).map_err(io::Error::other)?;
+        let name = ServerName::try_from(self.server.clone()).map_err(io::Error::other)?;
         let connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
         Ok(StreamOwned::new(connection, stream))
     }

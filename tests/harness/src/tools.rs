@@ -87,6 +87,22 @@ fn prometheus_tool(name: &str) -> PathBuf {
     path
 }
 
+/// HAProxy: on the `PATH`, or the one that `make test-haproxy` installed.
+#[must_use]
+pub fn haproxy() -> &'static Path {
+    static HAPROXY: OnceLock<PathBuf> = OnceLock::new();
+    HAPROXY.get_or_init(|| {
+        let path = installed("haproxy");
+        let works = Command::new(&path).arg("-v").output();
+        assert!(
+            works.is_ok_and(|output| output.status.success()),
+            "no working HAProxy at {}; run: scripts/setup haproxy",
+            path.display()
+        );
+        path
+    })
+}
+
 /// The Python that has the libraries of `tests/tokens/requirements.txt`.
 #[must_use]
 pub fn python() -> &'static Path {

@@ -1,0 +1,10 @@
+//! Real HAProxys in front of a real Envoy with the filter and behind it: `examples/haproxy`, used and attacked.
+//!
+//! Run by `make test-haproxy`.
+
+mod chain;
+
+mod files;
+mod front;
+mod haproxy;
+mod lint;
