@@ -3,7 +3,9 @@
 //!
 //! `make test-edge` builds what this needs and runs it.
 
+mod browser;
 mod edge;
+mod login;
 mod mesh;
 mod mixed;
 mod viceroy;

@@ -36,6 +36,9 @@ pub const BACKENDS: usize = 2;
 /// The key of the log's subject hash.
 pub const LOG_KEY: &str = "0123456789abcdef0123456789abcdef";
 
+/// The key of the states of logins.
+pub const LOGIN_KEY: &str = "fedcba9876543210fedcba9876543210";
+
 impl World {
     pub fn new() -> Self {
         Self {
@@ -58,7 +61,8 @@ impl World {
             session_jwks: Some(tokens::jwks(&[&self.login])),
             signing_key: Some(self.edge_key.private.clone()),
             log_key: Some(LOG_KEY.to_owned()),
-            override_host: None,
+            login_key: Some(LOGIN_KEY.to_owned()),
+            ..Stores::default()
         }
     }
 
@@ -102,7 +106,7 @@ pub fn session_claims(changes: &Value) -> Value {
 
 /// The request with a session cookie, among others.
 pub fn with_session(request: Request, session: &str) -> Request {
-    request.header("cookie", format!("theme=dark; session={session}"))
+    request.header("cookie", format!("theme=dark; __Host-session={session}"))
 }
 
 /// The payload of a compact JWS; nothing is verified.

@@ -28,17 +28,29 @@ pub fn find<'a>(values: impl Iterator<Item = &'a [u8]>, name: &str) -> Found<'a>
     found
 }
 
-/// One `Cookie` header value without the cookie of that name; `None` where nothing is left.
+/// The names of all cookies, in the order in which they were sent.
+pub fn names<'a>(values: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = &'a str> {
+    values
+        .flat_map(pairs)
+        .filter_map(|pair| std::str::from_utf8(name_of(pair)?).ok())
+}
+
+/// One `Cookie` header value without the cookies of the edge's own; `None` where nothing is left.
 #[must_use]
-pub fn without(value: &[u8], name: &str) -> Option<Vec<u8>> {
+pub fn without(value: &[u8], is_own: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
     let kept: Vec<&[u8]> = pairs(value)
-        .filter(|pair| !pair.is_empty() && value_of(pair, name).is_none())
+        .filter(|pair| !pair.is_empty() && !name_of(pair).is_some_and(&is_own))
         .collect();
     (!kept.is_empty()).then(|| kept.join(&b"; "[..]))
 }
 
 fn pairs(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b';').map(<[u8]>::trim_ascii)
+}
+
+fn name_of(pair: &[u8]) -> Option<&[u8]> {
+    let equals = pair.iter().position(|byte| *byte == b'=')?;
+    Some(pair.split_at(equals).0.trim_ascii())
 }
 
 fn value_of<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
@@ -80,7 +92,7 @@ mod tests {
 
     #[test]
     fn the_session_is_taken_out_and_the_rest_stays() {
-        let left = |value: &[u8]| without(value, "session");
+        let left = |value: &[u8]| without(value, |name| name == b"session");
         assert_eq!(
             left(b"a=1; session=tok;b=2").as_deref(),
             Some(&b"a=1; b=2"[..])

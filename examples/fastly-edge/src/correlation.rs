@@ -13,6 +13,8 @@ pub enum Source {
     Generated,
     /// Sent by the client, well-formed, and `correlation.trust_client` is on.
     Client,
+    /// That of the login that this request ends, or is the first after.
+    Login,
 }
 
 /// The ID of a request, and what the client had sent.
@@ -59,6 +61,23 @@ impl Correlation {
                 client_id: client.map(str::to_owned),
                 client_malformed,
             },
+        }
+    }
+}
+
+impl Correlation {
+    /// The same with the ID of a login, which counts more than what the client sends now.
+    #[must_use]
+    pub fn of_login(self, id: String) -> Self {
+        let client_id = match self.source {
+            Source::Client => Some(self.id),
+            Source::Generated | Source::Login => self.client_id,
+        };
+        Self {
+            id,
+            source: Source::Login,
+            client_id,
+            client_malformed: self.client_malformed,
         }
     }
 }

@@ -1,14 +1,21 @@
 //! One request, decided: forwarded with edge claims, sent to log in, or refused.
 
-use uuid::{NoContext, Timestamp, Uuid};
+mod load;
+mod login;
+mod request;
+
+pub use self::load::LoadError;
+pub use self::login::Exchange;
+pub use self::request::{Fresh, Request, canonical_host};
 
 use crate::cookie::{self, Found};
 use crate::correlation::Correlation;
 use crate::headers::is_reserved;
-use crate::login;
+use crate::login::key::LoginKey;
+use crate::login::{Step, clear_cookie, is_own_cookie, visit};
 use crate::mint::{Binding, Signer};
-use crate::record::{Outcome, Record, subject_hash, trace_id};
-use crate::reply::{Form, Reply};
+use crate::record::{Outcome, Record, subject_hash};
+use crate::reply::Reply;
 use crate::session::{Session, SessionError, SessionKeys};
 use crate::settings::Settings;
 
@@ -25,56 +32,10 @@ pub struct Edge {
     pub signer: Signer,
     /// The key of the log's subject hash, if there is one.
     pub log_key: Option<Vec<u8>>,
-}
-
-/// Why the edge cannot decide. Neither holds a value from a store.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The store has no such item, or there is no such store.
-    #[error("{0}: missing")]
-    Missing(&'static str),
-    /// The settings cannot be used.
-    #[error(transparent)]
-    Settings(#[from] crate::settings::SettingsError),
-    /// The key set cannot be used.
-    #[error(transparent)]
-    Keys(#[from] crate::session::KeySetError),
-    /// The signing key cannot be used.
-    #[error(transparent)]
-    Signer(#[from] crate::mint::SignerError),
-    /// The log's key is so short that subjects could be found by trying.
-    #[error("log_key: must be at least 16 bytes long")]
-    LogKey,
-}
-
-/// A request as the client sent it.
-#[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
-    /// The method.
-    pub method: &'a str,
-    /// The host, with a port if the client named one.
-    pub host: &'a str,
-    /// The path as it will be sent on, without the query.
-    pub path: &'a str,
-    /// The query.
-    pub query: Option<&'a str>,
-    /// Every header, one pair a value, names in any case.
-    pub headers: &'a [(String, Vec<u8>)],
-}
-
-/// What is new for each request.
-#[derive(Debug, Clone)]
-pub struct Fresh {
-    /// Milliseconds since 1970.
-    pub now_ms: u64,
-    /// A correlation ID, if the request needs one.
-    pub correlation_id: String,
-    /// `jti`.
-    pub token_id: String,
-    /// The login's `state`: 122 random bits.
-    pub state: String,
-    /// The login's `nonce`: 122 random bits.
-    pub nonce: String,
+    /// What seals the states of logins.
+    pub login_key: LoginKey,
+    /// The client's secret at the provider; empty for a public client.
+    pub client_secret: String,
 }
 
 /// What to do with the request.
@@ -84,6 +45,8 @@ pub enum Decision {
     Forward(Edits),
     /// Answer it.
     Reply(Reply),
+    /// Ask the provider for tokens, then [`Edge::complete`] the login.
+    Exchange(Box<Exchange>),
 }
 
 /// The changes to a request's headers: first all of `remove`, then all of `set`.
@@ -93,54 +56,82 @@ pub struct Edits {
     pub remove: Vec<String>,
     /// Headers to set to one value each.
     pub set: Vec<(String, Vec<u8>)>,
+    /// `Set-Cookie` values to add to the mesh's response.
+    pub response_cookies: Vec<String>,
 }
 
 impl Edge {
-    /// Loads everything. `config` and `secret` look an item up in the config store and the secret store.
-    ///
-    /// # Errors
-    /// [`LoadError`], naming the first item that is missing or cannot be used.
-    pub fn load(
-        config: impl Fn(&str) -> Option<String>,
-        secret: impl Fn(&str) -> Option<Vec<u8>>,
-    ) -> Result<Self, LoadError> {
-        let item = |name: &'static str| config(name).ok_or(LoadError::Missing(name));
-        let signing_key = secret("signing_key").ok_or(LoadError::Missing("signing_key"))?;
-        let log_key = secret("log_key");
-        if log_key.as_ref().is_some_and(|key| key.len() < 16) {
-            return Err(LoadError::LogKey);
-        }
-        Ok(Self {
-            settings: Settings::parse(&item("settings")?)?,
-            session_keys: SessionKeys::parse(&item("session_jwks")?)?,
-            signer: Signer::parse(&String::from_utf8_lossy(&signing_key))?,
-            log_key,
-        })
-    }
-
     /// Decides a request, and writes into the record what there is to say before the answer is known.
     #[must_use]
-    pub fn decide(&self, request: &Request<'_>, fresh: &Fresh, record: &mut Record) -> Decision {
-        let correlation_id = record.correlation_id.clone();
-        let session = self.session(request, fresh.now_ms / 1000);
-        match session {
-            Ok(session) => self.forward(request, Some(&session), fresh, record),
-            Err(error) => {
-                record.reason = Some(error.code());
-                if self.settings.is_public(request.path) {
-                    return self.forward(request, None, fresh, record);
+    pub fn decide(&self, request: &Request<'_>, fresh: &Fresh) -> (Decision, Record) {
+        if self.is_callback(request) {
+            return self.callback(request, fresh);
+        }
+        let now = fresh.now_ms / 1000;
+        let correlation = self.picked(request, fresh);
+        match self.session(request, now) {
+            Ok((token, session)) => {
+                let visit = request
+                    .is_safe()
+                    .then(|| self.first_request(request, token, now))
+                    .flatten();
+                let Some((id, visit_cookie)) = visit else {
+                    let mut record = request.record(&correlation, fresh);
+                    let decision = self.forward(request, Some(&session), fresh, &mut record);
+                    return (decision, record);
+                };
+                let mut record = request.record(&correlation.of_login(id), fresh);
+                record.login = Some(Step::FirstRequest);
+                let mut decision = self.forward(request, Some(&session), fresh, &mut record);
+                if let Decision::Forward(edits) = &mut decision {
+                    edits.response_cookies.push(clear_cookie(&visit_cookie));
                 }
-                Decision::Reply(self.refuse(request, fresh, record, &correlation_id))
+                (decision, record)
+            }
+            Err(error) => {
+                let mut record = request.record(&correlation, fresh);
+                record.reason = Some(error.code());
+                let decision = if self.settings.is_public(request.path) {
+                    self.forward(request, None, fresh, &mut record)
+                } else {
+                    Decision::Reply(self.refuse(request, fresh, &mut record))
+                };
+                (decision, record)
             }
         }
     }
 
-    fn session(&self, request: &Request<'_>, now: u64) -> Result<Session, SessionError> {
+    fn picked(&self, request: &Request<'_>, fresh: &Fresh) -> Correlation {
+        let settings = &self.settings.correlation;
+        request.correlation(&settings.header, settings.trust_client, fresh)
+    }
+
+    fn session<'a>(
+        &self,
+        request: &Request<'a>,
+        now: u64,
+    ) -> Result<(&'a str, Session), SessionError> {
         match cookie::find(request.values("cookie"), &self.settings.session.cookie) {
             Found::None => Err(SessionError::Missing),
             Found::Repeated => Err(SessionError::Repeated),
-            Found::One(token) => self.session_keys.verify(token, &self.settings.session, now),
+            Found::One(token) => {
+                let session = self
+                    .session_keys
+                    .verify(token, &self.settings.session, now)?;
+                Ok((token, session))
+            }
         }
+    }
+
+    fn first_request(
+        &self,
+        request: &Request<'_>,
+        session: &str,
+        now: u64,
+    ) -> Option<(String, String)> {
+        let path_and_query = request.path_and_query();
+        let cookies = request.values("cookie");
+        visit::first_request(&self.login_key, cookies, session, &path_and_query, now)
     }
 
     fn forward(
@@ -154,7 +145,7 @@ impl Edge {
         let correlation = &settings.correlation.header;
         let mut edits = self.strip(request);
         record.stripped_headers = u32::try_from(edits.remove.len()).unwrap_or(u32::MAX);
-        self.keep_session(request, &mut edits);
+        self.keep_own_cookies(request, &mut edits);
         edits.put(correlation, &record.correlation_id);
         record.outcome = Outcome::Forwarded;
         let Some(session) = session else {
@@ -185,27 +176,15 @@ impl Edge {
 
     /// A browser that navigates is sent to log in. Anything else could not follow: a script's fetch
     /// would end in a CORS error at the login page, a POST would lose its body, gRPC knows no redirect.
-    fn refuse(
-        &self,
-        request: &Request<'_>,
-        fresh: &Fresh,
-        record: &mut Record,
-        correlation_id: &str,
-    ) -> Reply {
-        let header = &self.settings.correlation.header;
-        if request.is_navigation() {
-            record.outcome = Outcome::Redirected;
-            record.status = 302;
-            let Settings { login, session, .. } = &self.settings;
-            let back = request.path_and_query();
-            let to = login::redirect(login, session, &fresh.state, &fresh.nonce, &back);
-            Reply::redirect(to, header, correlation_id)
-        } else {
-            record.outcome = Outcome::Denied;
-            record.status = 401;
-            let code = record.reason.unwrap_or("session_missing");
-            Reply::problem(request.form(), 401, code, header, correlation_id)
+    fn refuse(&self, request: &Request<'_>, fresh: &Fresh, record: &mut Record) -> Reply {
+        if request.is_navigation() && self.is_callback_host(request) {
+            return self.start_login(request, fresh, record);
         }
+        record.outcome = Outcome::Denied;
+        record.status = 401;
+        let code = record.reason.unwrap_or("session_missing");
+        let header = &self.settings.correlation.header;
+        Reply::problem(request.form(), 401, code, header, &record.correlation_id)
     }
 
     fn strip(&self, request: &Request<'_>) -> Edits {
@@ -226,78 +205,24 @@ impl Edge {
         remove.dedup();
         Edits {
             remove,
-            set: Vec::new(),
+            ..Edits::default()
         }
     }
 
-    /// The session stays at the edge, so that nothing behind it can leak or replay it; other cookies
+    /// The session and the login stay at the edge, so that nothing behind it can leak or replay them; other cookies
     /// go on.
-    fn keep_session(&self, request: &Request<'_>, edits: &mut Edits) {
-        let name = &self.settings.session.cookie;
+    fn keep_own_cookies(&self, request: &Request<'_>, edits: &mut Edits) {
+        let session = &self.settings.session.cookie;
+        let is_own = |name: &[u8]| name == session.as_bytes() || is_own_cookie(name);
         let others: Vec<Vec<u8>> = request
             .values("cookie")
-            .filter_map(|value| cookie::without(value, name))
+            .filter_map(|value| cookie::without(value, is_own))
             .collect();
         edits.remove.push("cookie".to_owned());
         if !others.is_empty() {
             edits
                 .set
                 .push(("cookie".to_owned(), others.join(&b"; "[..])));
-        }
-    }
-}
-
-impl Request<'_> {
-    /// The values of a header, in any case of its name.
-    pub fn values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        self.headers
-            .iter()
-            .filter(move |(found, _)| found.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_slice())
-    }
-
-    /// The correlation ID: made of what the client sent, and what is fresh.
-    #[must_use]
-    pub fn correlation(&self, header: &str, trust_client: bool, fresh: &Fresh) -> Correlation {
-        Correlation::pick(
-            self.values(header),
-            trust_client,
-            fresh.correlation_id.clone(),
-        )
-    }
-
-    /// The record of this request, before it is decided.
-    #[must_use]
-    pub fn record(&self, correlation: &Correlation, fresh: &Fresh) -> Record {
-        let mut record = Record::new(fresh.now_ms, correlation, self.method, self.host, self.path);
-        let mut traces = self.values("traceparent");
-        record.trace_id = traces
-            .next()
-            .filter(|_| traces.next().is_none())
-            .and_then(|value| trace_id(std::str::from_utf8(value).ok()?))
-            .map(str::to_owned);
-        record
-    }
-
-    /// The form of an answer that the client can understand.
-    #[must_use]
-    pub fn form(&self) -> Form {
-        Form::of(self.values("content-type").next())
-    }
-
-    /// Fetch Metadata says what a request is for; where a client does not send it, GET and HEAD are
-    /// taken for navigation.
-    fn is_navigation(&self) -> bool {
-        let mut modes = self.values("sec-fetch-mode");
-        matches!(self.method, "GET" | "HEAD")
-            && self.form() != Form::Grpc
-            && modes.next().is_none_or(|mode| mode == b"navigate")
-    }
-
-    fn path_and_query(&self) -> String {
-        match self.query {
-            Some(query) => format!("{}?{query}", self.path),
-            None => self.path.to_owned(),
         }
     }
 }
@@ -315,36 +240,6 @@ impl Record {
         self.reason = Some(reason);
         self.status = status;
     }
-}
-
-impl Fresh {
-    /// New IDs: version 7 for what is looked up by time, version 4 for what nobody may guess.
-    #[must_use]
-    pub fn new(now_ms: u64) -> Self {
-        let timestamp = || {
-            let nanoseconds = u32::try_from(now_ms % 1000)
-                .unwrap_or(0)
-                .saturating_mul(1_000_000);
-            Timestamp::from_unix(NoContext, now_ms / 1000, nanoseconds)
-        };
-        Self {
-            now_ms,
-            correlation_id: Uuid::new_v7(timestamp()).to_string(),
-            token_id: Uuid::new_v7(timestamp()).to_string(),
-            state: Uuid::new_v4().simple().to_string(),
-            nonce: Uuid::new_v4().simple().to_string(),
-        }
-    }
-}
-
-/// The host as the mesh compares it: lower case, without port and trailing dot.
-#[must_use]
-pub fn canonical_host(host: &str) -> String {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
 #[cfg(test)]

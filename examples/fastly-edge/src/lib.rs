@@ -12,7 +12,7 @@
 //! | [`session`] | the ID token: key set, signature, `iss`, `aud`, times |
 //! | [`mint`] | the edge claims: signed with the key from the secret store |
 //! | [`headers`] | which of the client's headers never reach the mesh |
-//! | [`login`] | the redirect to the authorization endpoint |
+//! | [`login`] | the login: to the provider and back, with one correlation ID |
 //! | [`edge`] | one request, decided |
 //! | [`reply`] | the answers that the edge gives itself |
 //! | [`record`] | the log line |

@@ -7,11 +7,13 @@ use fastly::log::Endpoint;
 use fastly::{ConfigStore, Request, Response, SecretStore};
 
 use fastly_edge::edge::{self, DEFAULT_CORRELATION_HEADER, Decision, Edge, Edits, Fresh};
+use fastly_edge::login::exchange::{MAX_ANSWER_LENGTH, TokenAnswer, TokenRequest};
 use fastly_edge::record::Record;
 use fastly_edge::reply::{Form, Reply};
 
-/// The backends: gRPC needs one of its own, because Fastly speaks HTTP/2 to a backend only if asked.
+/// The backends: the provider's; and the mesh, twice, because Fastly speaks HTTP/2 to a backend only if asked.
 const BACKEND: &str = "mesh";
+const LOGIN_BACKEND: &str = "login";
 const GRPC_BACKEND: &str = "mesh_grpc";
 const CONFIG_STORE: &str = "edge_config";
 const SECRET_STORE: &str = "edge_secrets";
@@ -20,7 +22,7 @@ const LOG_ENDPOINT: &str = "edge_log";
 /// Answers the client's request.
 pub(crate) fn serve() {
     let started = Instant::now();
-    let mut client = Request::from_client();
+    let client = Request::from_client();
     let headers: Vec<(String, Vec<u8>)> = client
         .get_headers()
         .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
@@ -42,63 +44,138 @@ pub(crate) fn serve() {
         headers: &headers,
     };
     let fresh = Fresh::new(now_ms());
-    let edge = load();
-    let (header, trust_client) = match &edge {
+    let mut waits = Waits::default();
+    let loaded = load();
+    let (header, mut record, mut response) = match &loaded {
         Ok(edge) => {
-            let correlation = &edge.settings.correlation;
-            (correlation.header.clone(), correlation.trust_client)
+            let (decision, mut record) = edge.decide(&request, &fresh);
+            let response = match decision {
+                Decision::Reply(reply) => own(reply),
+                Decision::Forward(edits) => {
+                    forward(client, &request, edge, edits, &mut record, &mut waits)
+                }
+                Decision::Exchange(exchange) => {
+                    let answer = tokens(&exchange.request, &mut waits);
+                    let result = edge.complete(&exchange, answer.as_ref(), now_ms() / 1000);
+                    own(edge.login_ended(&request, &exchange, result, &mut record))
+                }
+            };
+            (edge.settings.correlation.header.as_str(), record, response)
         }
-        Err(_) => (DEFAULT_CORRELATION_HEADER.to_owned(), false),
-    };
-    let correlation = request.correlation(&header, trust_client, &fresh);
-    let mut record = request.record(&correlation, &fresh);
-    record.pop = environment("FASTLY_POP");
-    record.service_version = environment("FASTLY_SERVICE_VERSION");
-
-    let unavailable =
-        |status, code| Reply::problem(request.form(), status, code, &header, &correlation.id);
-    let decision = match &edge {
-        Ok(edge) => edge.decide(&request, &fresh, &mut record),
         Err(error) => {
+            let header = DEFAULT_CORRELATION_HEADER;
+            let correlation = request.correlation(header, false, &fresh);
+            let mut record = request.record(&correlation, &fresh);
             record.fail("not_configured", 503);
             record.error = Some(error.to_string());
-            Decision::Reply(unavailable(503, "not_configured"))
+            let (form, id) = (request.form(), &record.correlation_id);
+            let reply = Reply::problem(form, 503, "not_configured", header, id);
+            (header, record, own(reply))
         }
     };
-    let mut wait = None;
-    let mut response = match decision {
-        Decision::Reply(reply) => own(reply),
-        Decision::Forward(edits) => {
-            apply(&mut client, edits);
-            // The hop to the mesh has a protocol of its own, whatever the client speaks.
-            let (backend, version) = match request.form() {
-                Form::Grpc => (GRPC_BACKEND, Version::HTTP_2),
-                Form::Problem => (BACKEND, Version::HTTP_11),
-            };
-            client.set_version(version);
-            let sent = Instant::now();
-            let answer = client.send(backend);
-            wait = Some(sent.elapsed());
-            match answer {
-                Ok(response) => response,
-                Err(error) => {
-                    record.fail("mesh_unreachable", 502);
-                    record.error = Some(error.root_cause().to_string());
-                    own(unavailable(502, "mesh_unreachable"))
-                }
-            }
-        }
-    };
+    record.pop = environment("FASTLY_POP");
+    record.service_version = environment("FASTLY_SERVICE_VERSION");
     // The mesh says it too; where it could not, the edge does.
-    response.set_header(header.as_str(), correlation.id.as_str());
+    response.set_header(header, record.correlation_id.as_str());
     record.status = response.get_status().as_u16();
     let elapsed = started.elapsed();
-    let own = elapsed.saturating_sub(wait.unwrap_or_default());
+    let own = elapsed.saturating_sub(waits.total());
     record.duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
     record.edge_us = micros(own);
-    record.mesh_us = wait.map(micros);
+    record.mesh_us = waits.mesh.map(micros);
+    record.provider_us = waits.provider.map(micros);
     log(&record);
     response.send_to_client();
+}
+
+/// How long the edge waited for others.
+#[derive(Default)]
+struct Waits {
+    mesh: Option<Duration>,
+    provider: Option<Duration>,
+}
+
+impl Waits {
+    fn total(&self) -> Duration {
+        let (mesh, provider) = (
+            self.mesh.unwrap_or_default(),
+            self.provider.unwrap_or_default(),
+        );
+        mesh.saturating_add(provider)
+    }
+}
+
+/// Sends the client's request to the mesh.
+fn forward(
+    mut client: Request,
+    request: &edge::Request<'_>,
+    edge: &Edge,
+    edits: Edits,
+    record: &mut Record,
+    waits: &mut Waits,
+) -> Response {
+    let cookies = edits.response_cookies.clone();
+    apply(&mut client, edits);
+    // The hop to the mesh has a protocol of its own, whatever the client speaks.
+    let (backend, version) = match request.form() {
+        Form::Grpc => (GRPC_BACKEND, Version::HTTP_2),
+        Form::Problem => (BACKEND, Version::HTTP_11),
+    };
+    client.set_version(version);
+    let sent = Instant::now();
+    let answer = client.send(backend);
+    waits.mesh = Some(sent.elapsed());
+    let mut response = answer.unwrap_or_else(|error| {
+        record.fail("mesh_unreachable", 502);
+        record.error = Some(error.root_cause().to_string());
+        let header = &edge.settings.correlation.header;
+        let id = &record.correlation_id;
+        own(Reply::problem(
+            request.form(),
+            502,
+            "mesh_unreachable",
+            header,
+            id,
+        ))
+    });
+    for cookie in cookies {
+        response.append_header("set-cookie", cookie);
+    }
+    response
+}
+
+/// Asks the provider's token endpoint; `None` where it cannot be reached.
+fn tokens(request: &TokenRequest, waits: &mut Waits) -> Option<TokenAnswer> {
+    let mut post = Request::post(&request.url).with_body(request.body.clone());
+    for (name, value) in &request.headers {
+        post.set_header(*name, value.as_str());
+    }
+    post.set_pass(true);
+    let sent = Instant::now();
+    let answer = post
+        .send(LOGIN_BACKEND)
+        .ok()
+        .map(|mut response| TokenAnswer {
+            status: response.get_status().as_u16(),
+            body: bounded_body(&mut response, MAX_ANSWER_LENGTH),
+        });
+    waits.provider = Some(
+        waits
+            .provider
+            .unwrap_or_default()
+            .saturating_add(sent.elapsed()),
+    );
+    answer
+}
+
+/// The body, at most a byte more than `limit`, so that what is too long can be told.
+fn bounded_body(response: &mut Response, limit: usize) -> Vec<u8> {
+    use std::io::Read as _;
+    let limit = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    let mut body = Vec::new();
+    // What breaks off in the middle is no JSON, and is refused for that.
+    let _ = response.get_body_mut().take(limit).read_to_end(&mut body);
+    body
 }
 
 fn load() -> Result<Edge, edge::LoadError> {
@@ -127,7 +204,7 @@ fn apply(request: &mut Request, edits: Edits) {
 fn own(reply: Reply) -> Response {
     let mut response = Response::from_status(reply.status);
     for (name, value) in &reply.headers {
-        response.set_header(name.as_str(), value.as_str());
+        response.append_header(name.as_str(), value.as_str());
     }
     response.set_body(reply.body);
     response

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::correlation::{Correlation, Source};
+use crate::login::Step;
 
 /// The most characters of host and path that a line holds.
 const MAX_TEXT: usize = 1024;
@@ -15,6 +16,8 @@ pub enum Outcome {
     Forwarded,
     /// Sent to log in.
     Redirected,
+    /// Came back from the login, got a session, and was sent to the page that it wanted.
+    LoggedIn,
     /// Refused: no session, and not a request that a login helps.
     Denied,
     /// The edge could not decide, or the mesh did not answer.
@@ -28,7 +31,7 @@ pub struct Record {
     pub time: String,
     /// The correlation ID, the same in the mesh's access log.
     pub correlation_id: String,
-    /// `generated` or `client`.
+    /// `generated`, `client` or `login`.
     pub correlation_source: Source,
     /// The client's own ID, where it is well-formed and not the one in use.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,6 +41,9 @@ pub struct Record {
     pub client_correlation_malformed: bool,
     /// What became of the request.
     pub outcome: Outcome,
+    /// Which step of a login this is, where it is one. All steps of a login have one correlation ID.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub login: Option<Step>,
     /// Why, where it was not simply forwarded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
@@ -68,11 +74,14 @@ pub struct Record {
     pub stripped_headers: u32,
     /// Milliseconds until the answer's headers.
     pub duration_ms: u64,
-    /// Microseconds of them that the edge itself took, without its wait for the mesh.
+    /// Microseconds of them that the edge itself took, without its waits for mesh and provider.
     pub edge_us: u64,
     /// Microseconds of them that the edge waited for the mesh, where it sent the request there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mesh_us: Option<u64>,
+    /// Microseconds of them that the edge waited for the provider, where it asked for tokens or keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider_us: Option<u64>,
     /// The point of presence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pop: Option<String>,
@@ -103,6 +112,7 @@ impl Record {
             client_correlation_id: correlation.client_id.clone(),
             client_correlation_malformed: correlation.client_malformed,
             outcome: Outcome::Failed,
+            login: None,
             reason: None,
             error: None,
             status: 503,
@@ -117,6 +127,7 @@ impl Record {
             duration_ms: 0,
             edge_us: 0,
             mesh_us: None,
+            provider_us: None,
             pop: None,
             service_version: None,
         }
@@ -214,6 +225,8 @@ mod tests {
             token_id: some(),
             trace_id: some(),
             mesh_us: Some(1),
+            provider_us: Some(1),
+            login: Some(Step::Start),
             pop: some(),
             service_version: some(),
             ..Record::new(0, &correlation, "GET", "shop.example.com", "/")

@@ -70,17 +70,46 @@ impl Reply {
         reply
     }
 
-    /// The redirect to log in.
+    /// A redirect of the login, with its cookies.
     #[must_use]
     pub fn redirect(
-        to: crate::login::Redirect,
+        location: &str,
+        cookies: &[String],
         correlation_header: &str,
         correlation_id: &str,
     ) -> Self {
         let mut reply = Self::empty(302, correlation_header, correlation_id);
-        reply.set("location", &to.location);
-        reply.set("set-cookie", &to.cookie);
+        reply.set("location", location);
+        // The URL of a callback has a code: no later request shall name it.
+        reply.set("referrer-policy", "no-referrer");
+        for cookie in cookies {
+            reply.add_cookie(cookie);
+        }
         reply
+    }
+
+    /// The page that a user sees when a login fails. `code` is one of the fixed codes and the ID is well-formed,
+    /// so nothing of it can be markup.
+    #[must_use]
+    pub fn page(status: u16, code: &str, correlation_header: &str, correlation_id: &str) -> Self {
+        let mut reply = Self::empty(status, correlation_header, correlation_id);
+        reply.set("content-type", "text/html; charset=utf-8");
+        reply.set(
+            "content-security-policy",
+            "default-src 'none'; frame-ancestors 'none'",
+        );
+        reply.set("referrer-policy", "no-referrer");
+        reply.body = format!(
+            "<!doctype html>\n<html lang=\"en\"><title>Login failed</title>\n<h1>Login failed</h1>\n\
+             <p>You were not logged in ({code}). <a href=\"/\">Go to the start page</a> to try again.</p>\n\
+             <p>If you report this, add the ID <code>{correlation_id}</code>.</p>\n</html>\n"
+        );
+        reply
+    }
+
+    /// Adds a `Set-Cookie`.
+    pub fn add_cookie(&mut self, cookie: &str) {
+        self.set("set-cookie", cookie);
     }
 
     fn empty(status: u16, correlation_header: &str, correlation_id: &str) -> Self {
@@ -108,7 +137,9 @@ impl Reply {
 
 const fn title(status: u16) -> &'static str {
     match status {
+        400 => "Bad Request",
         401 => "Unauthorized",
+        403 => "Forbidden",
         502 => "Bad Gateway",
         _ => "Service Unavailable",
     }

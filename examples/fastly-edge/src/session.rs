@@ -17,6 +17,7 @@ pub struct Session {
     subject: String,
     roles: Vec<String>,
     copied: Map<String, Value>,
+    expires: u64,
 }
 
 /// Why a cookie is no session. The code is what the log line's `reason` says.
@@ -40,6 +41,8 @@ pub enum SessionError {
     Issuer,
     /// `aud` lacks the client ID, or `azp` is another client.
     Audience,
+    /// `nonce` is missing, or of another login.
+    Nonce,
     /// `sub` or `exp` is missing, or the roles are no list of strings.
     Claims,
 }
@@ -101,6 +104,31 @@ impl SessionKeys {
         settings: &SessionSettings,
         now: u64,
     ) -> Result<Session, SessionError> {
+        self.check(token, settings, now, None)
+    }
+
+    /// Verifies an ID token as [`Self::verify`] does, and that it is of the login with this nonce. Returns `exp`.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn verify_login(
+        &self,
+        token: &str,
+        settings: &SessionSettings,
+        nonce: &str,
+        now: u64,
+    ) -> Result<u64, SessionError> {
+        let session = self.check(token, settings, now, Some(nonce))?;
+        Ok(session.expires)
+    }
+
+    fn check(
+        &self,
+        token: &str,
+        settings: &SessionSettings,
+        now: u64,
+        nonce: Option<&str>,
+    ) -> Result<Session, SessionError> {
         if token.len() > MAX_TOKEN_LENGTH {
             return Err(SessionError::Malformed);
         }
@@ -122,6 +150,7 @@ impl SessionKeys {
             time_tolerance: Some(Duration::from_secs(settings.leeway_seconds)),
             max_token_length: Some(MAX_TOKEN_LENGTH),
             artificial_time: Some(Duration::from_secs(now)),
+            required_nonce: nonce.map(str::to_owned),
             ..VerificationOptions::default()
         };
         let claims: JWTClaims<Map<String, Value>> = match &key.verifier {
@@ -182,7 +211,7 @@ impl Session {
             return Err(SessionError::Audience);
         }
         let subject = claims.subject.filter(|subject| !subject.is_empty());
-        let (Some(subject), Some(_)) = (subject, claims.expires_at) else {
+        let (Some(subject), Some(expires)) = (subject, claims.expires_at) else {
             return Err(SessionError::Claims);
         };
         let copied = settings
@@ -194,6 +223,7 @@ impl Session {
             subject,
             roles: roles(&claims.custom, &settings.roles)?,
             copied,
+            expires: expires.as_secs(),
         })
     }
 
@@ -242,6 +272,7 @@ impl SessionError {
             Self::NotYetValid => "session_not_yet_valid",
             Self::Issuer => "session_issuer",
             Self::Audience => "session_audience",
+            Self::Nonce => "session_nonce",
             Self::Claims => "session_claims",
         }
     }
@@ -257,6 +288,7 @@ impl SessionError {
             Some(JWTError::RequiredAudienceMismatch | JWTError::RequiredAudienceMissing) => {
                 Self::Audience
             }
+            Some(JWTError::RequiredNonceMismatch | JWTError::RequiredNonceMissing) => Self::Nonce,
             _ => Self::Malformed,
         }
     }

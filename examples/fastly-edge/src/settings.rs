@@ -53,16 +53,36 @@ pub struct SessionSettings {
     pub copy: Vec<String>,
 }
 
-/// Where a client without a session is sent.
+/// How a client without a session gets one.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Login {
     /// The authorization endpoint, an https URL.
     pub authorize_endpoint: String,
-    /// Where the authorization server sends the browser back to, an https URL.
+    /// The token endpoint, an https URL; the backend `login` leads there.
+    pub token_endpoint: String,
+    /// Where the authorization server sends the browser back to: an https URL of this edge, as it is registered. Its
+    /// path is the edge's own.
     pub redirect_uri: String,
     /// The scopes to ask for, `openid` among them.
     pub scope: String,
+    /// How the edge proves at the token endpoint that it is the client.
+    pub client_authentication: ClientAuthentication,
+    /// Whether the authorization server puts `iss` into its answers (RFC 9207; its metadata then has
+    /// `authorization_response_iss_parameter_supported`). An answer without it is then refused.
+    pub require_iss: bool,
+}
+
+/// How the edge proves at the token endpoint that it is the client (OpenID Connect Core 1.0 §9). PKCE is used with each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientAuthentication {
+    /// It does not: a public client, protected by PKCE and the registered `redirect_uri`.
+    None,
+    /// The secret `client_secret`, in the header `authorization`.
+    ClientSecretBasic,
+    /// The secret `client_secret`, in the form.
+    ClientSecretPost,
 }
 
 /// The correlation ID.
@@ -149,10 +169,30 @@ impl Settings {
                 "must not name a claim that the edge sets itself",
             ),
             (
-                settings.login.authorize_endpoint.starts_with("https://")
-                    && settings.login.redirect_uri.starts_with("https://"),
-                "login.authorize_endpoint, login.redirect_uri",
-                "must be https URLs",
+                settings
+                    .session
+                    .cookie
+                    .strip_prefix("__Host-")
+                    .is_some_and(is_cookie_name)
+                    && !crate::login::is_own_cookie(settings.session.cookie.as_bytes()),
+                "session.cookie",
+                "must be __Host- and a name of A-Za-z0-9_-, and not begin with __Host-login- or __Host-visit-",
+            ),
+            (
+                [
+                    &settings.login.authorize_endpoint,
+                    &settings.login.token_endpoint,
+                    &settings.login.redirect_uri,
+                ]
+                .into_iter()
+                .all(|url| is_secure_url(url)),
+                "login.authorize_endpoint, login.token_endpoint, login.redirect_uri",
+                "must be https URLs without user, password and fragment; http only for localhost",
+            ),
+            (
+                !settings.login.redirect_uri.contains('?'),
+                "login.redirect_uri",
+                "must have no query",
             ),
             (
                 settings
@@ -189,6 +229,30 @@ impl Settings {
     }
 }
 
+/// Browsers take `localhost` and loopback addresses for secure also over plain HTTP (W3C Secure Contexts §3.1), and
+/// keep `Secure` cookies of them; on every other host, codes and cookies need TLS.
+fn is_secure_url(text: &str) -> bool {
+    let Ok(url) = url::Url::parse(text) else {
+        return false;
+    };
+    let local = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => return false,
+    };
+    let bare = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+    bare && (url.scheme() == "https" || (url.scheme() == "http" && local))
+}
+
+/// Some characters of RFC 6265 §4.1.1.
+fn is_cookie_name(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+}
+
 /// RFC 9110 §5.6.2, in lower case.
 fn is_header_name(name: &str) -> bool {
     !name.is_empty()
@@ -221,8 +285,25 @@ pub(crate) mod tests {
             (r#""tenant_id""#, r#""sub""#, "session.copy"),
             (
                 "https://login.example.com/authorize",
-                "http://login",
+                "http://login.example.com/authorize",
                 "login.authorize_endpoint",
+            ),
+            (
+                "https://login.example.com/token",
+                "https://user@login.example.com/token",
+                "login.token_endpoint",
+            ),
+            (
+                "/login/callback",
+                "/login/callback?x=1",
+                "login.redirect_uri",
+            ),
+            ("__Host-session", "session", "session.cookie"),
+            ("__Host-session", "__Host-login-x", "session.cookie"),
+            (
+                r#"ication": "none""#,
+                r#"ication": "secret""#,
+                "client_secret_basic",
             ),
             (r#""/public""#, r#""public""#, "public_paths"),
             ("x-edge-claims", "X Edge", "claims.header"),
@@ -231,6 +312,30 @@ pub(crate) mod tests {
         ] {
             let error = Settings::parse(&JSON.replace(from, to)).unwrap_err();
             assert!(error.to_string().contains(place), "{error}");
+        }
+    }
+
+    #[test]
+    fn plain_http_is_for_this_machine_alone() {
+        for url in [
+            "https://login.example.com/a",
+            "http://localhost:8080/a",
+            "http://login.localhost/a",
+            "http://127.0.0.1/a",
+            "http://[::1]:80/a",
+        ] {
+            assert!(is_secure_url(url), "{url}");
+        }
+        for url in [
+            "http://login.example.com/a",
+            "http://localhost.example.com/a",
+            "http://127.0.0.1.example.com/a",
+            "https://u:p@login.example.com/a",
+            "https://login.example.com/#a",
+            "javascript:alert(1)",
+            "",
+        ] {
+            assert!(!is_secure_url(url), "{url}");
         }
     }
 

@@ -66,6 +66,13 @@ impl Provider {
         assert_eq!(self.answer(), command);
     }
 
+    /// Registers a client that logs users in (OpenID Connect Dynamic Client Registration 1.0 §2 has the members).
+    pub fn register(&mut self, client: &serde_json::Value) {
+        let command = format!("client {client}");
+        writeln!(self.commands, "{command}").expect("the provider listens");
+        assert_eq!(self.answer(), command);
+    }
+
     /// Whom to ask for tokens: cheap to copy, for threads.
     #[must_use]
     pub const fn tokens(&self) -> Tokens {

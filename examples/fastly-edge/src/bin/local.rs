@@ -15,11 +15,11 @@ fn main() {
     };
     let (login, edge) = (key("login-local"), key("edge-local"));
 
-    let mut log_key = [0; 32];
-    for half in log_key.chunks_mut(16) {
-        half.copy_from_slice(uuid::Uuid::new_v4().as_bytes());
-    }
-    let log_key: String = log_key.iter().map(|byte| format!("{byte:02x}")).collect();
+    let secret = || -> String {
+        (0..3)
+            .map(|_| uuid::Uuid::new_v4().simple().to_string())
+            .collect()
+    };
     let jwks = json!({"keys": [public(&login, "login-local")]});
     std::fs::create_dir_all("local").unwrap();
     for (path, content) in [
@@ -29,7 +29,7 @@ fn main() {
         ),
         (
             "local/edge_secrets.json",
-            json!({"signing_key": edge.to_jwk(), "log_key": log_key}),
+            json!({"signing_key": edge.to_jwk(), "log_key": secret(), "login_key": secret()}),
         ),
     ] {
         std::fs::write(path, content.to_string()).unwrap();
@@ -44,7 +44,7 @@ fn main() {
     println!("the mesh's key set (issuers[].keys.inline):");
     println!("{}", json!({"keys": [public(&edge, "edge-local")]}));
     println!("a session for eight hours (curl -b):");
-    println!("session={}", login.sign(claims).unwrap());
+    println!("__Host-session={}", login.sign(claims).unwrap());
 }
 
 #[cfg(target_arch = "wasm32")]
