@@ -72,6 +72,31 @@ fn a_session_becomes_edge_claims_for_this_request_only() {
 }
 
 #[test]
+fn the_claim_geo_is_behind_a_switch() {
+    let (world, upstream) = (World::new(), Upstream::start());
+    let session = world.session(&json!({"geo": {"country": "XX"}}));
+    for (switch, geo) in [
+        (false, json!(null)),
+        // Viceroy's lookup says this of every client on loopback.
+        (
+            true,
+            json!({"continent": "NA", "country": "US", "region": "CA", "city": "San Francisco"}),
+        ),
+    ] {
+        let mut stores = world.stores();
+        let mut settings = World::settings();
+        settings["claims"]["geo"] = json!(switch);
+        stores.settings = Some(settings);
+        let edge = World::edge_with(&stores, &upstream);
+        let response = with_session(edge.client().get("/"), &session).send();
+        assert_eq!(response.status, 200);
+        let token = upstream.only().header("x-edge-claims").unwrap();
+        assert_eq!(payload(&token)["geo"], geo);
+        let _ = upstream.take();
+    }
+}
+
+#[test]
 fn sessions_of_other_libraries_and_algorithms_are_accepted() {
     let (mut world, upstream) = (World::new(), Upstream::start());
     let edge = world.edge(&upstream);

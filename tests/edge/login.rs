@@ -2,7 +2,7 @@
 //! the attacks on it. The rules one by one are tested in `examples/fastly-edge/src/login/tests.rs`.
 
 use edge_claims_harness::provider::Provider;
-use edge_claims_harness::{Client, Response, Upstream};
+use edge_claims_harness::{Response, Upstream};
 use serde_json::{Value, json};
 
 use crate::browser::{Browser, SHOP, redirect};
@@ -36,28 +36,22 @@ pub fn settings(provider: &Provider, authentication: &str) -> Value {
     let mut settings = World::settings();
     settings["session"]["issuer"] = json!(issuer);
     settings["session"]["roles"] = json!(["roles"]);
+    settings["session"]["jwks"] = json!({"uri": format!("{issuer}/jwks"), "refresh_seconds": 1});
     settings["login"]["authorize_endpoint"] = json!(format!("{issuer}/auth"));
     settings["login"]["token_endpoint"] = json!(format!("{issuer}/token"));
     settings["login"]["client_authentication"] = json!(authentication);
     settings
 }
 
-/// Stores of an edge in front of this provider.
+/// Stores of an edge in front of this provider, which fetches its keys there.
 pub fn stores(world: &World, provider: &Provider, authentication: &str) -> Stores {
     Stores {
         settings: Some(settings(provider, authentication)),
-        session_jwks: Some(jwks(provider)),
+        session_jwks: None,
         client_secret: (authentication != "none").then(|| SECRET.to_owned()),
         provider: Some(provider.port()),
         ..world.stores()
     }
-}
-
-/// The provider's keys.
-pub fn jwks(provider: &Provider) -> Value {
-    let host = format!("127.0.0.1:{}", provider.port());
-    let client = Client::new(provider.port());
-    client.get("/jwks").host(host).send().json()
 }
 
 fn id(response: &Response) -> String {

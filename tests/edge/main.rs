@@ -8,5 +8,6 @@ mod edge;
 mod login;
 mod mesh;
 mod mixed;
+mod rotation;
 mod viceroy;
 mod world;

@@ -112,7 +112,7 @@ fn access_logs(folder: &Path) -> Value {
 }
 
 /// What the mesh allows, and whom it believes: the edge of the example, bound to the live request.
-fn policy(key: &EdgeKey) -> Value {
+pub fn policy(key: &EdgeKey) -> Value {
     json!({
         "claims": {"issuers": [{
             "issuer": "https://edge.example.com",
@@ -263,6 +263,32 @@ fn grpc_goes_all_the_way_and_is_denied_in_its_own_way() {
     let id = denied.header("x-correlation-id").expect("the ID");
     assert_eq!(chain.mesh.record(&id)["verdict"], "deny/role/grpc-admin");
     assert_eq!(chain.upstream.count(), 0);
+}
+
+#[test]
+fn where_the_client_is_reaches_the_upstream_as_the_platform_says() {
+    let (world, upstream) = (World::new(), Upstream::start());
+    let mesh = Mesh::start(&upstream, &world.edge_key, |config| {
+        config["identity"]["headers"]["x-auth-country"] = json!(["geo", "country"]);
+    });
+    let mut stores = world.stores();
+    let mut settings = World::settings();
+    settings["claims"]["geo"] = json!(true);
+    stores.settings = Some(settings);
+    let edge = mesh.edge(&stores, &upstream);
+    // What a client or its ID token says counts for nothing.
+    let session = world.session(&json!({"geo": {"country": "XX"}}));
+    let request = edge
+        .client()
+        .get("/tenants/a/orders/7")
+        .header("x-auth-country", "XX");
+    let response = with_session(request, &session).send();
+    assert_eq!(response.status, 200, "{response:?}");
+    // Viceroy's lookup says this of every client on loopback.
+    assert_eq!(
+        upstream.only().header("x-auth-country").as_deref(),
+        Some("US")
+    );
 }
 
 #[test]

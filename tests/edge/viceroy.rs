@@ -19,7 +19,7 @@ pub struct Stores {
     pub log_key: Option<String>,
     pub login_key: Option<String>,
     pub client_secret: Option<String>,
-    /// The provider's port on loopback: the backend `login`.
+    /// The provider's port on loopback: the backends `login` and `login_keys`.
     pub provider: Option<u16>,
     /// The host that the backend is asked for instead of the client's.
     pub override_host: Option<String>,
@@ -158,7 +158,10 @@ fn manifest(folder: &TempDir, stores: &Stores, mesh: u16) -> String {
     let host = stores.override_host.as_ref();
     let host = host.map_or_else(String::new, |host| format!("override_host = {host:?}\n"));
     let login = stores.provider.map_or_else(String::new, |port| {
-        format!("[local_server.backends.login]\nurl = \"http://127.0.0.1:{port}\"\n")
+        format!(
+            "[local_server.backends.login]\nurl = \"http://127.0.0.1:{port}\"\n\
+             [local_server.backends.login_keys]\nurl = \"http://127.0.0.1:{port}\"\n"
+        )
     });
     format!(
         "manifest_version = 3\nlanguage = \"rust\"\nname = \"edge\"\n\

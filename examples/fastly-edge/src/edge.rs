@@ -16,6 +16,7 @@ use crate::login::{Step, clear_cookie, is_own_cookie, visit};
 use crate::mint::{Binding, Signer};
 use crate::record::{Outcome, Record, subject_hash};
 use crate::reply::Reply;
+use crate::session::cache::SessionCache;
 use crate::session::{Session, SessionError, SessionKeys};
 use crate::settings::Settings;
 
@@ -61,15 +62,21 @@ pub struct Edits {
 }
 
 impl Edge {
-    /// Decides a request, and writes into the record what there is to say before the answer is known.
+    /// Decides a request, with a record of what there is to say before the answer is known. `cache` has verified
+    /// sessions.
     #[must_use]
-    pub fn decide(&self, request: &Request<'_>, fresh: &Fresh) -> (Decision, Record) {
+    pub fn decide(
+        &self,
+        request: &Request<'_>,
+        fresh: &Fresh,
+        cache: &dyn SessionCache,
+    ) -> (Decision, Record) {
         if self.is_callback(request) {
             return self.callback(request, fresh);
         }
         let now = fresh.now_ms / 1000;
         let correlation = self.picked(request, fresh);
-        match self.session(request, now) {
+        match self.session(request, now, cache) {
             Ok((token, session)) => {
                 let visit = request
                     .is_safe()
@@ -110,14 +117,16 @@ impl Edge {
         &self,
         request: &Request<'a>,
         now: u64,
+        cache: &dyn SessionCache,
     ) -> Result<(&'a str, Session), SessionError> {
         match cookie::find(request.values("cookie"), &self.settings.session.cookie) {
             Found::None => Err(SessionError::Missing),
             Found::Repeated => Err(SessionError::Repeated),
             Found::One(token) => {
+                let settings = &self.settings.session;
                 let session = self
                     .session_keys
-                    .verify(token, &self.settings.session, now)?;
+                    .verify_cached(token, settings, now, cache)?;
                 Ok((token, session))
             }
         }
@@ -157,6 +166,7 @@ impl Edge {
             host: &canonical_host(request.host),
             correlation_id: &record.correlation_id,
             token_id: &fresh.token_id,
+            geo: request.geo,
         };
         let now = fresh.now_ms / 1000;
         let Ok(token) = self.signer.mint(session, binding, &settings.claims, now) else {

@@ -10,6 +10,7 @@
 //! | [`correlation`] | which correlation ID a request has |
 //! | [`cookie`] | the session's cookie: found, and taken out before the mesh sees it |
 //! | [`session`] | the ID token: key set, signature, `iss`, `aud`, times |
+//! | [`geo`] | where the client is, as a claim |
 //! | [`mint`] | the edge claims: signed with the key from the secret store |
 //! | [`headers`] | which of the client's headers never reach the mesh |
 //! | [`login`] | the login: to the provider and back, with one correlation ID |
@@ -32,6 +33,7 @@
 pub mod cookie;
 pub mod correlation;
 pub mod edge;
+pub mod geo;
 pub mod headers;
 pub mod login;
 pub mod mint;

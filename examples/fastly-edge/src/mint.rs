@@ -4,6 +4,7 @@ use jwt_simple::common::HeaderOptions;
 use jwt_simple::prelude::*;
 use serde_json::{Map, Value, json};
 
+use crate::geo::Geo;
 use crate::session::Session;
 use crate::settings::ClaimsSettings;
 
@@ -37,6 +38,8 @@ pub struct Binding<'a> {
     pub correlation_id: &'a str,
     /// `jti`: this token's own ID.
     pub token_id: &'a str,
+    /// `geo`: where the client is, if `claims.geo` is on and the platform knows it.
+    pub geo: Option<&'a Geo>,
 }
 
 impl Binding<'_> {
@@ -93,6 +96,9 @@ impl Signer {
         ] {
             custom.insert(name.to_owned(), value);
         }
+        if let Some(geo) = binding.geo {
+            custom.insert("geo".to_owned(), geo.to_claim());
+        }
         let life = Duration::from_secs(settings.life_seconds);
         let mut claims = Claims::with_custom_claims(custom, life)
             .with_issuer(&settings.issuer)
@@ -133,12 +139,14 @@ pub(crate) mod tests {
             .keys()
             .verify(&server.sign(&json!({})), &settings.session, NOW)
             .unwrap();
+        let geo = Geo::new("EU", "DE", "BE", "berlin");
         let binding = Binding {
             method: "POST",
             path_and_query: "/orders?page=2",
             host: "shop.example.com",
             correlation_id: "c-1",
             token_id: "t-1",
+            geo: geo.as_ref(),
         };
         let token = signer
             .mint(&session, binding, &settings.claims, NOW)
@@ -162,6 +170,7 @@ pub(crate) mod tests {
                 "iss": "https://edge.example.com", "aud": "mesh.example.com", "sub": "u-1",
                 "iat": NOW, "exp": NOW + 60, "jti": "t-1", "cid": "c-1", "htm": "POST",
                 "htp": "/orders", "htq": "/orders?page=2", "hth": "shop.example.com", "roles": ["reader"], "tenant_id": "acme",
+                "geo": {"continent": "EU", "country": "DE", "region": "BE", "city": "berlin"},
             })
         );
     }

@@ -1,19 +1,26 @@
 //! Fastly Compute: the client's request in, the mesh's or the edge's own answer out, one log line.
 
+mod cache;
+
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fastly::http::Version;
 use fastly::log::Endpoint;
 use fastly::{ConfigStore, Request, Response, SecretStore};
 
+use self::cache::{ProviderKeys, Sessions};
 use fastly_edge::edge::{self, DEFAULT_CORRELATION_HEADER, Decision, Edge, Edits, Fresh};
+use fastly_edge::geo::Geo;
+use fastly_edge::login::Failure;
 use fastly_edge::login::exchange::{MAX_ANSWER_LENGTH, TokenAnswer, TokenRequest};
 use fastly_edge::record::Record;
 use fastly_edge::reply::{Form, Reply};
+use fastly_edge::session::{SessionError, SessionKeys};
 
 /// The backends: the provider's; and the mesh, twice, because Fastly speaks HTTP/2 to a backend only if asked.
 const BACKEND: &str = "mesh";
 const LOGIN_BACKEND: &str = "login";
+const KEYS_BACKEND: &str = "login_keys";
 const GRPC_BACKEND: &str = "mesh_grpc";
 const CONFIG_STORE: &str = "edge_config";
 const SECRET_STORE: &str = "edge_secrets";
@@ -36,30 +43,22 @@ pub(crate) fn serve() {
         host
     };
     let method = client.get_method_str().to_owned();
+    let mut waits = Waits::default();
+    let (mut loaded, mut keys) = load(&mut waits);
+    let uses_geo = loaded.as_ref().is_ok_and(|edge| edge.settings.claims.geo);
+    let geo = uses_geo.then(|| geo_of(&client)).flatten();
     let request = edge::Request {
         method: &method,
         host: &host,
         path: url.path(),
         query: url.query(),
+        geo: geo.as_ref(),
         headers: &headers,
     };
     let fresh = Fresh::new(now_ms());
-    let mut waits = Waits::default();
-    let loaded = load();
-    let (header, mut record, mut response) = match &loaded {
+    let (header, mut record, mut response) = match &mut loaded {
         Ok(edge) => {
-            let (decision, mut record) = edge.decide(&request, &fresh);
-            let response = match decision {
-                Decision::Reply(reply) => own(reply),
-                Decision::Forward(edits) => {
-                    forward(client, &request, edge, edits, &mut record, &mut waits)
-                }
-                Decision::Exchange(exchange) => {
-                    let answer = tokens(&exchange.request, &mut waits);
-                    let result = edge.complete(&exchange, answer.as_ref(), now_ms() / 1000);
-                    own(edge.login_ended(&request, &exchange, result, &mut record))
-                }
-            };
+            let (record, response) = answer(client, &request, &fresh, edge, &mut keys, &mut waits);
             (edge.settings.correlation.header.as_str(), record, response)
         }
         Err(error) => {
@@ -86,6 +85,66 @@ pub(crate) fn serve() {
     record.provider_us = waits.provider.map(micros);
     log(&record);
     response.send_to_client();
+    // The client has its response: it does not wait for this.
+    if let Some(keys) = keys {
+        keys.refresh();
+    }
+}
+
+/// The response to a request, and its record as far as it is known before the response is out.
+fn answer(
+    client: Request,
+    request: &edge::Request<'_>,
+    fresh: &Fresh,
+    edge: &mut Edge,
+    keys: &mut Option<ProviderKeys>,
+    waits: &mut Waits,
+) -> (Record, Response) {
+    let (mut decision, mut record) = edge.decide(request, fresh, &Sessions);
+    if record.reason == Some(SessionError::KeyUnknown.code()) && learn(edge, keys, waits) {
+        (decision, record) = edge.decide(request, fresh, &Sessions);
+    }
+    let response = match decision {
+        Decision::Reply(reply) => own(reply),
+        Decision::Forward(edits) => forward(client, request, edge, edits, &mut record, waits),
+        Decision::Exchange(exchange) => {
+            let tokens = tokens(&exchange.request, waits);
+            let now = now_ms() / 1000;
+            let mut result = edge.complete(&exchange, tokens.as_ref(), now);
+            if result.as_ref().is_err_and(Failure::is_unknown_key) && learn(edge, keys, waits) {
+                result = edge.complete(&exchange, tokens.as_ref(), now);
+            }
+            own(edge.login_ended(request, &exchange, result, &mut record))
+        }
+    };
+    (record, response)
+}
+
+/// Whether the provider has other keys now, which a token with an unknown key suggests.
+fn learn(edge: &mut Edge, keys: &mut Option<ProviderKeys>, waits: &mut Waits) -> bool {
+    let Some(keys) = keys else { return false };
+    let asked = Instant::now();
+    let text = keys.refetch();
+    waits.add_provider(asked.elapsed());
+    let parsed = text.and_then(|text| SessionKeys::parse(&text).ok());
+    let learned = parsed.is_some();
+    if let Some(parsed) = parsed {
+        edge.session_keys = parsed;
+    }
+    learned
+}
+
+/// Where the client is, as the platform knows it by the address.
+fn geo_of(client: &Request) -> Option<Geo> {
+    let found = fastly::geo::geo_lookup(client.get_client_ip_addr()?)?;
+    let region = found.region().unwrap_or_default();
+    let continent = found.continent();
+    Geo::new(
+        continent.as_code(),
+        found.country_code(),
+        region,
+        found.city(),
+    )
 }
 
 /// How long the edge waited for others.
@@ -96,6 +155,10 @@ struct Waits {
 }
 
 impl Waits {
+    fn add_provider(&mut self, wait: Duration) {
+        self.provider = Some(self.provider.unwrap_or_default().saturating_add(wait));
+    }
+
     fn total(&self) -> Duration {
         let (mesh, provider) = (
             self.mesh.unwrap_or_default(),
@@ -159,12 +222,7 @@ fn tokens(request: &TokenRequest, waits: &mut Waits) -> Option<TokenAnswer> {
             status: response.get_status().as_u16(),
             body: bounded_body(&mut response, MAX_ANSWER_LENGTH),
         });
-    waits.provider = Some(
-        waits
-            .provider
-            .unwrap_or_default()
-            .saturating_add(sent.elapsed()),
-    );
+    waits.add_provider(sent.elapsed());
     answer
 }
 
@@ -178,16 +236,28 @@ fn bounded_body(response: &mut Response, limit: usize) -> Vec<u8> {
     body
 }
 
-fn load() -> Result<Edge, edge::LoadError> {
+/// The edge, and the provider's keys if the settings say where they are.
+fn load(waits: &mut Waits) -> (Result<Edge, edge::LoadError>, Option<ProviderKeys>) {
     let config = ConfigStore::try_open(CONFIG_STORE).ok();
     let secrets = SecretStore::open(SECRET_STORE).ok();
-    Edge::load(
+    let mut keys = None;
+    let edge = Edge::load(
         |name| config.as_ref()?.try_get(name).ok()?,
         |name| {
             let secret = secrets.as_ref()?.try_get(name).ok()??;
             Some(secret.try_plaintext().ok()?.to_vec())
         },
-    )
+        |source| {
+            let (loaded, waited) = ProviderKeys::load(source);
+            if let Some(waited) = waited {
+                waits.add_provider(waited);
+            }
+            let text = loaded.text.clone();
+            keys = Some(loaded);
+            text
+        },
+    );
+    (edge, keys)
 }
 
 fn apply(request: &mut Request, edits: Edits) {

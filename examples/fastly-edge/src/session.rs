@@ -1,5 +1,7 @@
 //! The session: an OpenID Connect ID token, checked as OpenID Connect Core 1.0 §3.1.3.7 asks.
 
+pub mod cache;
+
 use std::collections::HashSet;
 
 use jwt_simple::JWTError;
@@ -11,7 +13,7 @@ use crate::settings::SessionSettings;
 /// The longest ID token that is looked at, in bytes: browsers keep no longer cookies.
 const MAX_TOKEN_LENGTH: usize = 4096;
 
-/// A session that was verified. Only [`SessionKeys::verify`] makes one.
+/// A session that was verified. Only [`SessionKeys`] makes one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Session {
     subject: String,
@@ -47,7 +49,7 @@ pub enum SessionError {
     Claims,
 }
 
-/// The key set of the authorization server, from the config store.
+/// The key set of the authorization server, fetched from there or from the config store.
 #[derive(Debug)]
 pub struct SessionKeys(Vec<Key>);
 
@@ -55,6 +57,8 @@ pub struct SessionKeys(Vec<Key>);
 struct Key {
     id: Option<String>,
     verifier: Verifier,
+    /// The hash of the whole JWK.
+    fingerprint: [u8; 32],
 }
 
 #[derive(Debug)]
@@ -129,21 +133,7 @@ impl SessionKeys {
         now: u64,
         nonce: Option<&str>,
     ) -> Result<Session, SessionError> {
-        if token.len() > MAX_TOKEN_LENGTH {
-            return Err(SessionError::Malformed);
-        }
-        let header = Token::decode_metadata(token).map_err(|_| SessionError::Malformed)?;
-        // An access token (`at+jwt`, RFC 9068), the edge's own claims or a logout token are no ID token,
-        // even from the same issuer for the same audience.
-        if header
-            .signature_type()
-            .is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT"))
-        {
-            return Err(SessionError::Malformed);
-        }
-        let key = self
-            .select(header.algorithm(), header.key_id())
-            .ok_or(SessionError::KeyUnknown)?;
+        let key = self.key_of(token)?;
         let options = VerificationOptions {
             allowed_issuers: Some(HashSet::from([settings.issuer.clone()])),
             allowed_audiences: Some(HashSet::from([settings.client_id.clone()])),
@@ -159,6 +149,24 @@ impl SessionKeys {
         }
         .map_err(|error| SessionError::from_jwt(&error))?;
         Session::from_claims(claims, settings)
+    }
+
+    /// The key that a token names, if it has the form of an ID token.
+    fn key_of(&self, token: &str) -> Result<&Key, SessionError> {
+        if token.len() > MAX_TOKEN_LENGTH {
+            return Err(SessionError::Malformed);
+        }
+        let header = Token::decode_metadata(token).map_err(|_| SessionError::Malformed)?;
+        // An access token (`at+jwt`, RFC 9068), the edge's own claims or a logout token are no ID token,
+        // even from the same issuer for the same audience.
+        if header
+            .signature_type()
+            .is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT"))
+        {
+            return Err(SessionError::Malformed);
+        }
+        self.select(header.algorithm(), header.key_id())
+            .ok_or(SessionError::KeyUnknown)
     }
 
     /// A token without `kid` is accepted only where one key alone fits its `alg`.
@@ -188,6 +196,7 @@ impl Key {
         Some(Self {
             id: member("kid").map(str::to_owned),
             verifier,
+            fingerprint: hmac_sha256::Hash::hash(text.as_bytes()),
         })
     }
 }

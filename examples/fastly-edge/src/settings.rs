@@ -33,6 +33,8 @@ pub struct ClaimsSettings {
     pub r#type: String,
     /// Life in seconds, 1 to 300: a token covers one request's way to the mesh.
     pub life_seconds: u64,
+    /// Whether the claim `geo` says where the client is, as the platform's lookup knows it.
+    pub geo: bool,
 }
 
 /// The session that a client must have: an OpenID Connect ID token in a cookie.
@@ -45,12 +47,27 @@ pub struct SessionSettings {
     pub issuer: String,
     /// The client ID, which `aud` must hold.
     pub client_id: String,
+    /// Where the authorization server publishes its key set. Without it, the key set is `session_jwks` of the config
+    /// store; with it, that one counts as long as none was fetched.
+    pub jwks: Option<JwksSource>,
     /// How far the clocks may differ, in seconds, at most 300.
     pub leeway_seconds: u64,
+    /// How long a session counts as verified, in seconds, at most 300. 0: each request verifies it.
+    pub cache_seconds: u64,
     /// Where the roles are in the ID token, member by member; they become the claim `roles`.
     pub roles: Vec<String>,
     /// Claims that are passed on as they are, top-level names.
     pub copy: Vec<String>,
+}
+
+/// Where the authorization server publishes its key set.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JwksSource {
+    /// `jwks_uri`, an https URL; the backend `login_keys` leads there.
+    pub uri: String,
+    /// How often it is fetched, in seconds, 1 to 3600: a key that the server withdraws counts as long.
+    pub refresh_seconds: u64,
 }
 
 /// How a client without a session gets one.
@@ -111,9 +128,13 @@ pub enum SettingsError {
     },
 }
 
+const URL_PROBLEM: &str =
+    "must be an https URL without user, password and fragment; http only for localhost";
+
 /// Claims that the edge sets itself, which `session.copy` may not name.
-const OWN_CLAIMS: [&str; 13] = [
+const OWN_CLAIMS: [&str; 14] = [
     "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cid", "htm", "htp", "htq", "hth", "roles",
+    "geo",
 ];
 
 impl Settings {
@@ -155,6 +176,29 @@ impl Settings {
                 "must be at most 300",
             ),
             (
+                settings.session.cache_seconds <= 300,
+                "session.cache_seconds",
+                "must be at most 300",
+            ),
+            (
+                settings
+                    .session
+                    .jwks
+                    .as_ref()
+                    .is_none_or(|jwks| is_secure_url(&jwks.uri)),
+                "session.jwks.uri",
+                URL_PROBLEM,
+            ),
+            (
+                settings
+                    .session
+                    .jwks
+                    .as_ref()
+                    .is_none_or(|jwks| (1..=3600).contains(&jwks.refresh_seconds)),
+                "session.jwks.refresh_seconds",
+                "must be 1 to 3600",
+            ),
+            (
                 !settings.session.roles.is_empty(),
                 "session.roles",
                 "must name a claim, member by member",
@@ -187,7 +231,7 @@ impl Settings {
                 .into_iter()
                 .all(|url| is_secure_url(url)),
                 "login.authorize_endpoint, login.token_endpoint, login.redirect_uri",
-                "must be https URLs without user, password and fragment; http only for localhost",
+                URL_PROBLEM,
             ),
             (
                 !settings.login.redirect_uri.contains('?'),
@@ -281,7 +325,19 @@ pub(crate) mod tests {
         for (from, to, place) in [
             (": 60", ": 0", "claims.life_seconds"),
             (": 60", ": 301", "claims.life_seconds"),
-            (": 30", ": 301", "session.leeway_seconds"),
+            (": 30,", ": 301,", "session.leeway_seconds"),
+            (
+                "\"cache_seconds\": 30",
+                "\"cache_seconds\": 301",
+                "session.cache_seconds",
+            ),
+            (
+                "seconds\": 300",
+                "seconds\": 3601",
+                "session.jwks.refresh_seconds",
+            ),
+            ("com/jwks", "com/jwks#a", "session.jwks.uri"),
+            (r#""tenant_id""#, r#""geo""#, "session.copy"),
             (r#""tenant_id""#, r#""sub""#, "session.copy"),
             (
                 "https://login.example.com/authorize",

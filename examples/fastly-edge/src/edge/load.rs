@@ -4,7 +4,7 @@ use super::Edge;
 use crate::login::key::LoginKey;
 use crate::mint::Signer;
 use crate::session::SessionKeys;
-use crate::settings::{ClientAuthentication, Settings};
+use crate::settings::{ClientAuthentication, JwksSource, Settings};
 
 /// Why the edge cannot decide. Neither holds a value from a store.
 #[derive(Debug, thiserror::Error)]
@@ -33,13 +33,15 @@ pub enum LoadError {
 }
 
 impl Edge {
-    /// Loads everything. `config` and `secret` look an item up in the config store and the secret store.
+    /// Loads everything. `config` and `secret` look an item up in the config store and the secret store; `provider` has
+    /// the key set that the authorization server publishes, if it was fetched.
     ///
     /// # Errors
     /// [`LoadError`], naming the first item that is missing or cannot be used.
     pub fn load(
         config: impl Fn(&str) -> Option<String>,
         secret: impl Fn(&str) -> Option<Vec<u8>>,
+        provider: impl FnOnce(&JwksSource) -> Option<String>,
     ) -> Result<Self, LoadError> {
         let item = |name: &'static str| config(name).ok_or(LoadError::Missing(name));
         let secret_item = |name: &'static str| secret(name).ok_or(LoadError::Missing(name));
@@ -62,6 +64,12 @@ impl Edge {
                     .ok_or(LoadError::ClientSecret)?
             }
         };
+        let signer = Signer::parse(&String::from_utf8_lossy(&signing_key))?;
+        // Last, because it may have to be fetched.
+        let session_keys = match settings.session.jwks.as_ref().and_then(provider) {
+            Some(fetched) => SessionKeys::parse(&fetched)?,
+            None => SessionKeys::parse(&item("session_jwks")?)?,
+        };
         Ok(Self {
             login_key: LoginKey::new(
                 &login_key,
@@ -70,8 +78,8 @@ impl Edge {
                 &settings.login.redirect_uri,
             ),
             client_secret,
-            session_keys: SessionKeys::parse(&item("session_jwks")?)?,
-            signer: Signer::parse(&String::from_utf8_lossy(&signing_key))?,
+            session_keys,
+            signer,
             log_key,
             settings,
         })

@@ -3,6 +3,7 @@
 use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::correlation::Correlation;
+use crate::geo::Geo;
 use crate::record::{Record, trace_id};
 use crate::reply::Form;
 
@@ -17,6 +18,8 @@ pub struct Request<'a> {
     pub path: &'a str,
     /// The query.
     pub query: Option<&'a str>,
+    /// Where the client is, if `claims.geo` is on and the platform knows it.
+    pub geo: Option<&'a Geo>,
     /// Every header, one pair a value, names in any case.
     pub headers: &'a [(String, Vec<u8>)],
 }

@@ -3,6 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::mint::tests::signing_key;
 use crate::record::Outcome;
+use crate::session::cache::NoCache;
 use crate::session::tests::{NOW, Server};
 
 struct Ask {
@@ -33,6 +34,7 @@ fn edge(server: &Server) -> Edge {
             "login_key" => Some(vec![7; 32]),
             _ => None,
         },
+        |_| None,
     )
     .unwrap()
 }
@@ -43,9 +45,10 @@ fn decide(server: &Server, ask: &Ask) -> (Decision, Record) {
         host: "Shop.Example.com:8443",
         path: ask.path,
         query: Some("q=1"),
+        geo: None,
         headers: &ask.headers,
     };
-    edge(server).decide(&request, &Fresh::new(NOW * 1000))
+    edge(server).decide(&request, &Fresh::new(NOW * 1000), &NoCache)
 }
 
 fn session(server: &Server) -> String {
@@ -248,6 +251,7 @@ fn nothing_loads_without_its_keys() {
                 "login_key" => Some(vec![7; 32]),
                 _ => Some(key.clone().into_bytes()),
             },
+            |_| None,
         )
     };
     for missing in ["settings", "session_jwks", "signing_key", "login_key"] {
@@ -269,6 +273,7 @@ fn short_keys_are_refused() {
                     vec![7; 32]
                 })
             },
+            |_| None,
         )
     };
     assert!(matches!(load("log_key"), Err(LoadError::LogKey)));

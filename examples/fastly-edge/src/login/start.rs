@@ -77,7 +77,10 @@ pub fn start<'a>(
     let endpoint = &login.authorize_endpoint;
     let separator = if endpoint.contains('?') { '&' } else { '?' };
     let under_way: Vec<&str> = names.filter(|name| is_cookie_name(name)).collect();
-    let too_many = (under_way.len() + 1).saturating_sub(MAX_PARALLEL);
+    let too_many = under_way
+        .len()
+        .saturating_add(1)
+        .saturating_sub(MAX_PARALLEL);
     // Browsers send the oldest first (RFC 6265 §5.4).
     let mut cookies: Vec<String> = under_way
         .into_iter()

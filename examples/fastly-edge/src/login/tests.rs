@@ -15,6 +15,7 @@ use crate::login::exchange::{TokenAnswer, TokenRequest};
 use crate::mint::tests::signing_key;
 use crate::record::{Outcome, Record};
 use crate::reply::Reply;
+use crate::session::cache::NoCache;
 use crate::session::tests::{NOW, Server};
 
 const HOST: &str = "shop.example.com";
@@ -60,6 +61,7 @@ impl World {
                 "client_secret" => Some(b"s&cr:t".to_vec()),
                 _ => None,
             },
+            |_| None,
         );
         Self {
             server,
@@ -87,7 +89,7 @@ impl World {
     ) -> Seen {
         let headers = browser.headers(headers);
         let request = request(method, path_and_query, &headers);
-        let (decision, mut record) = self.edge.decide(&request, &self.fresh());
+        let (decision, mut record) = self.edge.decide(&request, &self.fresh(), &NoCache);
         if let Decision::Reply(reply) = &decision {
             record.status = reply.status;
             browser.take(reply);
@@ -240,6 +242,7 @@ fn request<'a>(
         host: HOST,
         path,
         query,
+        geo: None,
         headers,
     }
 }

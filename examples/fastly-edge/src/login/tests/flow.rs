@@ -305,14 +305,14 @@ fn a_login_begins_only_where_it_can_end() {
             host,
             ..request("GET", "/", &headers)
         };
-        let (decision, _) = world.edge.decide(&asked, &world.fresh());
+        let (decision, _) = world.edge.decide(&asked, &world.fresh(), &NoCache);
         assert_eq!(replied(decision).status, 401, "{host}");
         // There, the path of the callback is a path as any other.
         let asked = Request {
             host,
             ..request("GET", "/login/callback", &headers)
         };
-        let (_, record) = world.edge.decide(&asked, &world.fresh());
+        let (_, record) = world.edge.decide(&asked, &world.fresh(), &NoCache);
         assert_eq!(record.reason, Some("session_missing"), "{host}");
     }
 }
