@@ -87,17 +87,23 @@ fn mixed() -> Logs {
 
 #[test]
 fn the_summary_counts_every_request_once() {
-    let output = mixed().join(&["--format", "jsonl"]);
+    let logs = mixed();
+    let output = logs.join(&["--format", "jsonl"]);
     assert_eq!(output.status.code(), Some(0));
     let lines = lines(&output);
+    let input = |log: &str, broken: Value| {
+        let file = logs.path(&format!("{log}.log")).display().to_string();
+        json!({"kind": "input", "log": log, "file": file, "lines": 9, "with_id": 7, "without_id": 1, "other": 0,
+            "broken": 1, "first_broken": [broken]})
+    };
+    let edge = input("edge", json!({"line": 6, "why": "not JSON"}));
+    let mesh = input("mesh", json!({"line": 9, "why": "no JSON object"}));
+    assert_eq!(of_kind(&lines, "input"), [&edge, &mesh]);
+    let missing =
+        |log: &str, requests| json!({"kind": "missing", "log": log, "requests": requests});
     assert_eq!(
-        of_kind(&lines, "input"),
-        [
-            &json!({"kind": "input", "log": "edge", "lines": 9, "with_id": 7, "without_id": 1, "broken": 1,
-                "first_broken": [{"line": 6, "why": "not JSON"}]}),
-            &json!({"kind": "input", "log": "mesh", "lines": 9, "with_id": 7, "without_id": 1, "broken": 1,
-                "first_broken": [{"line": 9, "why": "no JSON object"}]}),
-        ]
+        of_kind(&lines, "missing"),
+        [&missing("edge", 1), &missing("mesh", 1)]
     );
     assert_eq!(
         of_kind(&lines, "requests"),
@@ -238,10 +244,10 @@ fn a_request_shows_its_times_and_what_is_unknown() {
 }
 
 #[test]
-fn an_id_in_neither_log_is_a_no() {
+fn an_id_in_no_log_is_a_no() {
     let output = mixed().join(&["--id", "nowhere"]);
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(text(&output), "nowhere: in neither log\n");
+    assert_eq!(text(&output), "nowhere: in no log\n");
     let output = mixed().join(&["--id", "nowhere", "--format", "jsonl"]);
     assert_eq!(
         (output.status.code(), text(&output)),
@@ -308,16 +314,16 @@ fn fields_of_other_logs_are_named_by_option() {
         r#"{"cid":"a","policy":"deny/peer/x"}"#,
     );
     let output = logs.join(&[
-        "--edge-id",
-        "labels.cid",
-        "--edge-outcome",
-        "action",
-        "--edge-forwarded",
+        "--field",
+        "edge.id=labels.cid",
+        "--field",
+        "edge.outcome=action",
+        "--forwarded",
         "pass",
-        "--mesh-id",
-        "cid",
-        "--mesh-verdict",
-        "policy",
+        "--field",
+        "mesh.id=cid",
+        "--field",
+        "mesh.verdict=policy",
         "--format",
         "jsonl",
         "--strict",
@@ -359,7 +365,7 @@ fn wrong_usage_and_unreadable_files_are_2() {
         (&["join".as_ref(), edge.as_ref(), "/".as_ref()], "/: "),
         (
             &["join".as_ref(), "-".as_ref(), "-".as_ref()],
-            "only one of the two logs",
+            "only one of the logs",
         ),
         (
             &[
@@ -563,9 +569,9 @@ fn help_names_the_exit_codes() {
     let help = text(&output);
     for word in [
         "Exit codes",
-        "--edge-id",
-        "--mesh-verdict",
-        "[default: correlation_id]",
+        "--log <HOP=FILE>",
+        "--field <HOP.FIELD=NAME>",
+        "[default: current]",
         "--strict",
     ] {
         assert!(help.contains(word), "{word}");

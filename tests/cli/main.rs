@@ -11,6 +11,7 @@ mod explain;
 mod import;
 mod init;
 mod join;
+mod join_hops;
 mod keys;
 #[path = "../manual/manifests.rs"]
 mod manifests;

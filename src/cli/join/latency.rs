@@ -2,7 +2,7 @@
 
 use hdrhistogram::Histogram;
 
-use super::times::{PARTS, Part, Parts};
+use super::parts::{PARTS, Part, Parts};
 
 /// The significant digits of percentiles: they are at most 1 % too high.
 const DIGITS: u8 = 2;

@@ -1,4 +1,4 @@
-//! The outcome of a request according to one line: whether the edge forwarded it, and where it ended.
+//! The outcome of a request according to one line: whether the hop passed it on, and where it ended.
 
 use std::borrow::Cow;
 
@@ -10,11 +10,26 @@ use super::record::{Broken, Record};
 /// The maximum length of a correlation ID, in bytes. The filter's have at most 128.
 const MAX_ID: usize = 256;
 
-/// Which log a line is from.
+/// The hop that a log is of, in the order of a request's way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Log {
     Edge,
+    Haproxy,
     Mesh,
+    App,
+}
+
+/// The number of hops.
+pub(super) const HOPS: usize = 4;
+
+/// What the outcome of a line depends on, beside the line.
+#[derive(Debug)]
+pub(super) struct Hop {
+    pub log: Log,
+    /// The outcome of a request that the edge or HAProxy forwarded.
+    forwarded: String,
+    /// The reason of a request that was forwarded, as long as no later hop is known to have it.
+    lost: SmolStr,
 }
 
 /// Where a request ended.
@@ -24,15 +39,19 @@ pub(super) enum Place {
     Answered,
     /// The edge answered.
     Edge,
-    /// The edge forwarded it, but it is not in the mesh's log.
+    /// HAProxy answered.
+    Haproxy,
+    /// A hop forwarded it, but it is not in the next hop's log.
     Between,
     /// Envoy ended it before the filter decided.
     Envoy,
     /// The filter denied it.
     Filter,
+    /// The application denied it.
+    App,
     /// The filter allowed it, and the upstream failed or could not be reached.
     Upstream,
-    /// The filter allowed it, and the client disconnected.
+    /// The client disconnected.
     Client,
     /// It was answered without a verdict: it did not pass through the filter.
     Unfiltered,
@@ -41,32 +60,67 @@ pub(super) enum Place {
 /// The outcome of a request according to one line.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Outcome {
-    pub source: Source,
+    pub passed: Passed,
     pub place: Place,
     pub reason: SmolStr,
     /// The reason for which it would have been denied without shadow mode.
     pub shadow: Option<SmolStr>,
 }
 
-/// The log of a line, and whether the edge forwarded the request.
+/// Whether a hop passed a request on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Source {
-    /// The edge forwarded the request to the mesh.
-    EdgeForwarded,
-    /// The edge did not forward it.
-    EdgeEnded,
-    /// The edge's line does not say whether it forwarded the request.
-    EdgeUnknown,
-    Mesh,
+pub(super) enum Passed {
+    /// It did: the next hop has a line of it.
+    On,
+    /// The hop answered the request itself.
+    Not,
+    /// The line does not say.
+    Unknown,
 }
 
 impl Log {
-    pub(super) const BOTH: [Self; 2] = [Self::Edge, Self::Mesh];
+    pub(super) const ALL: [Self; HOPS] = [Self::Edge, Self::Haproxy, Self::Mesh, Self::App];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Edge => "edge",
+            Self::Haproxy => "haproxy",
             Self::Mesh => "mesh",
+            Self::App => "app",
+        }
+    }
+
+    pub(super) fn parse(name: &str) -> Result<Self, String> {
+        let mut all = Self::ALL.into_iter();
+        let known = all.find(|log| log.name() == name);
+        known.ok_or_else(|| "the hops are edge, haproxy, mesh and app".to_owned())
+    }
+
+    /// Whether a line is about a whole request. An application logs other things, too.
+    pub(super) fn is_request(self, record: &Record<'_>) -> bool {
+        self != Self::App || record.status(Field::Status).is_some()
+    }
+}
+
+impl Hop {
+    pub(super) fn new(log: Log, next: Option<Log>, forwarded: &str) -> Self {
+        let lost = match (log, next) {
+            (_, None) => "forwarded".into(),
+            (Log::Edge, Some(next)) => {
+                format_smolstr!("forwarded, not in the {}'s log", next.name())
+            }
+            (_, Some(next)) => {
+                format_smolstr!(
+                    "forwarded by {}, not in the {}'s log",
+                    log.name(),
+                    next.name()
+                )
+            }
+        };
+        Self {
+            log,
+            forwarded: forwarded.to_owned(),
+            lost,
         }
     }
 }
@@ -76,9 +130,11 @@ impl Place {
         match self {
             Self::Answered => "answered",
             Self::Edge => "edge",
+            Self::Haproxy => "haproxy",
             Self::Between => "between",
             Self::Envoy => "envoy",
             Self::Filter => "filter",
+            Self::App => "app",
             Self::Upstream => "upstream",
             Self::Client => "client",
             Self::Unfiltered => "unfiltered",
@@ -87,12 +143,10 @@ impl Place {
 }
 
 impl Outcome {
-    /// The correlation ID and the outcome of a line; `None` if it has no ID. `forwarded` is the edge's outcome
-    /// of a request that it forwarded.
+    /// The correlation ID and the outcome of a line; `None` if it has no ID.
     pub(super) fn read<'a>(
-        log: Log,
+        hop: &Hop,
         record: &'a Record<'_>,
-        forwarded: &str,
     ) -> Result<Option<(Cow<'a, str>, Self)>, Broken> {
         let Some(id) = record.get(Field::Id) else {
             return Ok(None);
@@ -100,41 +154,67 @@ impl Outcome {
         if id.len() > MAX_ID {
             return Err(Broken::IdTooLong);
         }
-        let outcome = match log {
-            Log::Edge => Self::of_edge(record, forwarded),
+        let outcome = match hop.log {
+            Log::Edge => Self::of_edge(hop, record),
+            Log::Haproxy => Self::of_haproxy(hop, record),
             Log::Mesh => Self::of_mesh(record),
+            Log::App => Self::of_app(record),
         };
         Ok(Some((id, outcome)))
     }
 
-    fn of_edge(record: &Record<'_>, forwarded: &str) -> Self {
-        let (outcome, reason) = (record.get(Field::Outcome), record.get(Field::Reason));
-        let source = match &outcome {
-            Some(outcome) if outcome == forwarded => {
-                return Self {
-                    source: Source::EdgeForwarded,
-                    place: Place::Between,
-                    reason: "forwarded, not in the mesh's log".into(),
-                    shadow: None,
-                };
-            }
-            Some(_) => Source::EdgeEnded,
-            None => Source::EdgeUnknown,
-        };
-        let reason = match (outcome, reason) {
-            (Some(outcome), Some(reason)) => format_smolstr!("{outcome}/{reason}"),
-            (Some(text), None) | (None, Some(text)) => text.into(),
-            (None, None) => record.status(Field::Status).map_or_else(
-                || "unknown".into(),
-                |status| format_smolstr!("status {status}"),
-            ),
-        };
+    fn new(passed: Passed, place: Place, reason: SmolStr) -> Self {
         Self {
-            source,
-            place: Place::Edge,
+            passed,
+            place,
             reason,
             shadow: None,
         }
+    }
+
+    fn of_edge(hop: &Hop, record: &Record<'_>) -> Self {
+        let passed = match record.get(Field::Outcome) {
+            Some(outcome) if outcome == hop.forwarded => {
+                return Self::new(Passed::On, Place::Between, hop.lost.clone());
+            }
+            Some(_) => Passed::Not,
+            None => Passed::Unknown,
+        };
+        Self::new(passed, Place::Edge, own_reason(record))
+    }
+
+    /// HAProxy's outcome, or else what its termination state tells: `--` nothing went wrong, `P` and `L` it
+    /// answered itself, `S` and `s` its server failed or was too slow, and others are not sure.
+    fn of_haproxy(hop: &Hop, record: &Record<'_>) -> Self {
+        let outcome = record.get(Field::Outcome);
+        let forwarded = match outcome {
+            Some(outcome) if outcome == hop.forwarded => Passed::On,
+            Some(_) => Passed::Not,
+            None if record.get(Field::Reason).is_some() => Passed::Not,
+            None => match record
+                .get(Field::Termination)
+                .unwrap_or_default()
+                .bytes()
+                .next()
+            {
+                Some(b'-') => Passed::On,
+                Some(b'P' | b'L' | b'S' | b's') => Passed::Not,
+                _ => Passed::Unknown,
+            },
+        };
+        match forwarded {
+            Passed::On => Self::new(Passed::On, Place::Between, hop.lost.clone()),
+            passed => Self::new(passed, Place::Haproxy, own_reason(record)),
+        }
+    }
+
+    /// The app's reason of a request that it denied or could not do; else what its status tells.
+    fn of_app(record: &Record<'_>) -> Self {
+        if record.get(Field::Reason).is_some() {
+            return Self::new(Passed::Not, Place::App, own_reason(record));
+        }
+        let (place, reason) = allowed(None, record.status(Field::Status), None);
+        Self::new(Passed::Not, place, reason)
     }
 
     fn of_mesh(record: &Record<'_>) -> Self {
@@ -149,6 +229,14 @@ impl Outcome {
         let upstream = record.status(Field::UpstreamStatus).or_else(|| {
             status.filter(|_| details.is_some_and(|details| details.starts_with("via_upstream")))
         });
+        let passed = |place| match place {
+            Place::Filter | Place::Envoy => Passed::Not,
+            // The status is the upstream's own.
+            Place::Answered | Place::Upstream if upstream.is_some_and(|status| status > 0) => {
+                Passed::On
+            }
+            _ => Passed::Unknown,
+        };
         let mut shadow = None;
         let (place, reason) = match (decision, details.and_then(denied_by_details)) {
             ("deny", _) => (Place::Filter, reason),
@@ -161,10 +249,25 @@ impl Outcome {
             (_, None) => without_verdict(status, upstream, details),
         };
         Self {
-            source: Source::Mesh,
+            passed: passed(place),
             place,
             reason,
             shadow,
+        }
+    }
+}
+
+/// `outcome/reason`, one of them, or else the status.
+fn own_reason(record: &Record<'_>) -> SmolStr {
+    match (record.get(Field::Outcome), record.get(Field::Reason)) {
+        (Some(outcome), Some(reason)) => format_smolstr!("{outcome}/{reason}"),
+        (Some(text), None) | (None, Some(text)) => text.into(),
+        (None, None) => {
+            let status = record.status(Field::Status);
+            status.map_or_else(
+                || "unknown".into(),
+                |status| format_smolstr!("status {status}"),
+            )
         }
     }
 }
@@ -225,147 +328,4 @@ fn without_arguments(details: Option<&str>) -> Option<&str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::super::options::Options;
-    use super::*;
-
-    #[derive(Parser)]
-    struct CommandLine {
-        #[command(flatten)]
-        options: Options,
-    }
-
-    fn read(log: Log, line: &str, arguments: &[&str]) -> Result<Option<(String, Outcome)>, Broken> {
-        let arguments = ["x", "edge", "mesh"].iter().chain(arguments);
-        let options = CommandLine::try_parse_from(arguments).unwrap().options;
-        let record = Record::parse(line.as_bytes(), &options.fields(log)).unwrap();
-        let read = Outcome::read(log, &record, &options.edge_fields.edge_forwarded)?;
-        Ok(read.map(|(id, outcome)| (id.into_owned(), outcome)))
-    }
-
-    fn outcome(log: Log, fields: &str) -> Outcome {
-        let line = format!(r#"{{"correlation_id": "c", {fields}}}"#);
-        read(log, &line, &[]).unwrap().unwrap().1
-    }
-
-    fn mesh(fields: &str) -> (Place, SmolStr) {
-        let outcome = outcome(Log::Mesh, fields);
-        (outcome.place, outcome.reason)
-    }
-
-    fn is(place: Place, reason: &str) -> (Place, SmolStr) {
-        (place, reason.into())
-    }
-
-    #[test]
-    fn the_edges_outcome_says_whether_it_forwarded_the_request() {
-        let forwarded = outcome(Log::Edge, r#""outcome": "forwarded""#);
-        assert_eq!(forwarded.source, Source::EdgeForwarded);
-        assert_eq!(forwarded.place, Place::Between);
-        let redirected = outcome(
-            Log::Edge,
-            r#""outcome": "redirected", "reason": "session_missing""#,
-        );
-        assert_eq!(redirected.source, Source::EdgeEnded);
-        assert_eq!(redirected.reason, "redirected/session_missing");
-        let unknown = outcome(Log::Edge, r#""status": 403"#);
-        assert_eq!(unknown.source, Source::EdgeUnknown);
-        assert_eq!(unknown.reason, "status 403");
-    }
-
-    #[test]
-    fn a_denied_request_ends_at_the_filter_with_its_reason() {
-        assert_eq!(
-            mesh(r#""verdict": "deny/role/orders-write", "status": 403"#),
-            is(Place::Filter, "role")
-        );
-        assert_eq!(
-            mesh(r#""verdict": "deny/route_unknown/-""#),
-            is(Place::Filter, "route_unknown")
-        );
-        assert_eq!(
-            mesh(r#""details": "edge_claims_denied{expired}{orders}", "status": 401"#),
-            is(Place::Filter, "expired")
-        );
-    }
-
-    #[test]
-    fn an_allowed_request_is_answered_or_fails_upstream() {
-        let allow = |rest: &str| mesh(&format!(r#""verdict": "allow/orders", {rest}"#));
-        let answered = is(Place::Answered, "2xx");
-        assert_eq!(
-            allow(r#""status": 200, "details": "via_upstream""#),
-            answered
-        );
-        assert_eq!(
-            allow(r#""status": "200", "upstream_status": "204""#),
-            answered
-        );
-        assert_eq!(
-            allow(r#""status": 404, "details": "via_upstream""#),
-            is(Place::Answered, "4xx")
-        );
-        assert_eq!(
-            allow(r#""status": 503, "details": "via_upstream""#),
-            is(Place::Upstream, "status 503")
-        );
-        assert_eq!(
-            allow(
-                r#""status": 503, "details": "upstream_reset_before_response_started{connection_termination}""#
-            ),
-            is(Place::Upstream, "upstream_reset_before_response_started")
-        );
-        assert_eq!(
-            allow(r#""status": 0, "details": "downstream_remote_disconnect""#),
-            is(Place::Client, "downstream_remote_disconnect")
-        );
-    }
-
-    #[test]
-    fn a_request_of_shadow_mode_ends_upstream_and_keeps_its_reason() {
-        let shadow = outcome(
-            Log::Mesh,
-            r#""verdict": "shadow/role/orders", "status": 200, "details": "via_upstream""#,
-        );
-        assert_eq!(shadow.place, Place::Answered);
-        assert_eq!(shadow.shadow.as_deref(), Some("role"));
-    }
-
-    #[test]
-    fn a_request_without_verdict_ended_in_envoy_or_was_unfiltered() {
-        assert_eq!(
-            mesh(r#""status": 400, "details": "http1.codec_error""#),
-            is(Place::Envoy, "http1.codec_error")
-        );
-        assert_eq!(
-            mesh(r#""status": 200, "details": "via_upstream""#),
-            is(Place::Unfiltered, "2xx")
-        );
-        assert_eq!(
-            mesh(r#""status": 500, "details": "via_upstream""#),
-            is(Place::Unfiltered, "5xx")
-        );
-    }
-
-    #[test]
-    fn options_name_the_fields() {
-        let line = r#"{"labels": {"cid": "c"}, "v": "deny/peer/x"}"#;
-        let arguments = ["--mesh-id", "labels.cid", "--mesh-verdict", "v"];
-        let (id, outcome) = read(Log::Mesh, line, &arguments).unwrap().unwrap();
-        assert_eq!((id.as_str(), outcome.reason.as_str()), ("c", "peer"));
-    }
-
-    #[test]
-    fn a_line_without_an_id_has_no_outcome() {
-        assert_eq!(read(Log::Edge, r#"{"correlation_id": "-"}"#, &[]), Ok(None));
-        assert_eq!(read(Log::Mesh, "{}", &[]), Ok(None));
-    }
-
-    #[test]
-    fn a_line_with_a_long_id_is_broken() {
-        let line = format!(r#"{{"correlation_id": "{}"}}"#, "a".repeat(MAX_ID + 1));
-        assert_eq!(read(Log::Edge, &line, &[]), Err(Broken::IdTooLong));
-    }
-}
+mod tests;

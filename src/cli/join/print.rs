@@ -6,31 +6,40 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
-use super::options::{Format, Options};
+use super::half::Counts;
+use super::options::{Format, Input};
+use super::outcome::Log;
+use super::parts::Parts;
 use super::print_times;
-use super::summary::{Input, Join, Kind, Request};
-use super::timeline::Timeline;
-use super::times::{self, Parts};
+use super::summary::{Join, Kind, Request};
+use super::timeline::{Line, Timeline};
+use super::times;
 use crate::cli::text::printable;
 
 /// Prints the summary: lines of the logs, kinds of requests, where requests ended.
-pub(super) fn summary(join: &Join, options: &Options, output: &mut impl Write) -> io::Result<()> {
-    match options.format {
-        Format::Table => summary_table(join, options, output),
-        Format::Jsonl => summary_lines(join, output),
+pub(super) fn summary(
+    join: &Join,
+    inputs: &[Input],
+    format: Format,
+    output: &mut impl Write,
+) -> io::Result<()> {
+    match format {
+        Format::Table => summary_table(join, inputs, output),
+        Format::Jsonl => summary_lines(join, inputs, output),
     }
 }
 
-fn summary_lines(join: &Join, output: &mut impl Write) -> io::Result<()> {
-    for (log, input) in &join.inputs {
-        let broken: Vec<_> = input
+fn summary_lines(join: &Join, inputs: &[Input], output: &mut impl Write) -> io::Result<()> {
+    for (input, counts) in inputs.iter().zip(&join.counts) {
+        let broken: Vec<_> = counts
             .first_broken
             .iter()
             .map(|(number, broken)| json!({"line": number, "why": broken.to_string()}))
             .collect();
         let line = json!({
-            "kind": "input", "log": log.name(), "lines": input.lines(), "with_id": input.with_id,
-            "without_id": input.without_id, "broken": input.broken, "first_broken": broken,
+            "kind": "input", "log": input.log.name(), "file": input.path.display().to_string(),
+            "lines": counts.lines(), "with_id": counts.with_id, "without_id": counts.without_id,
+            "other": counts.other, "broken": counts.broken, "first_broken": broken,
         });
         writeln!(output, "{line}")?;
     }
@@ -41,6 +50,10 @@ fn summary_lines(join: &Join, output: &mut impl Write) -> io::Result<()> {
         }
     }
     writeln!(output, "{line}")?;
+    for log in join.hops() {
+        let line = json!({"kind": "missing", "log": log.name(), "requests": join.missing(log)});
+        writeln!(output, "{line}")?;
+    }
     for (place, reason, count) in join.ends() {
         let line =
             json!({"kind": "end", "place": place.name(), "reason": reason, "requests": count});
@@ -53,24 +66,42 @@ fn summary_lines(join: &Join, output: &mut impl Write) -> io::Result<()> {
     print_times::latency_lines(&join.latencies, output)
 }
 
-fn summary_table(join: &Join, options: &Options, output: &mut impl Write) -> io::Result<()> {
-    for (log, input) in &join.inputs {
-        let path = printable(&options.path(*log).display().to_string());
-        writeln!(output, "{}: {path}: {}", log.name(), counts(input))?;
-        for (number, broken) in &input.first_broken {
+fn summary_table(join: &Join, inputs: &[Input], output: &mut impl Write) -> io::Result<()> {
+    let width = inputs
+        .iter()
+        .map(|input| input.log.name().len())
+        .max()
+        .unwrap_or_default();
+    for (input, counts) in inputs.iter().zip(&join.counts) {
+        let path = printable(&input.path.display().to_string());
+        let log = format!("{}:", input.log.name());
+        writeln!(
+            output,
+            "{log:<0$} {path}: {1}",
+            width.saturating_add(1),
+            counts_of(counts)
+        )?;
+        for (number, broken) in &counts.first_broken {
             writeln!(output, "      line {number}: {broken}")?;
         }
     }
     let total = join.requests();
     writeln!(output, "\n{:<34} {:>14}", "requests", thousands(total))?;
-    for (kind, title) in [
-        (Kind::Joined, "in both logs"),
-        (Kind::EndedAtEdge, "ended at the edge"),
-        (Kind::Lost, "forwarded, not in the mesh's log"),
-        (Kind::MeshOnly, "in the mesh's log only"),
-        (Kind::Repeated, "more than once in one log"),
-    ] {
+    let hops: Vec<Log> = join.hops().collect();
+    for (kind, title) in titles(&hops) {
         writeln!(output, "  {title:<32} {:>14}", thousands(join.count(kind)))?;
+        // With two logs, the kind tells which one lacks a request.
+        let lacking = hops
+            .iter()
+            .filter(|_| kind == Kind::Repeated && hops.len() > 2);
+        for log in lacking {
+            let title = format!("not in the {}'s log", log.name());
+            writeln!(
+                output,
+                "  {title:<32} {:>14}",
+                thousands(join.missing(*log))
+            )?;
+        }
     }
     writeln!(output, "\n{:<10} {:<44} {:>14}", "ended", "how", "requests")?;
     for (place, reason, count) in join.ends() {
@@ -97,13 +128,42 @@ fn summary_table(join: &Join, options: &Options, output: &mut impl Write) -> io:
     print_times::latency_table(&join.latencies, output)
 }
 
-fn counts(input: &Input) -> String {
+/// The kinds of requests, in words.
+fn titles(hops: &[Log]) -> [(Kind, String); 5] {
+    let name = |log: Option<&Log>| log.map_or("", |log| log.name());
+    let (first, last) = (name(hops.first()), name(hops.last()));
+    let ended = format!("ended at the {first}");
+    let repeated = "more than once in one log".to_owned();
+    if hops.len() == 2 {
+        [
+            (Kind::Joined, "in both logs".to_owned()),
+            (Kind::EndedAtEdge, ended),
+            (Kind::Lost, format!("forwarded, not in the {last}'s log")),
+            (Kind::MeshOnly, format!("in the {last}'s log only")),
+            (Kind::Repeated, repeated),
+        ]
+    } else {
+        [
+            (Kind::Joined, "in the log of each hop on the way".to_owned()),
+            (Kind::EndedAtEdge, ended),
+            (Kind::Lost, "a hop behind the first lacks it".to_owned()),
+            (Kind::MeshOnly, format!("the {first} lacks it")),
+            (Kind::Repeated, repeated),
+        ]
+    }
+}
+
+fn counts_of(counts: &Counts) -> String {
+    let other = match counts.other {
+        0 => String::new(),
+        other => format!(", {} of other things", thousands(other)),
+    };
     format!(
-        "{} lines, {} with an ID, {} without, {} broken",
-        thousands(input.lines()),
-        thousands(input.with_id),
-        thousands(input.without_id),
-        thousands(input.broken)
+        "{} lines, {} with an ID, {} without{other}, {} broken",
+        thousands(counts.lines()),
+        thousands(counts.with_id),
+        thousands(counts.without_id),
+        thousands(counts.broken)
     )
 }
 
@@ -137,7 +197,10 @@ pub(super) fn listed(
             writeln!(output, "{id:<40} {kind:<10} {times} {end}")
         }
         Format::Jsonl => {
-            let mut line = json!({"kind": kind, "correlation_id": request.id, "end": end});
+            let missing: Vec<&str> = request.missing.iter().map(|log| log.name()).collect();
+            let mut line = json!({
+                "kind": kind, "correlation_id": request.id, "end": end, "missing": missing,
+            });
             print_times::insert(&request.parts, &mut line);
             writeln!(output, "{line}")
         }
@@ -148,22 +211,37 @@ pub(super) fn listed(
 pub(super) fn timeline(
     timeline: &Timeline,
     parts: &Parts,
+    inputs: &[Input],
     format: Format,
     output: &mut impl Write,
 ) -> io::Result<()> {
     match format {
-        Format::Table => timeline_table(timeline, parts, output),
-        Format::Jsonl => timeline_lines(timeline, parts, output),
+        Format::Table => timeline_table(timeline, parts, inputs, output),
+        Format::Jsonl => timeline_lines(timeline, parts, inputs, output),
     }
 }
 
-fn timeline_lines(timeline: &Timeline, parts: &Parts, output: &mut impl Write) -> io::Result<()> {
+/// The file of a line, and whether its hop has others.
+fn file_of(line: &Line, inputs: &[Input]) -> (String, bool) {
+    let of_hop = inputs.iter().filter(|input| input.log == line.log);
+    let file = of_hop.clone().nth(line.file);
+    let path = file.map(|input| input.path.display().to_string());
+    (path.unwrap_or_default(), of_hop.count() > 1)
+}
+
+fn timeline_lines(
+    timeline: &Timeline,
+    parts: &Parts,
+    inputs: &[Input],
+    output: &mut impl Write,
+) -> io::Result<()> {
     for line in &timeline.lines {
         // The record is a JSON object on one line.
         let (log, number, record) = (line.log.name(), line.number, &line.text);
+        let file = json!(file_of(line, inputs).0);
         writeln!(
             output,
-            r#"{{"kind":"line","log":"{log}","line":{number},"record":{record}}}"#
+            r#"{{"kind":"line","log":"{log}","file":{file},"line":{number},"record":{record}}}"#
         )?;
     }
     if timeline.more > 0 {
@@ -178,11 +256,18 @@ fn timeline_lines(timeline: &Timeline, parts: &Parts, output: &mut impl Write) -
     Ok(())
 }
 
-fn timeline_table(timeline: &Timeline, parts: &Parts, output: &mut impl Write) -> io::Result<()> {
+fn timeline_table(
+    timeline: &Timeline,
+    parts: &Parts,
+    inputs: &[Input],
+    output: &mut impl Write,
+) -> io::Result<()> {
     let id = printable(&timeline.id);
     if timeline.lines.is_empty() {
-        return writeln!(output, "{id}: in neither log");
+        return writeln!(output, "{id}: in no log");
     }
+    let names = timeline.lines.iter().map(|line| line.log.name().len());
+    let width = names.max().unwrap_or_default();
     writeln!(output, "{id}")?;
     let start = timeline.lines.first().and_then(|line| line.since_epoch);
     for line in &timeline.lines {
@@ -204,7 +289,7 @@ fn timeline_table(timeline: &Timeline, parts: &Parts, output: &mut impl Write) -
         let outcome = if outcome.is_empty() { "-" } else { &outcome };
         writeln!(
             output,
-            "  {time:<24} {after:>9}  {:<4} {status:>3} {outcome:<32} {method} {path}",
+            "  {time:<24} {after:>9}  {:<width$} {status:>3} {outcome:<32} {method} {path}",
             line.log.name()
         )?;
         let mut notes = Vec::new();
@@ -212,8 +297,12 @@ fn timeline_table(timeline: &Timeline, parts: &Parts, output: &mut impl Write) -
             notes.push(reason);
         }
         notes.extend(line.duration.map(times::human));
-        notes.push(format!("line {}", line.number));
-        writeln!(output, "  {:<41} {}", "", notes.join(" · "))?;
+        notes.push(match file_of(line, inputs) {
+            (file, true) => format!("line {} of {}", line.number, printable(&file)),
+            _ => format!("line {}", line.number),
+        });
+        let indent = width.saturating_add(37);
+        writeln!(output, "  {:<indent$} {}", "", notes.join(" · "))?;
     }
     if timeline.more > 0 {
         writeln!(output, "  and {} lines more", thousands(timeline.more))?;

@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::latency::{Bucket, Latencies};
+use super::parts::{Part, Parts};
 use super::print::thousands;
-use super::times::{Part, Parts, human};
+use super::times::human;
 
 /// The parts that have a column in a table of requests, from the client's side to the upstream's.
 const COLUMNS: [Part; 6] = [
@@ -47,7 +48,7 @@ pub(super) fn insert(parts: &Parts, line: &mut Value) {
 pub(super) fn request(parts: &Parts, output: &mut impl Write) -> io::Result<()> {
     writeln!(output, "\n  time")?;
     for (part, time) in parts.iter() {
-        if part == Part::EdgeAndNetwork && time.is_none() {
+        if part.is_optional() && time.is_none() {
             continue;
         }
         writeln!(
@@ -94,7 +95,7 @@ pub(super) fn latency_table(latencies: &Latencies, output: &mut impl Write) -> i
         "time", "requests", "p50", "p90", "p99", "max"
     )?;
     for (part, latency) in latencies.iter() {
-        if part == Part::EdgeAndNetwork && latency.count() == 0 {
+        if part.is_optional() && latency.count() == 0 {
             continue;
         }
         let [p50, p90, p99, max] = [
@@ -119,13 +120,15 @@ fn histograms(latencies: &Latencies, output: &mut impl Write) -> io::Result<()> 
     let known: Vec<(Part, Vec<Bucket>)> = latencies
         .iter()
         .filter(|(part, latency)| {
-            let shown = COLUMNS.contains(part) || *part == Part::EdgeAndNetwork;
+            let shown = COLUMNS.contains(part) || part.is_optional();
             shown && latency.count() > 0
         })
         .map(|(part, latency)| (part, latency.buckets().collect()))
         .collect();
     let column = |part: Part| match part {
         Part::EdgeAndNetwork => "edge+netw.",
+        Part::HaproxyNetwork => "to mesh",
+        Part::AppNetwork => "to app",
         _ => part.name(),
     };
     let titles: String = known
@@ -187,6 +190,9 @@ fn bar(count: u64, most: u64) -> String {
 fn title(part: Part) -> &'static str {
     match part {
         Part::EdgeAndNetwork => "edge and network",
+        Part::HaproxyNetwork => "haproxy to mesh",
+        Part::AppNetwork => "    mesh to app",
+        Part::App => "    app",
         Part::Filter => "  filter",
         Part::Connect => "  connect",
         Part::Upstream => "  upstream",

@@ -1,18 +1,16 @@
-//! Entries partitioned into buckets by a hash of their ID, in memory or, if there are many, in temporary
-//! files.
+//! Entries partitioned into buckets by a hash of their ID, in memory or, if there are many, in one temporary file.
 
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::times::Times;
 
-/// The number of buckets: large enough for one bucket of a log of many gigabytes to fit into memory, and
-/// small enough to keep all files open.
-const BUCKETS: usize = 256;
-/// The size of a bucket's buffer, in bytes, before it is written to its file.
-const BUFFER: usize = 8 * 1024;
+/// The number of buckets: large enough for one bucket of logs of many gigabytes to fit into memory.
+pub(super) const BUCKETS: usize = 256;
+/// The size of a block, in bytes: a bucket's buffer is written to the file when it is larger.
+const BLOCK: usize = 8 * 1024;
 
 /// What is kept of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,13 +30,18 @@ pub(super) struct Spill {
     // Randomly seeded, so that nobody can choose IDs that all fall into one bucket.
     hasher: RandomState,
     buckets: Vec<Bucket>,
+    /// The blocks of all buckets: one file for each log, so that many logs need few open files.
+    file: Option<File>,
+    /// The file's length in bytes.
+    written: u64,
 }
 
 /// The entries of some IDs. All entries of an ID are in the same bucket, in the order of their addition.
 #[derive(Default)]
-pub(super) struct Bucket {
+struct Bucket {
     buffer: Vec<u8>,
-    file: Option<File>,
+    /// The start and the length of each of its blocks in the file.
+    blocks: Vec<(u64, usize)>,
 }
 
 /// The bytes of a bucket.
@@ -54,27 +57,61 @@ impl Spill {
             buckets: std::iter::repeat_with(Bucket::default)
                 .take(BUCKETS)
                 .collect(),
+            file: None,
+            written: 0,
         }
     }
 
     /// Adds an entry. An ID has at most 65,535 bytes.
     pub(super) fn push(&mut self, id: &str, entry: &Entry) -> io::Result<()> {
         let hash = usize::try_from(self.hasher.hash_one(id)).unwrap_or(usize::MAX);
-        match self.buckets.get_mut(hash % BUCKETS) {
-            Some(bucket) => bucket.push(id, entry, &self.folder),
-            None => Ok(()),
+        let Some(bucket) = self.buckets.get_mut(hash % BUCKETS) else {
+            return Ok(());
+        };
+        bucket.push(id, entry)?;
+        if bucket.buffer.len() < BLOCK {
+            return Ok(());
         }
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(tempfile::tempfile_in(&self.folder)?),
+        };
+        file.write_all(&bucket.buffer)?;
+        let length = bucket.buffer.len();
+        bucket.blocks.push((self.written, length));
+        bucket.buffer.clear();
+        let length = u64::try_from(length).map_err(io::Error::other)?;
+        self.written = self.written.saturating_add(length);
+        Ok(())
     }
 
-    pub(super) fn finish(self) -> impl Iterator<Item = Bucket> {
-        self.buckets.into_iter()
+    /// Reads all entries of a bucket into memory, and gives up its buffer. `number` is below [`BUCKETS`].
+    pub(super) fn load(&mut self, number: usize) -> io::Result<Loaded> {
+        let bucket = self.buckets.get_mut(number).map(std::mem::take);
+        let Bucket { buffer, blocks } = bucket.unwrap_or_default();
+        let Some(mut file) = self.file.as_ref().filter(|_| !blocks.is_empty()) else {
+            return Ok(Loaded(buffer));
+        };
+        let in_file = blocks.iter().map(|(_, length)| *length);
+        let total = in_file.fold(buffer.len(), usize::saturating_add);
+        let mut bytes = Vec::new();
+        bytes.reserve_exact(total);
+        for (start, block) in blocks {
+            file.seek(SeekFrom::Start(start))?;
+            let length = u64::try_from(block).map_err(io::Error::other)?;
+            if (&mut file).take(length).read_to_end(&mut bytes)? != block {
+                return Err(cut_short());
+            }
+        }
+        bytes.extend_from_slice(&buffer);
+        Ok(Loaded(bytes))
     }
 }
 
 impl Bucket {
     /// An entry is: the ID's length (2 bytes), the ID, the length of the rest (1 byte), and the rest, which is
     /// the outcome, a bit mask of the known times, and these times.
-    fn push(&mut self, id: &str, entry: &Entry, folder: &Path) -> io::Result<()> {
+    fn push(&mut self, id: &str, entry: &Entry) -> io::Result<()> {
         let id_length = u16::try_from(id.len()).map_err(io::Error::other)?;
         let mut rest = [0; 128];
         let mut out = io::Cursor::new(rest.as_mut_slice());
@@ -94,30 +131,7 @@ impl Bucket {
         self.buffer.extend_from_slice(id.as_bytes());
         self.buffer.push(length);
         self.buffer.extend_from_slice(rest);
-        if self.buffer.len() < BUFFER {
-            return Ok(());
-        }
-        let file = match &mut self.file {
-            Some(file) => file,
-            none => none.insert(tempfile::tempfile_in(folder)?),
-        };
-        file.write_all(&self.buffer)?;
-        self.buffer.clear();
         Ok(())
-    }
-
-    /// Reads all entries into memory.
-    pub(super) fn load(self) -> io::Result<Loaded> {
-        let Some(mut file) = self.file else {
-            return Ok(Loaded(self.buffer));
-        };
-        let mut bytes = Vec::new();
-        let length = usize::try_from(file.stream_position()?).map_err(io::Error::other)?;
-        bytes.reserve_exact(length.saturating_add(self.buffer.len()));
-        file.rewind()?;
-        file.read_to_end(&mut bytes)?;
-        bytes.extend_from_slice(&self.buffer);
-        Ok(Loaded(bytes))
     }
 }
 
@@ -215,9 +229,10 @@ mod tests {
             }
         }
         let mut seen: BTreeMap<Vec<u8>, (usize, Vec<u32>)> = BTreeMap::new();
-        for (number, bucket) in spill.finish().enumerate() {
-            assert!(bucket.file.is_some(), "the test is large enough for files");
-            for entry in bucket.load().unwrap().entries() {
+        for number in 0..BUCKETS {
+            let blocks = spill.buckets[number].blocks.len();
+            assert!(blocks > 0, "the test is large enough for the file");
+            for entry in spill.load(number).unwrap().entries() {
                 let (id, entry) = entry.unwrap();
                 let (bucket, outcomes) = seen.entry(id.to_vec()).or_insert((number, Vec::new()));
                 assert_eq!(*bucket, number);
@@ -228,7 +243,7 @@ mod tests {
         let order: Vec<u32> = (0..20).collect();
         assert!(seen.values().all(|(_, outcomes)| *outcomes == order));
         let left = std::fs::read_dir(folder.path()).unwrap().count();
-        assert_eq!(left, 0, "the files have no name");
+        assert_eq!(left, 0, "the file has no name");
     }
 
     #[test]
@@ -248,9 +263,9 @@ mod tests {
             let outcome = u32::MAX;
             let id = "é".repeat(128);
             let entry = Entry { outcome, times };
-            bucket.push(&id, &entry, Path::new("/")).unwrap();
+            bucket.push(&id, &entry).unwrap();
         }
-        let loaded = bucket.load().unwrap();
+        let loaded = Loaded(bucket.buffer);
         let entries = loaded.entries().map(|entry| entry.unwrap());
         let read: Vec<_> = entries
             .map(|(id, entry)| (id.len(), entry.decode().unwrap().times))
@@ -265,8 +280,8 @@ mod tests {
             outcome: 7,
             times: Times::default(),
         };
-        bucket.push("request", &entry, Path::new("/")).unwrap();
-        let whole = bucket.load().unwrap().0;
+        bucket.push("request", &entry).unwrap();
+        let whole = bucket.buffer;
         for length in 1..whole.len() {
             let cut = Loaded(whole.get(..length).unwrap().to_vec());
             assert!(cut.entries().all(|entry| entry.is_err()), "{length}");

@@ -1,76 +1,41 @@
 //! Counts the joined requests by kind and outcome.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::RandomState;
-use std::io;
 
+use super::half::{Counts, Half, Outcomes, add_one};
 use super::latency::Latencies;
-use super::options::Options;
-use super::outcome::{Log, Outcome, Place, Source};
-use super::read::LogLines;
-use super::record::Broken;
-use super::spill::{Encoded, Entry, Loaded, Spill};
-use super::times::{Parts, Resolution, Times};
+use super::outcome::{HOPS, Log, Outcome, Passed, Place};
+use super::parts::{Parts, Resolution};
+use super::spill::{BUCKETS, Encoded, Entry, Spill};
 use crate::cli::CommandError;
-
-/// The maximum number of different outcomes; further ones are counted as `(other)`.
-const MAX_OUTCOMES: usize = 4096;
-/// The maximum number of broken lines that are shown.
-const SHOWN_BROKEN: usize = 3;
-
-/// Counts of the lines of one log.
-#[derive(Debug, Default)]
-pub(super) struct Input {
-    /// Lines that have a correlation ID.
-    pub with_id: u64,
-    /// Valid lines without one.
-    pub without_id: u64,
-    /// Lines that cannot be used.
-    pub broken: u64,
-    /// The first broken lines, with their numbers.
-    pub first_broken: Vec<(u64, Broken)>,
-}
 
 /// In which logs a request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Kind {
-    /// Once in each log.
+    /// In the logs of all hops that it reached.
     Joined,
-    /// In the edge's log only, and not as forwarded.
+    /// In the first hop's log only, and not as forwarded.
     EndedAtEdge,
-    /// Forwarded by the edge, but not in the mesh's log.
+    /// Forwarded by a hop, but not in the next hop's log.
     Lost,
-    /// In the mesh's log only.
+    /// In the log of a hop, but not in that of the first one.
     MeshOnly,
-    /// More than once in one of the logs.
+    /// More often in one of the logs than the hop before tried.
     Repeated,
 }
 
-/// What one log holds.
-pub(super) struct Half {
-    pub input: Input,
-    pub outcomes: Outcomes,
-    pub spill: Spill,
-}
-
-/// The different outcomes of a log's lines.
-#[derive(Debug, Default)]
-pub(super) struct Outcomes {
-    list: Vec<Outcome>,
-    /// The index of each outcome.
-    indexes: HashMap<Outcome, u32>,
-}
-
-/// The requests of both logs.
+/// The requests of all logs.
 #[derive(Debug)]
 pub(super) struct Join {
-    /// The counts of both logs, the edge's first.
-    pub inputs: [(Log, Input); 2],
+    /// The counts of all logs, in the order of a request's way.
+    pub counts: Vec<Counts>,
     /// How long the requests took.
     pub latencies: Latencies,
     kinds: BTreeMap<Kind, u64>,
-    edge: Outcomes,
-    mesh: Outcomes,
+    /// The number of requests that each hop lacks.
+    missing: [u64; HOPS],
+    /// `None` for a hop without a log.
+    outcomes: [Option<Outcomes>; HOPS],
     /// The number of requests by the log and the index of their outcome.
     ends: HashMap<(Log, u32), u64>,
 }
@@ -80,35 +45,31 @@ pub(super) struct Join {
 pub(super) struct Request<'a> {
     pub id: &'a str,
     pub kind: Kind,
+    /// The hops that lack it.
+    pub missing: &'a [Log],
     /// Where it ended, and why.
     pub end: &'a Outcome,
     /// Unknown for a repeated ID, whose lines are of several requests.
     pub parts: Parts,
 }
 
-/// The lines of one ID.
-#[derive(Debug, Default)]
-struct Lines<'a> {
-    repeated: bool,
-    /// The first line of each log.
-    edge: Option<Encoded<'a>>,
-    mesh: Option<Encoded<'a>>,
+/// The lines of one ID in the log of each hop.
+type Lines<'a> = [Option<Seen<'a>>; HOPS];
+
+/// The lines of one ID in one log: the last, and how many.
+#[derive(Debug, Clone, Copy)]
+struct Seen<'a> {
+    last: Encoded<'a>,
+    count: u32,
 }
 
-impl Input {
-    pub(super) fn note_broken(&mut self, number: u64, broken: Broken) {
-        self.broken = self.broken.saturating_add(1);
-        if self.first_broken.len() < SHOWN_BROKEN {
-            self.first_broken.push((number, broken));
-        }
-    }
-
-    /// All lines that are not blank.
-    pub(super) const fn lines(&self) -> u64 {
-        self.with_id
-            .saturating_add(self.without_id)
-            .saturating_add(self.broken)
-    }
+/// A line that was read, and what its hop did.
+#[derive(Debug, Clone, Copy)]
+struct Read {
+    entry: Entry,
+    passed: Passed,
+    place: Place,
+    count: u32,
 }
 
 impl Kind {
@@ -131,106 +92,49 @@ impl Kind {
     }
 }
 
-impl Half {
-    /// Reads one log.
-    pub(super) fn read(
-        log: Log,
-        lines: LogLines<'_>,
-        options: &Options,
-        hasher: &RandomState,
-    ) -> Result<Self, CommandError> {
-        let folder = options.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
-        let mut half = Self {
-            input: Input::default(),
-            outcomes: Outcomes::default(),
-            spill: Spill::new(&folder, hasher.clone()),
-        };
-        let fields = options.fields(log);
-        let forwarded = &options.edge_fields.edge_forwarded;
-        lines.each(&fields, |number, record| {
-            let record = match record {
-                Ok(record) => record,
-                Err(broken) => {
-                    half.input.note_broken(number, broken);
-                    return Ok(());
-                }
-            };
-            match Outcome::read(log, &record, forwarded) {
-                Ok(Some((id, outcome))) => {
-                    half.input.with_id = half.input.with_id.saturating_add(1);
-                    let entry = Entry {
-                        times: Times::read(log, &record, &fields, &outcome),
-                        outcome: half.outcomes.index(outcome),
-                    };
-                    half.spill
-                        .push(&id, &entry)
-                        .map_err(CommandError::Temporary)?;
-                }
-                Ok(None) => half.input.without_id = half.input.without_id.saturating_add(1),
-                Err(broken) => half.input.note_broken(number, broken),
-            }
-            Ok(())
-        })?;
-        Ok(half)
-    }
-}
-
-impl Outcomes {
-    /// The index of an outcome, which is added if it is new.
-    pub(super) fn index(&mut self, outcome: Outcome) -> u32 {
-        if let Some(index) = self.indexes.get(&outcome) {
-            return *index;
-        }
-        if self.list.len() < MAX_OUTCOMES {
-            return self.add(outcome);
-        }
-        let other = Outcome {
-            reason: "(other)".into(),
-            shadow: None,
-            ..outcome
-        };
-        match self.indexes.get(&other) {
-            Some(index) => *index,
-            None => self.add(other),
-        }
-    }
-
-    fn add(&mut self, outcome: Outcome) -> u32 {
-        let index = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
-        self.list.push(outcome.clone());
-        self.indexes.insert(outcome, index);
-        index
-    }
-
-    fn get(&self, index: u32) -> Option<&Outcome> {
-        self.list.get(usize::try_from(index).ok()?)
-    }
-}
-
 impl Join {
-    /// Joins what was read from both logs. Calls `each` with every request.
+    /// Joins what was read from the logs of each hop. Calls `each` with every request.
     ///
     /// # Errors
     /// [`CommandError::Temporary`], and those of `each`.
     pub(super) fn new(
-        edge: Half,
-        mesh: Half,
+        halves: Vec<(Log, Half)>,
         resolution: Resolution,
         mut each: impl FnMut(&Request<'_>) -> Result<(), CommandError>,
     ) -> Result<Self, CommandError> {
         let mut join = Self {
-            inputs: [(Log::Edge, edge.input), (Log::Mesh, mesh.input)],
+            counts: Vec::new(),
             latencies: Latencies::default(),
             kinds: BTreeMap::new(),
-            edge: edge.outcomes,
-            mesh: mesh.outcomes,
+            missing: [0; HOPS],
+            outcomes: [const { None }; HOPS],
             ends: HashMap::new(),
         };
-        for (edge, mesh) in edge.spill.finish().zip(mesh.spill.finish()) {
-            let edge = edge.load().map_err(CommandError::Temporary)?;
-            let mesh = mesh.load().map_err(CommandError::Temporary)?;
-            let lines = lines_by_id(&edge, &mesh).map_err(CommandError::Temporary)?;
-            for (id, lines) in lines {
+        let mut spills: Vec<(Log, Spill)> = Vec::new();
+        for (log, half) in halves {
+            join.counts.extend(half.counts);
+            if let Some(outcomes) = join.outcomes.get_mut(log as usize) {
+                *outcomes = Some(half.outcomes);
+            }
+            spills.push((log, half.spill));
+        }
+        for bucket in 0..BUCKETS {
+            let loaded = spills
+                .iter_mut()
+                .map(|(log, spill)| Ok((*log, spill.load(bucket)?)))
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(CommandError::Temporary)?;
+            let mut ids: HashMap<&[u8], Lines<'_>> = HashMap::new();
+            for (log, loaded) in &loaded {
+                for entry in loaded.entries() {
+                    let (id, last) = entry.map_err(CommandError::Temporary)?;
+                    if let Some(seen) = ids.entry(id).or_default().get_mut(*log as usize) {
+                        let count = seen.map_or(0, |seen| seen.count).saturating_add(1);
+                        *seen = Some(Seen { last, count });
+                    }
+                }
+            }
+            for (id, lines) in ids {
                 join.add(id, &lines, resolution, &mut each)?;
             }
         }
@@ -244,53 +148,103 @@ impl Join {
         resolution: Resolution,
         each: &mut impl FnMut(&Request<'_>) -> Result<(), CommandError>,
     ) -> Result<(), CommandError> {
-        let decode = |line: Option<Encoded<'_>>| {
-            let decoded = line.map(Encoded::decode).transpose();
-            decoded.map_err(CommandError::Temporary)
+        let mut read: [Option<Read>; HOPS] = [None; HOPS];
+        for ((slot, line), outcomes) in read.iter_mut().zip(lines).zip(&self.outcomes) {
+            let (Some(seen), Some(outcomes)) = (line, outcomes) else {
+                continue;
+            };
+            let entry = seen.last.decode().map_err(CommandError::Temporary)?;
+            *slot = outcomes.get(entry.outcome).map(|outcome| Read {
+                entry,
+                passed: outcome.passed,
+                place: outcome.place,
+                count: seen.count,
+            });
+        }
+        let Some((end, entry)) = end(&read) else {
+            return Ok(());
         };
-        let (edge, mesh) = (decode(lines.edge)?, decode(lines.mesh)?);
-        let edge_outcome = edge.and_then(|edge| self.edge.get(edge.outcome));
-        let source = edge_outcome.map(|outcome| outcome.source);
-        // The outcome for the client: that of the edge if it answered itself, else that of the mesh.
-        let end = match (edge, mesh) {
-            (Some(edge), Some(_)) if source == Some(Source::EdgeEnded) => (Log::Edge, edge.outcome),
-            (_, Some(mesh)) => (Log::Mesh, mesh.outcome),
-            (Some(edge), None) => (Log::Edge, edge.outcome),
-            (None, None) => return Ok(()),
-        };
-        let kind = match (source, mesh) {
-            _ if lines.repeated => Kind::Repeated,
-            (Some(_), Some(_)) => Kind::Joined,
-            (Some(Source::EdgeForwarded), None) => Kind::Lost,
-            (Some(_), None) => Kind::EndedAtEdge,
-            (None, _) => Kind::MeshOnly,
-        };
-        let parts = if lines.repeated {
+        let (missing, kind) = self.kind(&read);
+        let parts = if kind == Kind::Repeated {
             Parts::default()
         } else {
-            let edge = source.zip(edge.map(|edge| edge.times));
-            Parts::of(edge, mesh.map(|mesh| mesh.times), resolution)
+            Parts::of(&read.map(|read| read?.times()), resolution)
         };
         self.latencies.add(&parts);
-        count(self.kinds.entry(kind).or_default());
-        count(self.ends.entry(end).or_default());
-        let Some(end) = self.outcome(end) else {
+        add_one(self.kinds.entry(kind).or_default());
+        add_one(self.ends.entry((end, entry.outcome)).or_default());
+        for log in &missing {
+            if let Some(missing) = self.missing.get_mut(*log as usize) {
+                add_one(missing);
+            }
+        }
+        let Some(end) = self.outcome((end, entry.outcome)) else {
             return Ok(());
         };
         let id = std::str::from_utf8(id).unwrap_or_default();
         each(&Request {
             id,
             kind,
+            missing: &missing,
             end,
             parts,
         })
     }
 
-    fn outcome(&self, (log, index): (Log, u32)) -> Option<&Outcome> {
-        match log {
-            Log::Edge => self.edge.get(index),
-            Log::Mesh => self.mesh.get(index),
+    /// The hops that lack a request, and its kind.
+    fn kind(&self, read: &[Option<Read>; HOPS]) -> (Vec<Log>, Kind) {
+        let with_log = Log::ALL.into_iter().zip(read).zip(&self.outcomes);
+        let hops =
+            with_log.filter_map(|((log, read), outcomes)| outcomes.as_ref().and(Some((log, read))));
+        let last = hops.clone().filter(|(_, read)| read.is_some()).last();
+        let last = last.map(|(log, _)| log);
+        let mut missing = Vec::new();
+        let (mut behind_first, mut repeated, mut present) = (false, false, 0_usize);
+        let mut before: Option<&Read> = None;
+        // Whether the hop before this one, if it has a line, says that it passed the request on.
+        let mut expected = false;
+        for (log, read) in hops.clone() {
+            match read {
+                Some(read) => {
+                    let tries = before.and_then(|before| before.entry.times.attempts);
+                    repeated |= u64::from(read.count) > tries.unwrap_or(1).max(1);
+                    present = present.saturating_add(1);
+                    expected = read.passed == Passed::On;
+                    before = Some(read);
+                }
+                None => {
+                    if expected || Some(log) < last {
+                        missing.push(log);
+                        behind_first |= before.is_none();
+                    }
+                    expected = false;
+                }
+            }
         }
+        let first = hops.clone().next().map(|(log, _)| log);
+        let kind = match () {
+            () if repeated => Kind::Repeated,
+            () if behind_first => Kind::MeshOnly,
+            () if !missing.is_empty() => Kind::Lost,
+            () if present == 1 && last == first => Kind::EndedAtEdge,
+            () => Kind::Joined,
+        };
+        (missing, kind)
+    }
+
+    fn outcome(&self, (log, index): (Log, u32)) -> Option<&Outcome> {
+        self.outcomes.get(log as usize)?.as_ref()?.get(index)
+    }
+
+    /// The hops that have a log, in the order of a request's way.
+    pub(super) fn hops(&self) -> impl Iterator<Item = Log> {
+        let all = Log::ALL.into_iter().zip(&self.outcomes);
+        all.filter_map(|(log, outcomes)| outcomes.as_ref().map(|_| log))
+    }
+
+    /// The number of requests that a hop lacks.
+    pub(super) fn missing(&self, log: Log) -> u64 {
+        self.missing.get(log as usize).copied().unwrap_or_default()
     }
 
     /// The number of requests of a kind.
@@ -339,37 +293,40 @@ impl Join {
         ends.filter_map(|(end, count)| Some((self.outcome(*end)?, *count)))
     }
 
-    /// Whether the mesh's log has exactly the requests that the edge forwarded, each once, and no line is
-    /// broken or without an ID.
+    /// Whether the log of each hop has exactly the requests that reached it, and no line is broken or without
+    /// an ID.
     pub(super) fn adds_up(&self) -> bool {
-        let complete = |(_, input): &(Log, Input)| input.broken == 0 && input.without_id == 0;
-        self.inputs.iter().all(complete)
+        self.counts.iter().all(Counts::is_complete)
             && [Kind::Lost, Kind::MeshOnly, Kind::Repeated]
                 .into_iter()
                 .all(|kind| self.count(kind) == 0)
     }
 }
 
-/// The lines of each ID in a bucket of the edge's log and the same of the mesh's.
-fn lines_by_id<'a>(edge: &'a Loaded, mesh: &'a Loaded) -> io::Result<HashMap<&'a [u8], Lines<'a>>> {
-    let mut ids: HashMap<&[u8], Lines<'_>> = HashMap::new();
-    for entry in edge.entries() {
-        let (id, entry) = entry?;
-        let lines = ids.entry(id).or_default();
-        lines.repeated |= lines.edge.is_some();
-        lines.edge.get_or_insert(entry);
+impl Read {
+    /// The times of the line. Of several lines of a hop, none tells for all.
+    fn times(self) -> Option<(Passed, super::times::Times)> {
+        (self.count == 1).then_some((self.passed, self.entry.times))
     }
-    for entry in mesh.entries() {
-        let (id, entry) = entry?;
-        let lines = ids.entry(id).or_default();
-        lines.repeated |= lines.mesh.is_some();
-        lines.mesh.get_or_insert(entry);
-    }
-    Ok(ids)
 }
 
-fn count(counter: &mut u64) {
-    *counter = counter.saturating_add(1);
+/// The outcome for the client: that of the first hop that answered itself; else the app's, if it has a reason of
+/// its own; else the mesh's, which knows most; else that of the last hop.
+fn end(read: &[Option<Read>; HOPS]) -> Option<(Log, Entry)> {
+    let lines = || {
+        Log::ALL
+            .into_iter()
+            .zip(read)
+            .filter_map(|(log, read)| Some((log, read.as_ref()?)))
+    };
+    let answered = lines().find(|(log, read)| *log != Log::App && read.passed == Passed::Not);
+    let denied = || lines().find(|(_, read)| read.place == Place::App);
+    let by_mesh = || lines().find(|(log, _)| *log == Log::Mesh);
+    let found = answered
+        .or_else(denied)
+        .or_else(by_mesh)
+        .or_else(|| lines().last());
+    found.map(|(log, read)| (log, read.entry))
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
-//! The lines of both logs about one request, in the order of time.
+//! The lines of all logs about one request, in the order of time.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::fields::{Field, Fields};
-use super::outcome::{Log, Outcome, Source};
+use super::outcome::{HOPS, Hop, Log, Outcome, Passed};
+use super::parts::{Parts, Resolution};
 use super::record::Record;
-use super::times::{Parts, Resolution, Times};
+use super::times::Times;
 
-/// The maximum number of lines of one ID in one log; further ones are only counted.
+/// The maximum number of lines of one ID in the logs of one hop; further ones are only counted.
 const MAX_LINES: usize = 1000;
 
 /// The lines of one ID.
@@ -23,22 +24,24 @@ pub(super) struct Timeline {
 #[derive(Debug)]
 pub(super) struct Line {
     pub log: Log,
+    /// Which of the hop's logs it is from.
+    pub file: usize,
     /// The line's number in its log, from 1.
     pub number: u64,
     /// The time since 1970, if it can be parsed.
     pub since_epoch: Option<Duration>,
     pub time: String,
-    /// The edge's outcome, or the filter's verdict.
+    /// The outcome, or the filter's verdict.
     pub outcome: String,
-    /// The edge's reason, or Envoy's response code details.
+    /// The reason, or Envoy's response code details.
     pub reason: String,
     pub status: String,
     pub method: String,
     pub path: String,
     /// In microseconds.
     pub duration: Option<u64>,
-    pub source: Source,
-    pub times: Times,
+    /// What the line tells about the whole request; `None` for other lines of the app.
+    pub request: Option<(Passed, Times)>,
     /// The line's JSON object, as logged.
     pub text: String,
 }
@@ -51,14 +54,13 @@ impl Timeline {
         }
     }
 
-    /// Keeps the line if it has this ID.
+    /// Keeps the line, of which the log and the number are given, if it has this ID.
     pub(super) fn add(
         &mut self,
-        log: Log,
-        number: u64,
+        hop: &Hop,
+        (file, number): (usize, u64),
         record: &Record<'_>,
         fields: &Fields,
-        forwarded: &str,
     ) {
         if record.get(Field::Id).as_deref() != Some(&self.id) {
             return;
@@ -67,45 +69,44 @@ impl Timeline {
             self.more = self.more.saturating_add(1);
             return;
         }
-        let Ok(Some((_, outcome))) = Outcome::read(log, record, forwarded) else {
+        let Ok(Some((_, outcome))) = Outcome::read(hop, record) else {
             return;
         };
         let text = |field| record.get(field).unwrap_or_default().into_owned();
         let time = text(Field::Time);
+        let times = Times::read(hop.log, record, fields, &outcome);
         self.lines.push(Line {
-            log,
+            log: hop.log,
+            file,
             number,
             since_epoch: since_epoch(&time),
             time,
-            source: outcome.source,
-            times: Times::read(log, record, fields, &outcome),
             outcome: text(Field::Outcome),
             reason: text(Field::Reason),
             status: text(Field::Status),
             method: text(Field::Method),
             path: text(Field::Path),
             duration: record.micros(Field::Duration, fields),
+            request: hop
+                .log
+                .is_request(record)
+                .then_some((outcome.passed, times)),
             text: record.text.to_owned(),
         });
     }
 
-    /// How long the request took in each part of its way; unknown if a log has several lines.
+    /// How long the request took in each part of its way. A hop with several lines tells nothing.
     pub(super) fn parts(&self, resolution: Resolution) -> Parts {
-        let (mut edge, mut mesh) = (None, None);
-        for line in &self.lines {
-            let repeated = match line.log {
-                Log::Edge => edge.replace((line.source, line.times)).is_some(),
-                Log::Mesh => mesh.replace(line.times).is_some(),
-            };
-            if repeated {
-                return Parts::default();
-            }
-        }
-        Parts::of(edge, mesh, resolution)
+        let lines: [Option<(Passed, Times)>; HOPS] = std::array::from_fn(|hop| {
+            let of_hop = self.lines.iter().filter(|line| line.log as usize == hop);
+            let mut requests = of_hop.filter_map(|line| line.request);
+            requests.next().filter(|_| requests.next().is_none())
+        });
+        Parts::of(&lines, resolution)
     }
 
-    /// The lines of both timelines of one ID, sorted by time. Lines of the same time stay in the order edge, mesh;
-    /// lines whose time cannot be parsed come last.
+    /// The lines of both timelines of one ID, sorted by time. Lines of the same time stay in the order of a
+    /// request's way; lines whose time cannot be parsed come last.
     pub(super) fn and(mut self, other: Self) -> Self {
         self.more = self.more.saturating_add(other.more);
         self.lines.extend(other.lines);

@@ -1,37 +1,44 @@
-use super::*;
+use std::hash::RandomState;
 
-fn outcome(source: Source, place: Place, reason: &str) -> Outcome {
-    Outcome {
-        source,
-        place,
-        reason: reason.into(),
-        shadow: None,
-    }
-}
+use super::super::record::Broken;
+use super::super::times::Times;
+use super::*;
 
 fn half(hasher: &RandomState) -> Half {
     Half {
-        input: Input::default(),
+        counts: vec![Counts::default()],
         outcomes: Outcomes::default(),
         spill: Spill::new(&std::env::temp_dir(), hasher.clone()),
     }
 }
 
-fn join(lines: &[(&str, Source, Place, &str)]) -> (Join, Vec<(String, Kind)>) {
+type Line<'a> = (&'a str, Log, Passed, Place, &'a str);
+
+/// Joins the lines; those of the mesh say that it tried twice if the reason is `retried`.
+fn join(logs: &[Log], lines: &[Line<'_>]) -> (Join, Vec<(String, Kind, Vec<Log>)>) {
     let hasher = RandomState::new();
-    let (mut edge, mut mesh) = (half(&hasher), half(&hasher));
-    for (id, source, place, reason) in lines {
-        let half = match source {
-            Source::Mesh => &mut mesh,
-            _ => &mut edge,
+    let mut halves: Vec<(Log, Half)> = logs.iter().map(|log| (*log, half(&hasher))).collect();
+    for (id, log, passed, place, reason) in lines {
+        let (_, half) = halves.iter_mut().find(|(of, _)| of == log).unwrap();
+        let outcome = half.outcomes.index(Outcome {
+            passed: *passed,
+            place: *place,
+            reason: (*reason).into(),
+            shadow: None,
+        });
+        let times = Times {
+            attempts: (*reason == "retried").then_some(2),
+            ..Times::default()
         };
-        let outcome = half.outcomes.index(outcome(*source, *place, reason));
-        let times = Times::default();
         half.spill.push(id, &Entry { outcome, times }).unwrap();
     }
     let mut all = Vec::new();
-    let join = Join::new(edge, mesh, Resolution::EXACT, |request| {
-        all.push((request.id.to_owned(), request.kind));
+    let join = Join::new(halves, Resolution::EXACT, |request| {
+        all.push((
+            request.id.to_owned(),
+            request.kind,
+            request.missing.to_vec(),
+        ));
         Ok(())
     });
     all.sort();
@@ -40,22 +47,25 @@ fn join(lines: &[(&str, Source, Place, &str)]) -> (Join, Vec<(String, Kind)>) {
 
 #[test]
 fn each_request_has_one_kind_and_one_end() {
-    use {Place as P, Source as S};
-    let (join, kinds) = join(&[
-        ("a", S::EdgeForwarded, P::Between, "lost"),
-        ("a", S::Mesh, P::Filter, "role"),
-        ("b", S::EdgeEnded, P::Edge, "redirected"),
-        ("c", S::EdgeForwarded, P::Between, "lost"),
-        ("d", S::Mesh, P::Answered, "2xx"),
-        ("e", S::EdgeForwarded, P::Between, "lost"),
-        ("e", S::Mesh, P::Answered, "2xx"),
-        ("e", S::Mesh, P::Answered, "4xx"),
-        ("f", S::EdgeEnded, P::Edge, "failed"),
-        ("f", S::Mesh, P::Answered, "2xx"),
-        ("g", S::EdgeUnknown, P::Edge, "status 200"),
-        ("g", S::Mesh, P::Answered, "2xx"),
-    ]);
-    let kind = |id: &str| kinds.iter().find(|(found, _)| found == id).unwrap().1;
+    use {Log as L, Passed as H, Place as P};
+    let (join, kinds) = join(
+        &[L::Edge, L::Mesh],
+        &[
+            ("a", L::Edge, H::On, P::Between, "lost"),
+            ("a", L::Mesh, H::Not, P::Filter, "role"),
+            ("b", L::Edge, H::Not, P::Edge, "redirected"),
+            ("c", L::Edge, H::On, P::Between, "lost"),
+            ("d", L::Mesh, H::On, P::Answered, "2xx"),
+            ("e", L::Edge, H::On, P::Between, "lost"),
+            ("e", L::Mesh, H::On, P::Answered, "4xx"),
+            ("e", L::Mesh, H::On, P::Answered, "2xx"),
+            ("f", L::Edge, H::Not, P::Edge, "failed"),
+            ("f", L::Mesh, H::On, P::Answered, "2xx"),
+            ("g", L::Edge, H::Unknown, P::Edge, "status 200"),
+            ("g", L::Mesh, H::On, P::Answered, "2xx"),
+        ],
+    );
+    let kind = |id: &str| kinds.iter().find(|(found, ..)| found == id).unwrap().1;
     assert_eq!(kind("a"), Kind::Joined);
     assert_eq!(kind("b"), Kind::EndedAtEdge);
     assert_eq!(kind("c"), Kind::Lost);
@@ -78,32 +88,105 @@ fn each_request_has_one_kind_and_one_end() {
 }
 
 #[test]
-fn outcomes_beyond_the_limit_are_counted_as_other() {
-    let mut outcomes = Outcomes::default();
-    let mut index =
-        |reason: usize| outcomes.index(outcome(Source::Mesh, Place::Envoy, &reason.to_string()));
-    let first = index(0);
-    for reason in 1..MAX_OUTCOMES {
-        index(reason);
-    }
-    let other = index(MAX_OUTCOMES);
-    assert_eq!(index(MAX_OUTCOMES + 1), other);
-    assert_eq!(index(0), first);
-    assert_eq!(outcomes.list.len(), MAX_OUTCOMES + 1);
+fn a_hop_that_lacks_a_request_is_named() {
+    use {Log as L, Passed as H, Place as P};
+    let edge = |id| (id, L::Edge, H::On, P::Between, "lost");
+    let haproxy = |id| (id, L::Haproxy, H::On, P::Between, "lost by haproxy");
+    let mesh = |id| (id, L::Mesh, H::On, P::Answered, "2xx");
+    let app = |id| (id, L::App, H::Not, P::Answered, "2xx");
+    let (join, kinds) = join(
+        &L::ALL,
+        &[
+            edge("a"),
+            haproxy("a"),
+            mesh("a"),
+            app("a"),
+            edge("b"),
+            edge("c"),
+            haproxy("c"),
+            edge("d"),
+            haproxy("d"),
+            mesh("d"),
+            edge("e"),
+            mesh("e"),
+            app("e"),
+            haproxy("f"),
+            mesh("f"),
+            app("f"),
+            app("g"),
+            edge("h"),
+            ("h", L::Haproxy, H::Not, P::Haproxy, "requests"),
+            edge("i"),
+            haproxy("i"),
+            ("i", L::Mesh, H::Unknown, P::Upstream, "status 503"),
+            edge("j"),
+            haproxy("j"),
+            mesh("j"),
+            ("j", L::App, H::Not, P::App, "denied/scope"),
+            ("k", L::Edge, H::Not, P::Edge, "redirected"),
+            edge("l"),
+            haproxy("l"),
+            ("l", L::Mesh, H::On, P::Answered, "retried"),
+            app("l"),
+            app("l"),
+            edge("m"),
+            haproxy("m"),
+            mesh("m"),
+            app("m"),
+            app("m"),
+        ],
+    );
+    let expected: Vec<(&str, Kind, &[Log])> = vec![
+        ("a", Kind::Joined, &[]),
+        ("b", Kind::Lost, &[L::Haproxy]),
+        ("c", Kind::Lost, &[L::Mesh]),
+        ("d", Kind::Lost, &[L::App]),
+        ("e", Kind::Lost, &[L::Haproxy]),
+        ("f", Kind::MeshOnly, &[L::Edge]),
+        ("g", Kind::MeshOnly, &[L::Edge, L::Haproxy, L::Mesh]),
+        ("h", Kind::Joined, &[]),
+        ("i", Kind::Joined, &[]),
+        ("j", Kind::Joined, &[]),
+        ("k", Kind::EndedAtEdge, &[]),
+        ("l", Kind::Joined, &[]),
+        ("m", Kind::Repeated, &[]),
+    ];
+    let expected = expected.into_iter();
+    let expected: Vec<_> = expected
+        .map(|(id, kind, missing)| (id.to_owned(), kind, missing.to_vec()))
+        .collect();
+    assert_eq!(kinds, expected);
+    assert_eq!(L::ALL.map(|log| join.missing(log)), [2, 3, 2, 1]);
+    assert_eq!(
+        join.ends(),
+        [
+            (P::Answered, "2xx", 6),
+            (P::Answered, "retried", 1),
+            (P::Edge, "redirected", 1),
+            (P::Haproxy, "requests", 1),
+            (P::Between, "lost", 1),
+            (P::Between, "lost by haproxy", 1),
+            (P::App, "denied/scope", 1),
+            (P::Upstream, "status 503", 1),
+        ]
+    );
 }
 
 #[test]
 fn logs_add_up_only_without_broken_lines() {
-    use {Place as P, Source as S};
+    use {Log as L, Passed as H, Place as P};
     let pair = [
-        ("a", S::EdgeForwarded, P::Between, "lost"),
-        ("a", S::Mesh, P::Answered, "2xx"),
-        ("b", S::EdgeEnded, P::Edge, "redirected"),
+        ("a", L::Edge, H::On, P::Between, "lost"),
+        ("a", L::Mesh, H::On, P::Answered, "2xx"),
+        ("b", L::Edge, H::Not, P::Edge, "redirected"),
     ];
-    let (mut join, _) = join(&pair);
+    let (mut join, _) = join(&[L::Edge, L::Mesh], &pair);
     assert!(join.adds_up());
-    let mut input = Input::default();
-    input.note_broken(3, Broken::NotJson);
-    join.inputs = [(Log::Edge, Input::default()), (Log::Mesh, input)];
+    let broken = Counts {
+        broken: 1,
+        first_broken: vec![(3, Broken::NotJson)],
+        ..Counts::default()
+    };
+    join.counts.push(broken);
     assert!(!join.adds_up());
 }
