@@ -1,6 +1,6 @@
 //! The command-line tool, `edge-claims`.
 //!
-//! Exit codes: 0 success; 1 negative result (a config with errors, an ID that is in neither log, …); 2 failure
+//! Exit codes: 0 success; 1 negative result (a config with errors, an ID that is in no log, …); 2 failure
 //! (wrong usage, a file that cannot be read or written).
 
 mod access;

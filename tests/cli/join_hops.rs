@@ -185,7 +185,7 @@ fn the_table_names_the_hop_that_lacks_a_request() {
     for line in [
         "app:     ",
         "6 lines, 4 with an ID, 0 without, 2 of other things, 0 broken",
-        "  in the log of each hop on the way             4",
+        "  in the log of each hop reached                4",
         "  a hop behind the first lacks it               1",
         "  not in the app's log                          1",
         "  the edge lacks it                             1",
@@ -195,6 +195,11 @@ fn the_table_names_the_hop_that_lacks_a_request() {
     ] {
         assert!(shown.contains(line), "{line}\nis not in\n{shown}");
     }
+    let shown = text(&logs.join(&["--list", "lost"]));
+    assert!(
+        shown.ends_with("answered: 2xx, not in the log of app\n"),
+        "{shown}"
+    );
     let list = |kind| lines(&logs.join(&["--list", kind, "--format", "jsonl"]));
     let lost = list("lost");
     assert_eq!(lost.len(), 1);
@@ -203,6 +208,27 @@ fn the_table_names_the_hop_that_lacks_a_request() {
     let direct = list("mesh-only");
     assert_eq!(direct[0]["correlation_id"], "direct-1");
     assert_eq!(direct[0]["missing"], json!(["edge"]));
+}
+
+#[test]
+fn the_page_shows_this_summary() {
+    let logs = Logs::new(&[
+        ("edge", &EDGE),
+        ("haproxy", &HAPROXY),
+        ("mesh", &MESH),
+        ("app", &APP),
+    ]);
+    let mut shown = text(&logs.join(&[]));
+    for (number, name) in ["edge.log", "haproxy.log", "mesh.log", "app.log"]
+        .iter()
+        .enumerate()
+    {
+        shown = shown.replace(&logs.path(number).display().to_string(), name);
+    }
+    let (shown, _) = shown.split_once("\n\n       histogram").unwrap();
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/command/join.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains(shown), "{shown}");
 }
 
 #[test]

@@ -35,13 +35,15 @@ pub(super) enum Field {
     Retries,
     /// Who ended HAProxy's session.
     Termination,
+    /// Which step of a login the edge's line is.
+    Login,
 }
 
 /// The number of different fields.
-pub(super) const FIELDS: usize = 21;
+pub(super) const FIELDS: usize = 22;
 
 /// The fields of each log: the word for `--field`, and the name that docs/log-fields.md gives it.
-const NAMES: [(Log, Field, &str, &str); 46] = [
+const NAMES: [(Log, Field, &str, &str); 47] = [
     (Log::Edge, Field::Id, "id", "correlation_id"),
     (Log::Edge, Field::Time, "time", "time"),
     (Log::Edge, Field::Outcome, "outcome", "outcome"),
@@ -52,6 +54,7 @@ const NAMES: [(Log, Field, &str, &str); 46] = [
     (Log::Edge, Field::Duration, "duration", "duration_ms"),
     (Log::Edge, Field::OwnTime, "own", "edge_us"),
     (Log::Edge, Field::Wait, "wait", "mesh_us"),
+    (Log::Edge, Field::Login, "login", "login"),
     (Log::Haproxy, Field::Id, "id", "correlation_id"),
     (Log::Haproxy, Field::Time, "time", "time"),
     (Log::Haproxy, Field::Outcome, "outcome", "outcome"),

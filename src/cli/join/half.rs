@@ -171,6 +171,7 @@ mod tests {
                 place: Place::Envoy,
                 reason: reason.to_string().into(),
                 shadow: None,
+                step: false,
             })
         };
         let first = index(0);

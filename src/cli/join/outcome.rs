@@ -65,6 +65,9 @@ pub(super) struct Outcome {
     pub reason: SmolStr,
     /// The reason for which it would have been denied without shadow mode.
     pub shadow: Option<SmolStr>,
+    /// The line is a step of a login, after which the same ID comes again: the redirect to the login, or the
+    /// return from it.
+    pub step: bool,
 }
 
 /// Whether a hop passed a request on.
@@ -169,6 +172,7 @@ impl Outcome {
             place,
             reason,
             shadow: None,
+            step: false,
         }
     }
 
@@ -180,7 +184,11 @@ impl Outcome {
             Some(_) => Passed::Not,
             None => Passed::Unknown,
         };
-        Self::new(passed, Place::Edge, own_reason(record))
+        let login = record.get(Field::Login);
+        Self {
+            step: matches!(login.as_deref(), Some("start" | "callback")),
+            ..Self::new(passed, Place::Edge, own_reason(record))
+        }
     }
 
     /// HAProxy's outcome, or else what its termination state tells: `--` nothing went wrong, `P` and `L` it
@@ -253,6 +261,7 @@ impl Outcome {
             place,
             reason,
             shadow,
+            step: false,
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::half::Counts;
 use super::options::{Format, Input};
-use super::outcome::Log;
+use super::outcome::{Log, Place};
 use super::parts::Parts;
 use super::print_times;
 use super::summary::{Join, Kind, Request};
@@ -144,7 +144,7 @@ fn titles(hops: &[Log]) -> [(Kind, String); 5] {
         ]
     } else {
         [
-            (Kind::Joined, "in the log of each hop on the way".to_owned()),
+            (Kind::Joined, "in the log of each hop reached".to_owned()),
             (Kind::EndedAtEdge, ended),
             (Kind::Lost, "a hop behind the first lacks it".to_owned()),
             (Kind::MeshOnly, format!("the {first} lacks it")),
@@ -194,7 +194,13 @@ pub(super) fn listed(
         Format::Table => {
             let (id, end) = (printable(request.id), printable(&end));
             let times = print_times::cells(&request.parts);
-            writeln!(output, "{id:<40} {kind:<10} {times} {end}")
+            let missing: Vec<&str> = request.missing.iter().map(|log| log.name()).collect();
+            let lacks = if missing.is_empty() || request.end.place == Place::Between {
+                String::new()
+            } else {
+                format!(", not in the log of {}", missing.join(", "))
+            };
+            writeln!(output, "{id:<40} {kind:<10} {times} {end}{lacks}")
         }
         Format::Jsonl => {
             let missing: Vec<&str> = request.missing.iter().map(|log| log.name()).collect();
@@ -287,11 +293,11 @@ fn timeline_table(
         ]
         .map(|text| printable(text));
         let outcome = if outcome.is_empty() { "-" } else { &outcome };
-        writeln!(
-            output,
-            "  {time:<24} {after:>9}  {:<width$} {status:>3} {outcome:<32} {method} {path}",
-            line.log.name()
-        )?;
+        let log = line.log.name();
+        let line_text = format!(
+            "  {time:<24} {after:>9}  {log:<width$} {status:>3} {outcome:<32} {method} {path}"
+        );
+        writeln!(output, "{}", line_text.trim_end())?;
         let mut notes = Vec::new();
         if !reason.is_empty() {
             notes.push(reason);

@@ -160,6 +160,11 @@ fn next_entry<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], Encoded<'a>)> {
 }
 
 impl Encoded<'_> {
+    /// The index of the outcome.
+    pub(super) fn outcome(self) -> Option<u32> {
+        read_number(&mut &*self.0)?.try_into().ok()
+    }
+
     pub(super) fn decode(self) -> io::Result<Entry> {
         let mut bytes = self.0;
         let mut decode = || {

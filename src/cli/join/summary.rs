@@ -7,6 +7,7 @@ use super::latency::Latencies;
 use super::outcome::{HOPS, Log, Outcome, Passed, Place};
 use super::parts::{Parts, Resolution};
 use super::spill::{BUCKETS, Encoded, Entry, Spill};
+use super::times::Times;
 use crate::cli::CommandError;
 
 /// In which logs a request is.
@@ -56,11 +57,13 @@ pub(super) struct Request<'a> {
 /// The lines of one ID in the log of each hop.
 type Lines<'a> = [Option<Seen<'a>>; HOPS];
 
-/// The lines of one ID in one log: the last, and how many.
+/// The lines of one ID in one log: the last, and how many. What the steps of its login tell counts only without
+/// another line.
 #[derive(Debug, Clone, Copy)]
 struct Seen<'a> {
     last: Encoded<'a>,
     count: u32,
+    steps: u32,
 }
 
 /// A line that was read, and what its hop did.
@@ -70,6 +73,7 @@ struct Read {
     passed: Passed,
     place: Place,
     count: u32,
+    steps: u32,
 }
 
 impl Kind {
@@ -127,10 +131,10 @@ impl Join {
             let mut ids: HashMap<&[u8], Lines<'_>> = HashMap::new();
             for (log, loaded) in &loaded {
                 for entry in loaded.entries() {
-                    let (id, last) = entry.map_err(CommandError::Temporary)?;
+                    let (id, line) = entry.map_err(CommandError::Temporary)?;
+                    let is_step = *log == Log::Edge && join.is_step(line);
                     if let Some(seen) = ids.entry(id).or_default().get_mut(*log as usize) {
-                        let count = seen.map_or(0, |seen| seen.count).saturating_add(1);
-                        *seen = Some(Seen { last, count });
+                        Seen::add(seen, line, is_step);
                     }
                 }
             }
@@ -159,6 +163,7 @@ impl Join {
                 passed: outcome.passed,
                 place: outcome.place,
                 count: seen.count,
+                steps: seen.steps,
             });
         }
         let Some((end, entry)) = end(&read) else {
@@ -232,6 +237,14 @@ impl Join {
         (missing, kind)
     }
 
+    /// Whether the edge's line is a step of a login.
+    fn is_step(&self, line: Encoded<'_>) -> bool {
+        let outcome = line
+            .outcome()
+            .and_then(|index| self.outcome((Log::Edge, index)));
+        outcome.is_some_and(|outcome| outcome.step)
+    }
+
     fn outcome(&self, (log, index): (Log, u32)) -> Option<&Outcome> {
         self.outcomes.get(log as usize)?.as_ref()?.get(index)
     }
@@ -303,10 +316,29 @@ impl Join {
     }
 }
 
+impl<'a> Seen<'a> {
+    fn add(seen: &mut Option<Self>, line: Encoded<'a>, is_step: bool) {
+        let seen = seen.get_or_insert(Self {
+            last: line,
+            count: 0,
+            steps: 0,
+        });
+        if is_step {
+            seen.steps = seen.steps.saturating_add(1);
+        } else {
+            seen.count = seen.count.saturating_add(1);
+        }
+        if !is_step || seen.count == 0 {
+            seen.last = line;
+        }
+    }
+}
+
 impl Read {
     /// The times of the line. Of several lines of a hop, none tells for all.
-    fn times(self) -> Option<(Passed, super::times::Times)> {
-        (self.count == 1).then_some((self.passed, self.entry.times))
+    fn times(self) -> Option<(Passed, Times)> {
+        let is_only = matches!((self.count, self.steps), (1, _) | (0, 1));
+        is_only.then_some((self.passed, self.entry.times))
     }
 }
 

@@ -42,6 +42,8 @@ pub(super) struct Line {
     pub duration: Option<u64>,
     /// What the line tells about the whole request; `None` for other lines of the app.
     pub request: Option<(Passed, Times)>,
+    /// The line is a step of a login, before the request with the same ID.
+    pub step: bool,
     /// The line's JSON object, as logged.
     pub text: String,
 }
@@ -87,6 +89,7 @@ impl Timeline {
             method: text(Field::Method),
             path: text(Field::Path),
             duration: record.micros(Field::Duration, fields),
+            step: outcome.step,
             request: hop
                 .log
                 .is_request(record)
@@ -98,8 +101,10 @@ impl Timeline {
     /// How long the request took in each part of its way. A hop with several lines tells nothing.
     pub(super) fn parts(&self, resolution: Resolution) -> Parts {
         let lines: [Option<(Passed, Times)>; HOPS] = std::array::from_fn(|hop| {
-            let of_hop = self.lines.iter().filter(|line| line.log as usize == hop);
-            let mut requests = of_hop.filter_map(|line| line.request);
+            let of_hop = || self.lines.iter().filter(|line| line.log as usize == hop);
+            let only_steps = of_hop().all(|line| line.step);
+            let counted = of_hop().filter(|line| line.step == only_steps);
+            let mut requests = counted.filter_map(|line| line.request);
             requests.next().filter(|_| requests.next().is_none())
         });
         Parts::of(&lines, resolution)

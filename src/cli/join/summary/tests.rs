@@ -1,7 +1,6 @@
 use std::hash::RandomState;
 
 use super::super::record::Broken;
-use super::super::times::Times;
 use super::*;
 
 fn half(hasher: &RandomState) -> Half {
@@ -25,6 +24,7 @@ fn join(logs: &[Log], lines: &[Line<'_>]) -> (Join, Vec<(String, Kind, Vec<Log>)
             place: *place,
             reason: (*reason).into(),
             shadow: None,
+            step: reason.starts_with("login"),
         });
         let times = Times {
             attempts: (*reason == "retried").then_some(2),
@@ -168,6 +168,58 @@ fn a_hop_that_lacks_a_request_is_named() {
             (P::Between, "lost by haproxy", 1),
             (P::App, "denied/scope", 1),
             (P::Upstream, "status 503", 1),
+        ]
+    );
+}
+
+#[test]
+fn the_steps_of_a_login_are_no_requests_of_their_own() {
+    use {Log as L, Passed as H, Place as P};
+    let start = |id| (id, L::Edge, H::Not, P::Edge, "login redirected");
+    let back = |id| (id, L::Edge, H::Not, P::Edge, "login done");
+    let first = |id| (id, L::Edge, H::On, P::Between, "lost");
+    let mesh = |id| (id, L::Mesh, H::On, P::Answered, "2xx");
+    let (join, kinds) = join(
+        &[L::Edge, L::Mesh],
+        &[
+            start("a"),
+            back("a"),
+            first("a"),
+            mesh("a"),
+            start("b"),
+            back("b"),
+            start("c"),
+            start("d"),
+            first("d"),
+            first("d"),
+            mesh("d"),
+            // In two logs of the edge, in any order.
+            first("e"),
+            start("e"),
+            mesh("e"),
+        ],
+    );
+    let kinds: Vec<_> = kinds
+        .iter()
+        .map(|(id, kind, _)| (id.as_str(), *kind))
+        .collect();
+    let ended = Kind::EndedAtEdge;
+    assert_eq!(
+        kinds,
+        [
+            ("a", Kind::Joined),
+            ("b", ended),
+            ("c", ended),
+            ("d", Kind::Repeated),
+            ("e", Kind::Joined),
+        ]
+    );
+    assert_eq!(
+        join.ends(),
+        [
+            (P::Answered, "2xx", 3),
+            (P::Edge, "login done", 1),
+            (P::Edge, "login redirected", 1),
         ]
     );
 }
