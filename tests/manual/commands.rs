@@ -196,7 +196,7 @@ fn documented_commands_run() {
     let line = format!(
         "{{\"correlation_id\":\"{ID}\",\"outcome\":\"forwarded\",\"verdict\":\"allow/a\",\"status\":200}}\n"
     );
-    for log in ["edge.log", "mesh.log"] {
+    for log in ["edge.log", "haproxy.log", "mesh.log", "app.log"] {
         std::fs::write(folder.path().join(log), &line).unwrap();
     }
     let mut count = 0;

@@ -201,7 +201,7 @@ impl Join {
         let with_log = Log::ALL.into_iter().zip(read).zip(&self.outcomes);
         let hops =
             with_log.filter_map(|((log, read), outcomes)| outcomes.as_ref().and(Some((log, read))));
-        let last = hops.clone().filter(|(_, read)| read.is_some()).last();
+        let last = hops.clone().rfind(|(_, read)| read.is_some());
         let last = last.map(|(log, _)| log);
         let mut missing = Vec::new();
         let (mut behind_first, mut repeated, mut present) = (false, false, 0_usize);
@@ -357,7 +357,7 @@ fn end(read: &[Option<Read>; HOPS]) -> Option<(Log, Entry)> {
     let found = answered
         .or_else(denied)
         .or_else(by_mesh)
-        .or_else(|| lines().last());
+        .or_else(|| lines().next_back());
     found.map(|(log, read)| (log, read.entry))
 }
 
