@@ -1,6 +1,7 @@
 //! `edge-claims check`: loads configs as the filter does, runs their tests, and warns of what may not be meant.
 
 mod envoy;
+mod istio;
 mod lints;
 pub(super) mod rules;
 mod silence;
@@ -12,6 +13,7 @@ use std::rc::Rc;
 use clap::Args;
 
 use self::envoy::RouteTable;
+use self::istio::Mesh;
 use self::silence::Silence;
 use super::diagnostic::{self, Diagnostic, Format, Hidden, Severity, Summary, count};
 use super::source::{self, FoundConfig, Source, SourceError};
@@ -40,6 +42,10 @@ pub(super) struct Options {
     /// with those of each config
     #[arg(long, value_name = "ENVOY.yaml")]
     envoy: Option<PathBuf>,
+    /// Objects of the mesh, as `kubectl get -o yaml` prints them (Sidecar, ServiceEntry, Service, Gateway, EnvoyFilter,
+    /// Deployment of istiod, and the other plugins): compare them with the resource of each config
+    #[arg(long, value_name = "OBJECTS.yaml", num_args = 1..)]
+    istio: Vec<PathBuf>,
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -64,6 +70,7 @@ Examples:
   kubectl get wasmplugins,trafficextensions -A -o yaml | edge-claims check -
   edge-claims check envoy.yaml --allow no_max_lifetime,forwarded_token
   edge-claims check config.yaml --envoy envoy.yaml
+  edge-claims check plugin.yaml --istio sidecars.yaml serviceentries.yaml
   edge-claims check config.yaml --format sarif > results.sarif
 
 Exit codes:
@@ -104,8 +111,28 @@ pub(super) fn run(options: &Options, output: &mut impl Write) -> Result<Answer, 
         envoy: options.envoy.as_deref().map(envoy_routes).transpose()?,
         ..Checked::default()
     };
+    let mut mesh = Mesh::default();
+    for path in &options.istio {
+        let source = source::read(path)?;
+        mesh.add(&source::documents(&source)?);
+    }
+    if !options.istio.is_empty() && mesh.is_empty() {
+        return Err(CommandError::Content {
+            name: "--istio".to_owned(),
+            problem: "no Kubernetes object in these files".to_owned(),
+        });
+    }
+    let mut loaded = Vec::new();
     for source in &sources {
-        let found = source::documents(source).and_then(|all| source::configs_in(all, source));
+        let documents = source::documents(source);
+        if let (Ok(documents), false) = (&documents, options.istio.is_empty()) {
+            mesh.add(documents);
+        }
+        loaded.push((source, documents));
+    }
+    checked.mesh = mesh;
+    for (source, documents) in loaded {
+        let found = documents.and_then(|all| source::configs_in(all, source));
         match found {
             Ok(configs) => configs.iter().for_each(|config| checked.check(config, now)),
             Err(error) => checked.diagnostics.push(syntax(error)),
@@ -136,6 +163,8 @@ pub(super) fn run(options: &Options, output: &mut impl Write) -> Result<Answer, 
 struct Checked {
     /// Envoy's route tables, and their file.
     envoy: Option<(Vec<RouteTable>, Rc<Source>)>,
+    /// The objects of the mesh; empty without `--istio`.
+    mesh: Mesh,
     diagnostics: Vec<Diagnostic>,
     summary: Summary,
 }
@@ -152,6 +181,8 @@ impl Checked {
                     let warnings = envoy::compare(found, &config, tables, source);
                     self.diagnostics.extend(warnings);
                 }
+                let warnings = istio::compare(found, &config, &self.mesh);
+                self.diagnostics.extend(warnings);
                 describe(found, &config)
             }
             Err(errors) => {

@@ -26,7 +26,7 @@ pub(in crate::cli) const REWRITTEN_TO_GUARDED: &str = "envoy_rewrite";
 pub(in crate::cli) const WIDER_THAN_ENVOY_ROUTE: &str = "envoy_wider_route";
 
 /// All lints, by name.
-pub(in crate::cli) const LINTS: [Rule; 20] = [
+pub(in crate::cli) const LINTS: [Rule; 27] = [
     Rule {
         name: "any_audience",
         summary: "tokens for any audience are accepted",
@@ -86,6 +86,42 @@ pub(in crate::cli) const LINTS: [Rule; 20] = [
         name: "impossible_role",
         summary: "a role that no token can have",
         help: "with `format: space` or `comma`, a role cannot contain the separator",
+    },
+    Rule {
+        name: "istio_both_kinds",
+        summary: "with --istio: a WasmPlugin and a TrafficExtension for the same workloads",
+        help: "delete one of the two; to replace one by the other without a lost request, delete it first and apply \
+               the other at once",
+    },
+    Rule {
+        name: "istio_digest",
+        summary: "with --istio: a digest that the module cannot have, or none",
+        help: "for oci://, `sha256` is the digest of the image's manifest, which `make image` prints",
+    },
+    Rule {
+        name: "istio_gateway_mode",
+        summary: "with --istio: a gateway that does not load the filter",
+        help: "remove `match`, or set `mode: CLIENT`",
+    },
+    Rule {
+        name: "istio_keys_cluster",
+        summary: "with --istio: a key server that is no cluster of the mesh",
+        help: "add a ServiceEntry for the key server, as in istio/keys/",
+    },
+    Rule {
+        name: "istio_keys_egress",
+        summary: "with --istio: a Sidecar whose egress leaves out the key server",
+        help: "add the key server to `egress[].hosts`: NAMESPACE/HOST, with the namespace of its ServiceEntry",
+    },
+    Rule {
+        name: "istio_keys_gateway",
+        summary: "with --istio: a gateway or waypoint that does not get the cluster of the key server",
+        help: "apply istio/keys/referenced-service.yaml, which makes istiod send the cluster",
+    },
+    Rule {
+        name: "istio_sidecar_mode",
+        summary: "with --istio: a sidecar that also filters what the service itself sends",
+        help: "add `match: [{mode: SERVER}]`",
     },
     Rule {
         name: "kept_class",
