@@ -263,7 +263,7 @@ impl KeySource {
         match self.dispatch(host) {
             Ok(call) => self.call = Some((call, now)),
             Err(CallError::UnknownCluster) => {
-                let why = format!("Envoy knows no cluster {:?}", self.remote.cluster);
+                let why = unknown_cluster(&self.remote.cluster);
                 self.failed(&why, resources);
             }
             Err(CallError::Failed) => self.failed("Envoy did not make the call", resources),
@@ -345,6 +345,19 @@ impl KeySource {
             plan.failed(now);
             true
         });
+    }
+}
+
+/// Why a cluster is missing, with the places to look at if istiod should have made it.
+fn unknown_cluster(cluster: &str) -> String {
+    let unknown = format!("Envoy knows no cluster {cluster:?}");
+    match cluster.strip_prefix("outbound|") {
+        Some(_) => format!(
+            "{unknown}; in Istio, look for a ServiceEntry or Service with this host and port, then at `egress` of the \
+             Sidecar objects, then, for a waypoint or with PILOT_FILTER_GATEWAY_CLUSTER_CONFIG, at an EnvoyFilter with \
+             the annotation envoyfilter.istio.io/referenced-services"
+        ),
+        None => unknown,
     }
 }
 

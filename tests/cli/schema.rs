@@ -29,6 +29,18 @@ fn it_prints_the_published_schema() {
     assert_eq!(printed(&["--for", "config"]), published);
 }
 
+#[test]
+fn the_published_admission_policy_is_that_of_the_schema() {
+    let published = read("istio/admission/policy.yaml");
+    assert_eq!(printed(&["--for", "admission-policy"]), published);
+    // One rule for each section of the config, so that the message names the section.
+    let schema: Value = serde_json::from_str(&printed(&[])).unwrap();
+    for section in schema["properties"].as_object().unwrap().keys() {
+        let message = format!("pluginConfig.{section} breaks the config's schema");
+        assert_eq!(published.matches(&message).count(), 1, "{section}");
+    }
+}
+
 /// As an editor uses it: the manifest passes, and each mistake is found, in the resource and in the config.
 #[test]
 fn the_schemas_of_resources_find_mistakes_in_the_resource_and_in_the_config() {

@@ -3,6 +3,9 @@
 //! `docs/config.schema.json` is the one source. For the Istio resources, it is put in the place of
 //! `pluginConfig` in the schema of the resource's CRD.
 
+mod admission;
+mod cel;
+
 use std::io::Write;
 
 use clap::{Args, ValueEnum};
@@ -11,13 +14,14 @@ use serde_json::{Map, Value, json};
 use super::{Answer, CommandError};
 
 /// The schema of the plugin config.
-const CONFIG: &str = include_str!("../../docs/config.schema.json");
+const CONFIG: &str = include_str!("../../../docs/config.schema.json");
 
 /// The schema of Istio's CRD `WasmPlugin`.
-const WASM_PLUGIN: &str = include_str!("../../istio/testdata/wasmplugin.schema.json");
+const WASM_PLUGIN: &str = include_str!("../../../istio/testdata/wasmplugin.schema.json");
 
 /// The schema of Istio's CRD `TrafficExtension`.
-const TRAFFIC_EXTENSION: &str = include_str!("../../istio/testdata/trafficextension.schema.json");
+const TRAFFIC_EXTENSION: &str =
+    include_str!("../../../istio/testdata/trafficextension.schema.json");
 
 /// Print the JSON Schema of the plugin config.
 ///
@@ -27,7 +31,7 @@ const TRAFFIC_EXTENSION: &str = include_str!("../../istio/testdata/trafficextens
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Options {
-    /// What the file in the editor is
+    /// What the schema is for: what the file in the editor is, or the API server
     #[arg(long = "for", value_name = "KIND", value_enum, default_value_t = Kind::Config)]
     kind: Kind,
 }
@@ -36,6 +40,7 @@ const EXAMPLES: &str = "\
 Examples:
   edge-claims schema > config.schema.json
   edge-claims schema --for wasmplugin > wasmplugin.schema.json
+  edge-claims schema --for admission-policy | kubectl apply -f -
 
 The first line of the file in the editor then names the schema:
   # yaml-language-server: $schema=wasmplugin.schema.json
@@ -55,6 +60,8 @@ pub(super) enum Kind {
     /// Istio's TrafficExtension, with the config in spec.wasm.pluginConfig
     #[value(name = "trafficextension")]
     TrafficExtension,
+    /// A ValidatingAdmissionPolicy (Kubernetes 1.30): the API server refuses plugins whose config breaks the schema
+    AdmissionPolicy,
 }
 
 /// Prints the schema.
@@ -80,6 +87,10 @@ pub(super) fn text(kind: Kind) -> Result<String, CommandError> {
         Kind::WasmPlugin => resource("WasmPlugin", WASM_PLUGIN, &["spec"]),
         Kind::TrafficExtension => {
             resource("TrafficExtension", TRAFFIC_EXTENSION, &["spec", "wasm"])
+        }
+        Kind::AdmissionPolicy => {
+            let schema: Value = serde_json::from_str(CONFIG).map_err(broken)?;
+            return Ok(admission::policy(&schema));
         }
     };
     let text = schema.and_then(|schema| serde_json::to_string_pretty(&schema));
