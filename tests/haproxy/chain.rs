@@ -4,6 +4,7 @@ use std::path::Path;
 
 use edge_claims_harness::tls::Identity;
 use edge_claims_harness::tokens::{self, Key};
+use edge_claims_harness::upstream::Answer;
 use edge_claims_harness::{Client, Envoy, Request, Response, Seen, Upstream, tools};
 use serde_json::{Value, json};
 
@@ -54,12 +55,18 @@ impl Chain {
 
     pub fn with(options: &Options<'_>) -> Self {
         let files = Files::shared();
-        let (readers, editors) = (Upstream::start(), Upstream::start());
+        let (readers, editors) = (pool(), pool());
         let (behind, behind_port) =
             behind(options.behind.unwrap_or(BEHINDS[0]), &readers, &editors);
         let envoy = envoy(files, behind_port, options.envoy_changes);
         let front_port = tools::free_port();
-        let mut environment = vec![("EDGE_SECRET", EDGE_SECRET), ("LOG_KEY", LOG_KEY)];
+        let mut environment = vec![
+            ("EDGE_SECRET", EDGE_SECRET),
+            ("LOG_KEY", LOG_KEY),
+            // All tests come from one address.
+            ("REQUESTS_PER_10S", "100000"),
+            ("DENIALS_PER_MINUTE", "100000"),
+        ];
         let address = local(front_port);
         let to = local(envoy.port());
         environment.extend([("FRONT_ADDRESS", &*address), ("ENVOY_ADDRESS", &*to)]);
@@ -128,6 +135,21 @@ impl Chain {
             .wait_for_log(&format!("\"correlation_id\":\"{id}\""));
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
     }
+}
+
+/// A pool that echoes. Told by `x-answer`, it also claims that the filter denied the subject with that hash.
+pub fn pool() -> Upstream {
+    Upstream::answering(|seen| {
+        let mut answer = Answer::echo(seen);
+        for subject in seen.all("x-answer") {
+            let field = |name: &str, value: &str| (name.into(), value.into());
+            answer
+                .headers
+                .push(field("x-verdict", "deny/role/orders-read"));
+            answer.headers.push(field("x-verdict-subject", &subject));
+        }
+        answer
+    })
 }
 
 /// The HAProxy behind Envoy, and its port.

@@ -2,9 +2,13 @@
 //!
 //! Run by `make test-haproxy`.
 
+mod behind;
 mod chain;
-
+mod feedback;
 mod files;
 mod front;
 mod haproxy;
 mod lint;
+mod paths;
+mod routing;
+mod smuggling;
