@@ -65,30 +65,18 @@ fn no_spelling_of_a_guarded_path_goes_through_as_a_public_one() {
 fn all_hops_see_the_path_and_the_host_that_were_judged() {
     let chain = Chain::start();
     let edge = chain.edge();
-    let cases: [(fn(Request) -> Request, &str, &str); 4] = [
-        (
-            |request| request,
-            "/%70ublic/x?q=%2e%2e",
-            "/public/x?q=%2e%2e",
-        ),
-        (|request| request, "/public/a%20b", "/public/a%20b"),
-        (
-            |request| request.http2(),
-            "/public/%7Euser",
-            "/public/~user",
-        ),
-        (
-            |request| request.host("SHOP.example.com."),
-            "/public/x",
-            "/public/x",
-        ),
-    ];
-    for (change, path, expected) in cases {
-        let response = change(edge.get(path)).send();
-        assert_eq!(response.status, 200, "{path}: {response:?}");
+    for (request, expected) in [
+        (edge.get("/%70ublic/x?q=%2e%2e"), "/public/x?q=%2e%2e"),
+        (edge.get("/public/a%20b"), "/public/a%20b"),
+        (edge.get("/public/%7Euser").http2(), "/public/~user"),
+        (edge.get("/public/x").host("SHOP.example.com."), "/public/x"),
+    ] {
+        let shown = format!("{request:?}");
+        let response = request.send();
+        assert_eq!(response.status, 200, "{shown}: {response:?}");
         let (_, seen) = chain.only();
         assert_eq!(seen.path(), expected);
-        assert_eq!(seen.authority, b"shop.example.com", "{path}");
+        assert_eq!(seen.authority, b"shop.example.com", "{shown}");
         let id = seen.header("x-correlation-id").expect("the ID");
         let judged = expected.split('?').next();
         assert_eq!(chain.access_of(&id)["path"].as_str(), judged);
