@@ -63,6 +63,7 @@ impl Chain {
         let mut environment = vec![
             ("EDGE_SECRET", EDGE_SECRET),
             ("LOG_KEY", LOG_KEY),
+            ("EDGE_NAMES_CLIENT", "yes"),
             // All tests come from one address.
             ("REQUESTS_PER_10S", "100000"),
             ("DENIALS_PER_MINUTE", "100000"),

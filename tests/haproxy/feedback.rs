@@ -144,6 +144,33 @@ fn nobody_throttles_somebody_else() {
 }
 
 #[test]
+fn without_an_address_from_the_edge_no_client_throttles_the_edge() {
+    let front: &[(&str, &str)] = &[
+        ("EDGE_NAMES_CLIENT", "no"),
+        ("DENIALS_PER_MINUTE", "3"),
+        ("REQUESTS_PER_10S", "3"),
+    ];
+    let chain = Chain::with(&Options {
+        front,
+        ..Options::default()
+    });
+    let edge = chain.edge();
+    for _ in 0..6 {
+        // The client's own header, which such an edge does not remove.
+        let response = from(edge.get(PATH), "203.0.113.1", &forged("mallory"));
+        assert_eq!(response.status, 401);
+    }
+    let request = edge.get(PATH).header("x-correlation-id", "last");
+    assert_eq!(from(request, "203.0.113.1", &token("alice", &["reader"])).status, 200);
+    assert_eq!(chain.front.record("last")["client"], "127.0.0.1");
+    // The limit by subject stays.
+    for expected in [403, 403, 403, 429] {
+        let request = edge.request("POST", PATH);
+        assert_eq!(from(request, "203.0.113.1", &token("alice", &["reader"])).status, expected);
+    }
+}
+
+#[test]
 fn more_requests_than_the_limit_are_answered_by_haproxy() {
     let front: &[(&str, &str)] = &[("REQUESTS_PER_10S", "5")];
     let chain = Chain::with(&Options {
