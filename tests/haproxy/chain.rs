@@ -9,7 +9,7 @@ use edge_claims_harness::{Client, Envoy, Request, Response, Seen, Upstream, tool
 use serde_json::{Value, json};
 
 use crate::files::Files;
-use crate::haproxy::HaProxy;
+use crate::haproxy::{HaProxy, parse};
 
 pub const EDGE_SECRET: &str = "edge-secret-0123456789abcdef0123456789";
 pub const MESH_SECRET: &str = "mesh-secret-0123456789abcdef0123456789";
@@ -134,7 +134,7 @@ impl Chain {
         let line = self
             .envoy
             .wait_for_log(&format!("\"correlation_id\":\"{id}\""));
-        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+        parse("mesh", &line)
     }
 }
 

@@ -161,12 +161,18 @@ fn without_an_address_from_the_edge_no_client_throttles_the_edge() {
         assert_eq!(response.status, 401);
     }
     let request = edge.get(PATH).header("x-correlation-id", "last");
-    assert_eq!(from(request, "203.0.113.1", &token("alice", &["reader"])).status, 200);
+    assert_eq!(
+        from(request, "203.0.113.1", &token("alice", &["reader"])).status,
+        200
+    );
     assert_eq!(chain.front.record("last")["client"], "127.0.0.1");
     // The limit by subject stays.
     for expected in [403, 403, 403, 429] {
         let request = edge.request("POST", PATH);
-        assert_eq!(from(request, "203.0.113.1", &token("alice", &["reader"])).status, expected);
+        assert_eq!(
+            from(request, "203.0.113.1", &token("alice", &["reader"])).status,
+            expected
+        );
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 
 use edge_claims_harness::envoy::wait;
 use edge_claims_harness::tools;
@@ -49,16 +50,14 @@ impl HaProxy {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// The log: one JSON object per request. Every line that begins as JSON must be valid.
+    /// The log: one JSON object per request. Every line that begins as JSON must be one of docs/log-fields.md.
     pub fn records(&self) -> Vec<Value> {
         let text = self.text();
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         whole
             .lines()
             .filter(|line| line.starts_with('{'))
-            .map(|line| {
-                serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
-            })
+            .map(|line| parse("haproxy", line))
             .collect()
     }
 
@@ -84,6 +83,22 @@ impl Drop for HaProxy {
             eprintln!("HAProxy wrote:\n{}", self.text());
         }
     }
+}
+
+/// A line of that hop's log, which must have the fields of docs/log.schema.json.
+pub fn parse(hop: &str, line: &str) -> Value {
+    static SCHEMAS: LazyLock<jsonschema::ValidatorMap> = LazyLock::new(|| {
+        let path = tools::root().join("docs/log.schema.json");
+        let text = fs::read_to_string(path).expect("the schema");
+        let schema = serde_json::from_str(&text).expect("it is JSON");
+        jsonschema::validator_map_for(&schema).expect("the schema is one")
+    });
+    let record = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    let validator = SCHEMAS.get(&format!("#/$defs/{hop}")).expect("the hop");
+    if let Some(error) = validator.iter_errors(&record).next() {
+        panic!("{error} at {}: {line}", error.instance_path());
+    }
+    record
 }
 
 /// What HAProxy says about these files, which it does not run: an error if it has a warning, too.

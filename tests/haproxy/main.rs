@@ -10,5 +10,6 @@ mod front;
 mod haproxy;
 mod lint;
 mod paths;
+mod readme;
 mod routing;
 mod smuggling;

@@ -1,7 +1,5 @@
 //! Paths that HAProxy, Envoy and a pool could read in different ways.
 
-use edge_claims_harness::Request;
-
 use crate::chain::*;
 
 #[test]
