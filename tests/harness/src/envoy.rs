@@ -19,6 +19,9 @@ use crate::tools;
 /// How long Envoy may take to start, to reload, to write a log line.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
+/// The same where Envoy gets its listener, and the filter's module, from a control plane.
+const CONTROL_PLANE_TIMEOUT: Duration = Duration::from_secs(120);
+
 /// What Envoy logs when a VM traps or a plugin is not configured on some worker, and what it says
 /// about the requests that come after.
 const FAILURES: [&str; 5] = [
@@ -82,7 +85,7 @@ impl Envoy {
             folder,
             checked: false,
         }
-        .wait_until_it_serves()
+        .wait_until_it_serves(TIMEOUT)
     }
 
     /// Runs a configuration file with substitutions: pairs of a text and its replacement. `port` and
@@ -120,13 +123,46 @@ impl Envoy {
             checked: false,
         };
         envoy
-            .wait_until_it_serves()
+            .wait_until_it_serves(TIMEOUT)
             .unwrap_or_else(|problem| panic!("{problem}"))
     }
 
-    fn wait_until_it_serves(mut self) -> Result<Self, String> {
+    /// Runs Envoy with the arguments that a control plane starts it with, and no others. `port` and `admin` are
+    /// the ports that it listens on then.
+    ///
+    /// # Panics
+    /// Where Envoy does not come up, with its log.
+    #[must_use]
+    pub fn run_arguments(
+        arguments: &[String],
+        environment: &[(&str, &str)],
+        port: u16,
+        admin: u16,
+    ) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let child = spawn(
+            Command::new(tools::envoy()).args(arguments),
+            environment,
+            &folder,
+        );
+        let (client, admin) = (Client::new(port), Client::new(admin));
+        let envoy = Self {
+            child,
+            client,
+            admin,
+            port,
+            setup: None,
+            folder,
+            checked: false,
+        };
+        envoy
+            .wait_until_it_serves(CONTROL_PLANE_TIMEOUT)
+            .unwrap_or_else(|problem| panic!("{problem}"))
+    }
+
+    fn wait_until_it_serves(mut self, timeout: Duration) -> Result<Self, String> {
         let dynamic = self.setup.is_some();
-        let end = Instant::now() + TIMEOUT;
+        let end = Instant::now() + timeout;
         let problem = loop {
             if let Ok(Some(status)) = self.child.try_wait() {
                 break format!("Envoy ended: {status}");
@@ -144,7 +180,7 @@ impl Envoy {
                 }
             }
             if Instant::now() > end {
-                break format!("Envoy did not serve within {TIMEOUT:?}");
+                break format!("Envoy did not serve within {timeout:?}");
             }
             thread::sleep(Duration::from_millis(10));
         };
@@ -318,9 +354,11 @@ impl Envoy {
             signs.push(format!("Envoy ended: {status}"));
         } else {
             for (name, value) in self.stats().0 {
-                // What begins with `wasmcustom.` are the filter's own metrics.
+                // What begins with `wasmcustom.` are the filter's own metrics, with `cluster.` those of the server
+                // from which Envoy fetches modules.
                 let failure = name.contains("wasm")
                     && !name.starts_with("wasmcustom.")
+                    && !name.starts_with("cluster.")
                     && (name.contains("fail") || name.contains("crash") || name.contains("reload"));
                 if failure && value > 0 {
                     signs.push(format!("{name}: {value}"));
@@ -411,9 +449,8 @@ pub fn wait<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> Result<T, Stri
 }
 
 fn launch(config: &Path, setup: &Setup, environment: &[(&str, &str)], folder: &TempDir) -> Child {
-    let log = File::create(envoy_log(folder)).expect("the folder is ours");
-    let output = log.try_clone().expect("a second handle");
-    Command::new(tools::envoy())
+    let mut command = Command::new(tools::envoy());
+    command
         .arg("--config-path")
         .arg(config)
         .args(["--concurrency", &setup.concurrency.to_string()])
@@ -422,7 +459,14 @@ fn launch(config: &Path, setup: &Setup, environment: &[(&str, &str)], folder: &T
         .args(setup.yaml.iter().flat_map(|yaml| ["--config-yaml", yaml]))
         .args(["--file-flush-interval-msec", "10"])
         .args(["--drain-time-s", "1", "--parent-shutdown-time-s", "2"])
-        .arg("--disable-hot-restart")
+        .arg("--disable-hot-restart");
+    spawn(&mut command, environment, folder)
+}
+
+fn spawn(command: &mut Command, environment: &[(&str, &str)], folder: &TempDir) -> Child {
+    let log = File::create(envoy_log(folder)).expect("the folder is ours");
+    let output = log.try_clone().expect("a second handle");
+    command
         .envs(environment.iter().copied())
         .current_dir(folder.path())
         .stdin(Stdio::null())
