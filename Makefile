@@ -6,7 +6,7 @@ say = @printf '\n== %s\n' "$(1)"
 .PHONY: help
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | sort | \
-	  while IFS=$$'\t' read -r name what; do printf '  make %-14s %s\n' "$$name" "$$what"; done
+	  while IFS=$$'\t' read -r name what; do printf '  make %-18s %s\n' "$$name" "$$what"; done
 
 .PHONY: setup
 setup: ## what the build and the demo need: the Rust toolchain and Envoy
@@ -49,10 +49,11 @@ demo: setup wasm ## see the filter at work in a real Envoy (KEEP=1 keeps it runn
 .PHONY: test
 test: setup-tests lint doc unit wasm e2e demo ## lints, docs, unit, property and end-to-end tests, the demo
 	$(call say,all tests passed; make test does not run)
-	@printf '  %-17s  %s\n' \
+	@printf '  %-23s  %s\n' \
 	  'make test-edge' 'client → the Fastly edge of examples/ → Envoy → upstream (first run: ten minutes to build Viceroy)' \
 	  'make test-haproxy' 'HAProxy in front of Envoy and behind it, and routes by claims (unpacks HAProxy)' \
 	  'make test-browser' 'the web page of the command in a real Chromium (installs Chromium)' \
+	  'make test-envoy-gateway' 'Envoy Gateway and an Envoy that it configures (first run: builds Envoy Gateway)' \
 	  'make fuzz' 'the fuzz targets (needs a nightly toolchain)' \
 	  'make bench' 'the benchmarks (needs h2load and wrk)'
 
@@ -79,6 +80,13 @@ test-haproxy: setup-tests wasm ## HAProxy in front of Envoy and behind it: examp
 	$(call say,HAProxy in front of Envoy and behind it)
 	cargo clippy --package edge-claims-harness --test haproxy -- -D warnings
 	cargo test --package edge-claims-harness --test haproxy
+.PHONY: test-envoy-gateway
+test-envoy-gateway: setup-tests wasm ## Envoy Gateway and an Envoy that it configures (first run: builds Envoy Gateway)
+	$(call say,Envoy Gateway)
+	@tests/envoy_gateway/setup
+	cargo test --package edge-claims-harness --test envoy_gateway --no-run
+	tests/envoy_gateway/isolated cargo test --offline --package edge-claims-harness --test envoy_gateway -- --test-threads=1
+	@tests/envoy_gateway/record-versions
 
 .PHONY: lint
 lint: ## formatting and clippy, with and without the proxy, for the host and for wasm

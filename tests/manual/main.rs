@@ -2,6 +2,7 @@
 
 mod commands;
 mod contract;
+mod envoy_gateway;
 mod examples;
 mod figures;
 mod istio;

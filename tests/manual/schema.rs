@@ -7,6 +7,7 @@ use edge_claims::internals::Reason;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
+use crate::envoy_gateway;
 use crate::examples::plugin_config;
 use crate::manifests::{OVERLAYS, wasm_plugin};
 use crate::reference::{Row, bounds, default_of, place_of, quoted, rows};
@@ -275,6 +276,9 @@ fn every_config_of_the_tree_fits() {
     for (overlay, _) in OVERLAYS {
         let manifest = wasm_plugin(&path(""), overlay);
         fits(&validator, overlay, &manifest["spec"]["pluginConfig"]);
+    }
+    for name in envoy_gateway::POLICIES {
+        fits(&validator, name, &envoy_gateway::wasm(name)["config"]);
     }
 }
 
