@@ -51,6 +51,7 @@ test: setup-tests lint doc unit wasm e2e demo ## lints, docs, unit, property and
 	$(call say,all tests passed; make test does not run)
 	@printf '  %-23s  %s\n' \
 	  'make test-edge' 'client → the Fastly edge of examples/ → Envoy → upstream (first run: ten minutes to build Viceroy)' \
+	  'make test-fastapi' 'the FastAPI service of examples/fastapi behind Envoy (installs its Python packages)' \
 	  'make test-haproxy' 'HAProxy in front of Envoy and behind it, and routes by claims (unpacks HAProxy)' \
 	  'make test-browser' 'the web page of the command in a real Chromium (installs Chromium)' \
 	  'make test-envoy-gateway' 'Envoy Gateway and an Envoy that it configures (first run: builds Envoy Gateway)' \
@@ -73,6 +74,16 @@ test-browser: ## the command's web page in a real Chromium (installs Chromium)
 	$(call say,the web page in Chromium)
 	cargo build --features cli --bin edge-claims
 	cargo test --package edge-claims-harness --test browser
+
+.PHONY: test-fastapi
+test-fastapi: setup-tests wasm ## the FastAPI service of examples/fastapi, alone and behind Envoy, and its README
+	@tests/fastapi/setup
+	$(call say,lints and tests of examples/fastapi)
+	@python="$$(tests/fastapi/setup path python)" && cd examples/fastapi && export PYTHONDONTWRITEBYTECODE=1 && \
+	  $$python -m ruff check . && $$python -m ruff format --check . && $$python -m mypy && $$python -m pytest
+	$(call say,the service behind Envoy)
+	cargo clippy --package edge-claims-harness --test fastapi -- -D warnings
+	cargo test --package edge-claims-harness --test fastapi
 
 .PHONY: test-haproxy
 test-haproxy: setup-tests wasm ## HAProxy in front of Envoy and behind it: examples/haproxy, used and attacked
