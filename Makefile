@@ -17,10 +17,16 @@ setup-tests: ## what the tests need: the same, token libraries, Prometheus, an O
 	@scripts/setup rust envoy tokens prometheus oidc
 	@tests/frameworks/setup
 
+# Panics name their source file. Without the folders of this machine in the names, the same sources give the same
+# bytes for everybody. (RUSTFLAGS in the environment would replace these flags.)
+reproducible = --locked --config "target.$(1).rustflags=[\
+  '--remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}/registry/src=/registry',\
+  '--remap-path-prefix=$$(rustc --print sysroot)/lib/rustlib/src/rust=/rustc/$$(rustc -vV | sed -n 's/^commit-hash: //p')']"
+
 .PHONY: wasm
 wasm: ## build the filter: target/edge_claims.wasm
 	$(call say,the filter)
-	cargo build --release --target wasm32-wasip1 --features proxy
+	cargo build --release --target wasm32-wasip1 --features proxy $(call reproducible,wasm32-wasip1)
 	$(call say,remove unused callbacks)
 	cargo xtask strip
 
@@ -34,12 +40,27 @@ command: ## the operator's command edge-claims, with shell completions and man p
 	$(call say,completions and man pages)
 	@scripts/command-files "$(TARGET)/release/edge-claims" "$(TARGET)"
 
+STATIC_TARGET ?= x86_64-unknown-linux-musl
+
 .PHONY: command-static
-command-static: ## the same for any Linux on x86-64: a static binary, without a C library of the system
-	@scripts/setup musl
-	$(call say,the static command)
-	CC_x86_64_unknown_linux_musl=musl-gcc cargo build --release --features cli --target x86_64-unknown-linux-musl
-	@scripts/command-files "$(TARGET)/x86_64-unknown-linux-musl/release/edge-claims" "$(TARGET)/x86_64-unknown-linux-musl"
+command-static: ## the same as a static binary for any Linux (STATIC_TARGET=aarch64-unknown-linux-musl: for ARM)
+	@scripts/setup rust
+	@scripts/release-tools zig
+	$(call say,the static command for $(STATIC_TARGET))
+	PATH="$$(scripts/release-tools path zig):$$PATH" cargo zigbuild --release --features cli \
+	  --target $(STATIC_TARGET) $(call reproducible,$(STATIC_TARGET))
+	@scripts/command-files "$(TARGET)/$(STATIC_TARGET)/release/edge-claims" "$(TARGET)/$(STATIC_TARGET)"
+
+.PHONY: release
+release: ## module, command, SBOMs, provenance, checksums in target/dist (MINISIGN_KEY=FILE signs them)
+	@[ -z "$$RUSTFLAGS$$CARGO_ENCODED_RUSTFLAGS" ] || { echo "release: unset RUSTFLAGS: they change the module" >&2; exit 1; }
+	@scripts/setup rust
+	@scripts/release-tools cyclonedx zig $(if $(MINISIGN_KEY),minisign)
+	@$(MAKE) --no-print-directory wasm
+	@$(MAKE) --no-print-directory command-static STATIC_TARGET=x86_64-unknown-linux-musl
+	@$(MAKE) --no-print-directory command-static STATIC_TARGET=aarch64-unknown-linux-musl
+	$(call say,the release)
+	@scripts/release
 
 .PHONY: demo
 demo: setup wasm ## see the filter at work in a real Envoy (KEEP=1 keeps it running)
@@ -55,6 +76,9 @@ test: setup-tests lint doc unit wasm e2e demo ## lints, docs, unit, property and
 	  'make test-haproxy' 'HAProxy in front of Envoy and behind it, and routes by claims (unpacks HAProxy)' \
 	  'make test-browser' 'the web page of the command in a real Chromium (installs Chromium)' \
 	  'make test-envoy-gateway' 'Envoy Gateway and an Envoy that it configures (first run: builds Envoy Gateway)' \
+	  'make test-release' 'the files of a release, and the module built twice (builds tools, downloads Zig)' \
+	  'make test-matrix' 'the end-to-end tests on five versions of Envoy' \
+	  'make deny' 'licences and sources of the crates; make advisories: known vulnerabilities' \
 	  'make fuzz' 'the fuzz targets (needs a nightly toolchain)' \
 	  'make bench' 'the benchmarks (needs h2load and wrk)'
 
@@ -132,7 +156,7 @@ unit: ## unit and property tests of the filter, the command and xtask
 
 .PHONY: vectors
 vectors: ## build the plugin that passes test vectors to the host: target/edge_claims_vectors.wasm
-	cargo build --release --target wasm32-wasip1 --package edge-claims-vectors
+	cargo build --release --target wasm32-wasip1 --package edge-claims-vectors $(call reproducible,wasm32-wasip1)
 	cargo xtask strip $${CARGO_TARGET_DIR:-target}/wasm32-wasip1/release/edge_claims_vectors.wasm \
 	  target/edge_claims_vectors.wasm
 
@@ -140,6 +164,37 @@ vectors: ## build the plugin that passes test vectors to the host: target/edge_c
 e2e: vectors ## the built module in a real Envoy (needs `make setup-tests wasm`)
 	$(call say,end-to-end tests)
 	cargo test --package edge-claims-harness
+
+.PHONY: test-matrix
+test-matrix: setup-tests wasm vectors ## the end-to-end tests on five versions of Envoy, six minutes each (ENVOY_VERSIONS="1.36.4 …")
+	@scripts/matrix
+
+.PHONY: test-release
+test-release: ## a release with a key for tests, its files, and the module built again by another user
+	@scripts/setup rust
+	@scripts/release-tools minisign qemu file
+	@scripts/go-tool build actionlint
+	$(call say,a key for tests)
+	minisign -G -W -f -p target/release-test.pub -s target/release-test.key > /dev/null
+	@$(MAKE) --no-print-directory release MINISIGN_KEY=target/release-test.key
+	$(call say,its files)
+	cargo clippy --package edge-claims-harness --test release -- -D warnings
+	cargo test --package edge-claims-harness --test release
+
+.PHONY: deny
+deny: ## licences, sources and bans of every crate, by cargo-deny (first run: builds it)
+	@scripts/release-tools deny
+	$(call say,licences and sources of the crates)
+	PATH="$$(scripts/release-tools path deny):$$PATH" cargo deny --locked check licenses sources bans
+	PATH="$$(scripts/release-tools path deny):$$PATH" cargo deny --locked \
+	  --manifest-path examples/fastly-edge/Cargo.toml --config deny.toml check licenses sources bans
+
+.PHONY: advisories
+advisories: ## known vulnerabilities in the crates, by cargo-deny (fetches the RustSec database from GitHub)
+	@scripts/release-tools deny
+	PATH="$$(scripts/release-tools path deny):$$PATH" cargo deny --locked check advisories
+	PATH="$$(scripts/release-tools path deny):$$PATH" cargo deny --locked \
+	  --manifest-path examples/fastly-edge/Cargo.toml --config deny.toml check advisories
 
 FUZZ_SECONDS ?= 60
 
