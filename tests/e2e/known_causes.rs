@@ -5,7 +5,7 @@ use edge_claims_harness::tokens::Key;
 use edge_claims_harness::{Client, Setup, Upstream};
 use serde_json::json;
 
-use crate::support::{CLAIMS, ISSUER, World, issuer, policy};
+use crate::support::{CLAIMS, ISSUER, World, count_validated_peers, issuer, policy};
 
 /// CVE-2023-27487: `x-envoy-original-path` is Envoy's own, but a client may send it.
 #[test]
@@ -126,6 +126,7 @@ fn a_dot_in_hosts_and_peers_is_a_dot() {
     let gateway = authority.client(PEER);
     let world = World::with(
         |policy| {
+            count_validated_peers(policy);
             policy["rbac"]["routes"] = json!([
                 {"name": "host", "hosts": ["shop.example.com"], "path": "/host", "allow": "public"},
                 {"name": "below", "hosts": ["*.shop.example.com"], "path": "/below", "allow": "public"},

@@ -1,10 +1,10 @@
 //! Peers: who an mTLS client is, as Envoy validated it, and nothing that it says itself.
 
 use edge_claims_harness::tls::{Authority, Identity};
-use edge_claims_harness::{Client, Setup};
+use edge_claims_harness::{Client, Setup, Since};
 use serde_json::{Value, json};
 
-use crate::support::{CLAIMS, World};
+use crate::support::{CLAIMS, World, count_validated_peers};
 
 const GATEWAY: &str = "spiffe://cluster.local/ns/edge/sa/gateway";
 const OTHER: &str = "spiffe://cluster.local/ns/shop/sa/cart";
@@ -55,7 +55,7 @@ impl Mesh {
 /// One listener, which validates what it is shown, and hands on what clients say of themselves.
 #[test]
 fn peers_are_who_their_certificates_say() {
-    let mesh = Mesh::start(|setup| {
+    let mesh = Mesh::with(count_validated_peers, |setup| {
         setup.hcm(&json!({"forward_client_cert_details": "ALWAYS_FORWARD_ONLY"}))
     });
     the_right_peer_passes_without_claims_and_no_other_does(&mesh);
@@ -169,6 +169,23 @@ fn what_a_stranger_signed_is_refused_in_the_handshake(mesh: &Mesh) {
     assert_eq!(mesh.world.upstream.count(), 0);
 }
 
+/// By default, a certificate counts if Envoy reports that it validated it, and older ones do not report it.
+#[test]
+fn by_default_a_peer_needs_the_report_of_envoy() {
+    let mesh = Mesh::start(|setup| setup);
+    let request = mesh.peer(GATEWAY).get("/internal");
+    if Since::PeerValidation.is_there() {
+        mesh.world.allowed(request);
+    } else {
+        mesh.world.denied(request, 403, "peer");
+        let log = mesh.world.envoy.log();
+        assert!(
+            log.contains("a client certificate is no peer here"),
+            "{log}"
+        );
+    }
+}
+
 /// What a listener can be told that lets in a certificate which nobody validated.
 #[test]
 fn a_certificate_that_nobody_validated_is_no_peer() {
@@ -229,7 +246,12 @@ fn a_resumed_session_needs_a_word_of_the_operator() {
         statuses
     };
     let by_default = Mesh::start(|setup| setup);
-    assert_eq!(statuses(&by_default), [200, 403, 403]);
+    let reported = if Since::PeerValidation.is_there() {
+        200
+    } else {
+        403
+    };
+    assert_eq!(statuses(&by_default), [reported, 403, 403]);
 
     let vouched = Mesh::with(
         |policy| policy["rbac"]["peer_validation"] = json!("by_listener"),
@@ -244,5 +266,5 @@ fn a_resumed_session_needs_a_word_of_the_operator() {
         setup.downstream_tls(&json!({"disable_stateless_session_resumption": true,
             "disable_stateful_session_resumption": true}))
     });
-    assert_eq!(statuses(&not_resumed), [200, 200, 200]);
+    assert_eq!(statuses(&not_resumed), [reported; 3]);
 }

@@ -5,7 +5,7 @@ use edge_claims_harness::tokens::Key;
 use edge_claims_harness::{Envoy, Setup, Upstream, tools};
 use serde_json::json;
 
-use crate::support::{CLAIMS, ISSUER, World, issuer, policy};
+use crate::support::{CLAIMS, ISSUER, World, count_validated_peers, issuer, policy};
 
 #[test]
 fn http2_gets_the_same_answers_as_http1() {
@@ -204,6 +204,7 @@ fn a_peers_certificate_may_stand_in_for_claims() {
     let mut config = policy(&[issuer(ISSUER, &[&key])]);
     config["rbac"]["routes"] = json!([{"name": "mesh", "path": "/mesh",
         "allow": {"peers": ["spiffe://cluster.local/ns/edge/*"]}}]);
+    count_validated_peers(&mut config);
     let envoy = Setup::new(&upstream)
         .mtls(&authority, &gateway)
         .plugin(&config)

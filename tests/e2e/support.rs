@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use edge_claims_harness::envoy::wait;
 use edge_claims_harness::tokens::{self, Key};
-use edge_claims_harness::{Envoy, Request, Response, Setup, Upstream};
+use edge_claims_harness::{Envoy, Request, Response, Setup, Since, Upstream};
 use serde_json::{Value, json};
 
 /// The header that carries the token.
@@ -12,6 +12,14 @@ pub const CLAIMS: &str = "x-edge-claims";
 
 /// The name that the default issuer's tokens carry.
 pub const ISSUER: &str = "https://edge.example.com";
+
+/// Where Envoy does not report that it validated a client's certificate, the config says that the listener does. The
+/// listeners of [`Setup::mtls`] do.
+pub fn count_validated_peers(policy: &mut Value) {
+    if !Since::PeerValidation.is_there() {
+        policy["rbac"]["peer_validation"] = json!("by_listener");
+    }
+}
 
 /// An Envoy with the filter, its upstream, and the key of its issuer.
 pub struct World {

@@ -8,7 +8,7 @@ use edge_claims_harness::tls::Authority;
 use edge_claims_harness::{Reload, tokens};
 use serde_json::{Value, json};
 
-use crate::support::{CLAIMS, ISSUER, World, issuer, policy, until};
+use crate::support::{CLAIMS, ISSUER, World, count_validated_peers, issuer, policy, until};
 
 fn once(policy: &mut Value) {
     policy["claims"]["issuers"][0]["one_use"] = json!({"claim": "jti", "entries": 1000});
@@ -74,6 +74,7 @@ fn a_used_token_is_dropped_where_the_peer_suffices() {
     let world = World::with(
         |policy| {
             once(policy);
+            count_validated_peers(policy);
             policy["rbac"]["routes"] = json!([
                 {"name": "me", "path": "/me", "allow": "authenticated"},
                 {"name": "peer", "path": "/peer", "allow": {"peers": [GATEWAY]}},

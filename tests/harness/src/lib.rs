@@ -24,6 +24,7 @@
 //! | [`tokens`] | tokens by jwt-simple and by independent libraries, well-formed or not |
 //! | [`prometheus`] | a Prometheus that scrapes an Envoy, and `promtool` |
 //! | [`tls`] | certificates for TLS and mTLS |
+//! | [`version`] | what newer versions of Envoy do |
 //! | [`tools`] | where Envoy, Python and the module are |
 //!
 //! Everything blocks, so that a test reads from top to bottom.
@@ -41,6 +42,7 @@ pub mod tls;
 pub mod tokens;
 pub mod tools;
 pub mod upstream;
+pub mod version;
 
 pub use backend::Backend;
 pub use client::{Client, Request, Response};
@@ -50,6 +52,7 @@ pub use prometheus::Prometheus;
 pub use provider::Provider;
 pub use setup::Setup;
 pub use upstream::{Seen, Upstream};
+pub use version::Since;
 
 /// Bytes as text that loses nothing: printable ASCII as it is, everything else and `\` as `\xNN`.
 #[must_use]
