@@ -77,6 +77,7 @@ test: setup-tests lint doc unit wasm e2e demo ## lints, docs, unit, property and
 	  'make test-browser' 'the web page of the command in a real Chromium (installs Chromium)' \
 	  'make test-envoy-gateway' 'Envoy Gateway and an Envoy that it configures (first run: builds Envoy Gateway)' \
 	  'make test-release' 'the files of a release, and the module built twice (builds tools, downloads Zig)' \
+	  'make test-other-host' 'the module in a Proxy-Wasm host on the JVM (needs Java)' \
 	  'make test-matrix' 'the end-to-end tests on five versions of Envoy' \
 	  'make deny' 'licences and sources of the crates; make advisories: known vulnerabilities' \
 	  'make fuzz' 'the fuzz targets (needs a nightly toolchain)' \
@@ -168,6 +169,12 @@ e2e: vectors ## the built module in a real Envoy (needs `make setup-tests wasm`)
 .PHONY: test-matrix
 test-matrix: setup-tests wasm vectors ## the end-to-end tests on five versions of Envoy, six minutes each (ENVOY_VERSIONS="1.36.4 …")
 	@scripts/matrix
+
+.PHONY: test-other-host
+test-other-host: wasm ## the module in a Proxy-Wasm host without verify_signature, on the JVM
+	@tests/other-host/setup
+	cargo clippy --package edge-claims-harness --test other-host -- -D warnings
+	cargo test --package edge-claims-harness --test other-host
 
 .PHONY: test-release
 test-release: ## a release with a key for tests, its files, and the module built again by another user
