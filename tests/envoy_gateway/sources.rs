@@ -133,7 +133,7 @@ impl Registry {
     }
 
     fn image(&self) -> String {
-        format!("127.0.0.1:{}/edge-claims:0.1.0", self.port)
+        format!("127.0.0.1:{}/edge-claims:0.2.0", self.port)
     }
 
     /// `code` of a Wasm extension.
@@ -302,7 +302,7 @@ fn a_private_registry_needs_the_pull_secret() {
     let digest = registry.push(Form::Oci);
     let front = private(&registry);
     let host = format!("127.0.0.1:{}", front.port());
-    let mut code = image(&format!("{host}/edge-claims:0.1.0"), &digest);
+    let mut code = image(&format!("{host}/edge-claims:0.2.0"), &digest);
     let lab = Lab::start(&resources(&code, &key));
     lab.until(500, &lab.get("/public"));
 
