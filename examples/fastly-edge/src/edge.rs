@@ -74,6 +74,9 @@ impl Edge {
         if self.is_callback(request) {
             return self.callback(request, fresh);
         }
+        if let Some(logout) = self.logout(request) {
+            return self.log_out(logout, request, fresh);
+        }
         let now = fresh.now_ms / 1000;
         let correlation = self.picked(request, fresh);
         match self.session(request, now, cache) {

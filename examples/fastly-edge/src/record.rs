@@ -18,6 +18,8 @@ pub enum Outcome {
     Redirected,
     /// Came back from the login, got a session, and was sent to the page that it wanted.
     LoggedIn,
+    /// The session was ended.
+    LoggedOut,
     /// Refused: no session, and not a request that a login helps.
     Denied,
     /// The edge could not decide, or the mesh did not answer.

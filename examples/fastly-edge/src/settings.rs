@@ -88,6 +88,19 @@ pub struct Login {
     /// Whether the authorization server puts `iss` into its answers (RFC 9207; its metadata then has
     /// `authorization_response_iss_parameter_supported`). An answer without it is then refused.
     pub require_iss: bool,
+    /// How a user ends the session; without it, sessions end by themselves.
+    pub logout: Option<Logout>,
+}
+
+/// How a user ends the session.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Logout {
+    /// The path at this edge, on the host of `redirect_uri`.
+    pub path: String,
+    /// The authorization server's page that ends its own session (OpenID Connect RP-Initiated Logout 1.0), an https
+    /// URL.
+    pub end_session_endpoint: String,
 }
 
 /// How the edge proves at the token endpoint that it is the client (OpenID Connect Core 1.0 §9). PKCE is used with each.
@@ -234,6 +247,13 @@ impl Settings {
                 URL_PROBLEM,
             ),
             (
+                settings.login.logout.as_ref().is_none_or(|logout| {
+                    logout.path.starts_with('/') && is_secure_url(&logout.end_session_endpoint)
+                }),
+                "login.logout",
+                "must have a path that starts with / and an https URL as end_session_endpoint",
+            ),
+            (
                 !settings.login.redirect_uri.contains('?'),
                 "login.redirect_uri",
                 "must have no query",
@@ -336,6 +356,7 @@ pub(crate) mod tests {
                 "seconds\": 3601",
                 "session.jwks.refresh_seconds",
             ),
+            ("\"/logout\"", "\"logout\"", "login.logout"),
             ("com/jwks", "com/jwks#a", "session.jwks.uri"),
             (r#""tenant_id""#, r#""geo""#, "session.copy"),
             (r#""tenant_id""#, r#""sub""#, "session.copy"),

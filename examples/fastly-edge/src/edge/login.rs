@@ -6,6 +6,7 @@ use crate::login::exchange::{TokenAnswer, TokenRequest, session_of, token_reques
 use crate::login::{self, Failure, LoginError, Step, Success};
 use crate::record::{Outcome, Record};
 use crate::reply::{Form, Reply};
+use crate::settings::Logout;
 use crate::{cookie, session};
 
 /// A code that the provider shall give tokens for.
@@ -134,6 +135,48 @@ impl Edge {
             }
             Err(failure) => self.login_failed(request, Some(&exchange.begun), failure, record),
         }
+    }
+
+    /// The logout's settings, if the request is for it.
+    pub(super) fn logout(&self, request: &Request<'_>) -> Option<&Logout> {
+        let logout = self.settings.login.logout.as_ref()?;
+        (request.path == logout.path && self.is_callback_host(request)).then_some(logout)
+    }
+
+    /// Takes the session's cookie away and sends the browser to the provider, to end the session there too. Only a
+    /// page of this host and the user's own hand may do that, or any other site could log users out.
+    pub(super) fn log_out(
+        &self,
+        logout: &Logout,
+        request: &Request<'_>,
+        fresh: &Fresh,
+    ) -> (Decision, Record) {
+        let mut record = request.record(&self.picked(request, fresh), fresh);
+        let header = &self.settings.correlation.header;
+        let reply = if request.is_own_navigation() {
+            record.outcome = Outcome::LoggedOut;
+            record.status = 303;
+            let client_id = [("client_id", &self.settings.session.client_id)];
+            let location = url::Url::parse_with_params(&logout.end_session_endpoint, client_id);
+            let location = location.map_or_else(|_| "/".to_owned(), String::from);
+            let cookie = login::clear_cookie(&self.settings.session.cookie);
+            let mut reply = Reply::redirect(&location, &[cookie], header, &record.correlation_id);
+            // Also after a POST, the browser goes on with GET.
+            reply.status = record.status;
+            reply
+        } else {
+            record.outcome = Outcome::Denied;
+            record.status = 403;
+            record.reason = Some("logout_cross_site");
+            Reply::problem(
+                request.form(),
+                403,
+                "logout_cross_site",
+                header,
+                &record.correlation_id,
+            )
+        };
+        (Decision::Reply(reply), record)
     }
 
     fn login_failed(

@@ -93,6 +93,14 @@ impl<'a> Request<'a> {
         })
     }
 
+    /// Whether a page of this host, or the user by hand, made the browser send it. A client that does not say so is not
+    /// believed.
+    pub(super) fn is_own_navigation(&self) -> bool {
+        let mut sites = self.values("sec-fetch-site");
+        let is_own = matches!(sites.next(), Some(b"same-origin" | b"none"));
+        is_own && sites.next().is_none() && matches!(self.method, "GET" | "POST")
+    }
+
     /// Whether it only reads.
     pub(super) fn is_safe(&self) -> bool {
         matches!(self.method, "GET" | "HEAD")

@@ -225,3 +225,24 @@ fn a_client_does_not_choose_the_logins_id() {
     let seen = world.send(&mut browser, "GET", PAGE, &chosen);
     assert_eq!(seen.record.correlation_id, "chosen-1");
 }
+
+#[test]
+fn no_other_site_logs_a_user_out() {
+    let mut world = World::new();
+    let mut browser = Browser::default();
+    world.log_in(&mut browser, PAGE);
+    for headers in [
+        &[("sec-fetch-site", "cross-site")][..],
+        &[("sec-fetch-site", "same-site")],
+        &[
+            ("sec-fetch-site", "same-origin"),
+            ("sec-fetch-site", "none"),
+        ],
+        &[],
+    ] {
+        let seen = world.send(&mut browser, "GET", "/logout", headers);
+        assert_eq!(seen.record.reason, Some("logout_cross_site"), "{headers:?}");
+        assert_eq!(replied(seen.decision).status, 403);
+    }
+    assert_eq!(browser.named("__Host-session"), ["__Host-session"]);
+}

@@ -316,3 +316,23 @@ fn a_login_begins_only_where_it_can_end() {
         assert_eq!(record.reason, Some("session_missing"), "{host}");
     }
 }
+
+#[test]
+fn a_user_ends_the_session_here_and_at_the_provider() {
+    for method in ["GET", "POST"] {
+        let mut world = World::new();
+        let mut browser = Browser::default();
+        world.log_in(&mut browser, PAGE);
+        let own = [("sec-fetch-site", "same-origin")];
+        let seen = world.send(&mut browser, method, "/logout", &own);
+        assert_eq!(seen.record.outcome, Outcome::LoggedOut);
+        let reply = replied(seen.decision);
+        assert_eq!(reply.status, 303);
+        assert_eq!(
+            reply.header("location"),
+            Some("https://login.example.com/session/end?client_id=shop")
+        );
+        assert_eq!(browser.named("__Host-session"), [""; 0]);
+        assert_eq!(replied(world.get(&mut browser, PAGE).decision).status, 302);
+    }
+}
