@@ -154,6 +154,27 @@ Replay of 5 requests
     assert_eq!((missing.code, missing.stdout.as_str()), (2, ""));
 }
 
+/// Without its host, a request could meet another route.
+#[test]
+fn a_log_of_an_earlier_version_is_told_with_the_options_that_read_it() {
+    let log = r#"{"start_time":"2026-01-01T00:00:00Z","method":"GET","authority":"shop.example.com","path":"/"}"#;
+    let folder = folder(&[("old.yaml", OLD), ("log", log)]);
+    let arguments = ["diff", "old.yaml", "old.yaml", "--replay", "log"];
+    let refused = run(&folder, &arguments, "");
+    assert_eq!(refused.code, 2);
+    let says = "log: line 1 has no `host`, but `authority`, as access logs of earlier versions; \
+        add --field host=authority --field time=start_time";
+    assert!(refused.stderr.contains(says), "{}", refused.stderr);
+    let options = ["--field", "host=authority", "--field", "time=start_time"];
+    let read = run(&folder, &[&arguments[..], &options].concat(), "");
+    assert_eq!(read.code, 0, "{}", read.stderr);
+    assert!(
+        read.stdout.contains("Replay of 1 requests"),
+        "{}",
+        read.stdout
+    );
+}
+
 #[test]
 fn claims_come_from_a_field_of_the_log() {
     let new = OLD.replace("any_role: [admin]", "any_role: [admin, root]");

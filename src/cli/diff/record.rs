@@ -6,6 +6,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::json::Json;
+
 /// A field of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cli) enum Field {
@@ -54,6 +56,21 @@ impl FieldNames {
         let (_, field, _) =
             found.ok_or("the fields are method, host, path, time, subject, claims")?;
         Ok((*field, name.to_owned()))
+    }
+
+    /// Whether a line has the host under the name of earlier versions, and not under this one.
+    pub(super) fn is_old(&self, line: &[u8]) -> bool {
+        let start = line.iter().position(|byte| *byte == b'{');
+        let object = start
+            .and_then(|start| line.get(start..))
+            .unwrap_or_default();
+        let object = serde_json::from_slice(object).unwrap_or(Json::Null);
+        let has = |name: &str| {
+            let members = object.as_object();
+            members.is_some_and(|members| members.get(name).is_some())
+        };
+        let host = self.0.get(Field::Host as usize);
+        host.is_some_and(|host| !has(host)) && has("authority")
     }
 
     fn position(&self, name: &str) -> Option<usize> {

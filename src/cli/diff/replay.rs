@@ -161,9 +161,24 @@ pub(super) fn run(
     let progress = progress_bar(size);
     let input = progress.wrap_read(input);
     let mut lines = Lines::new(BufReader::with_capacity(256 * 1024, input), MAX_LINE);
+    let mut is_checked = false;
     while let Some((number, line)) = lines.next().map_err(failed)? {
         let record = match line {
-            Line::Text(text) => Record::parse(text, &names),
+            Line::Text(text) => {
+                let record = Record::parse(text, &names);
+                if record.is_some() && !is_checked {
+                    is_checked = true;
+                    // Without this, its requests would be judged as ones without a host.
+                    if names.is_old(text) {
+                        let log = log.display();
+                        return Err(CommandError::Usage(format!(
+                            "{log}: line {number} has no `host`, but `authority`, as access logs of earlier versions; \
+                             add --field host=authority --field time=start_time"
+                        )));
+                    }
+                }
+                record
+            }
             Line::TooLong => None,
         };
         match record {
