@@ -73,6 +73,7 @@ test: setup-tests lint doc unit wasm e2e demo ## lints, docs, unit, property and
 	@printf '  %-23s  %s\n' \
 	  'make test-edge' 'client → the Fastly edge of examples/ → Envoy → upstream (first run: ten minutes to build Viceroy)' \
 	  'make test-fastapi' 'the FastAPI service of examples/fastapi behind Envoy (installs its Python packages)' \
+	  'make test-chain' 'edge → HAProxy → Envoy → FastAPI, and what their logs say together (builds Viceroy and a collector)' \
 	  'make test-haproxy' 'HAProxy in front of Envoy and behind it, and routes by claims (unpacks HAProxy)' \
 	  'make test-browser' 'the web page of the command in a real Chromium (installs Chromium)' \
 	  'make test-envoy-gateway' 'Envoy Gateway and an Envoy that it configures (first run: builds Envoy Gateway)' \
@@ -109,6 +110,12 @@ test-fastapi: setup-tests wasm ## the FastAPI service of examples/fastapi, alone
 	$(call say,the service behind Envoy)
 	cargo clippy --package edge-claims-harness --test fastapi -- -D warnings
 	cargo test --package edge-claims-harness --test fastapi
+.PHONY: test-chain
+test-chain: setup-tests wasm ## edge → HAProxy → Envoy → FastAPI, 2,000 visits, and all logs joined and in one place
+	@tests/chain/setup
+	$(call say,the whole chain and its logs)
+	cargo clippy --package edge-claims-harness --test chain -- -D warnings
+	cargo test --package edge-claims-harness --test chain
 
 .PHONY: test-haproxy
 test-haproxy: setup-tests wasm ## HAProxy in front of Envoy and behind it: examples/haproxy, used and attacked

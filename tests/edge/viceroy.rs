@@ -23,6 +23,8 @@ pub struct Stores {
     pub provider: Option<u16>,
     /// The host that the backend is asked for instead of the client's.
     pub override_host: Option<String>,
+    /// The mesh speaks TLS: a folder with the authority `ca.pem` and the edge's `edge.crt` and `edge.key`.
+    pub mesh_certificates: Option<PathBuf>,
 }
 
 /// A running edge; it stops when it is dropped.
@@ -156,7 +158,20 @@ fn manifest(folder: &TempDir, stores: &Stores, mesh: u16) -> String {
         store("secrets.json", &secrets),
     );
     let host = stores.override_host.as_ref();
-    let host = host.map_or_else(String::new, |host| format!("override_host = {host:?}\n"));
+    let mut host = host.map_or_else(String::new, |host| format!("override_host = {host:?}\n"));
+    let scheme = if let Some(folder) = &stores.mesh_certificates {
+        let file = |name| folder.join(name).display().to_string();
+        host.push_str(&format!(
+            "cert_host = \"shop.example.com\"\nca_certificate = {{file = {:?}}}\n\
+             client_certificate = {{certificate_file = {:?}, key_file = {:?}}}\n",
+            file("ca.pem"),
+            file("edge.crt"),
+            file("edge.key")
+        ));
+        "https"
+    } else {
+        "http"
+    };
     let login = stores.provider.map_or_else(String::new, |port| {
         format!(
             "[local_server.backends.login]\nurl = \"http://127.0.0.1:{port}\"\n\
@@ -165,8 +180,8 @@ fn manifest(folder: &TempDir, stores: &Stores, mesh: u16) -> String {
     });
     format!(
         "manifest_version = 3\nlanguage = \"rust\"\nname = \"edge\"\n\
-         [local_server.backends.mesh]\nurl = \"http://127.0.0.1:{mesh}\"\n{host}\
-         [local_server.backends.mesh_grpc]\nurl = \"http://127.0.0.1:{mesh}\"\ngrpc = true\n{host}{login}\
+         [local_server.backends.mesh]\nurl = \"{scheme}://127.0.0.1:{mesh}\"\n{host}\
+         [local_server.backends.mesh_grpc]\nurl = \"{scheme}://127.0.0.1:{mesh}\"\ngrpc = true\n{host}{login}\
          [local_server.config_stores.edge_config]\n{config}\
          [local_server.secret_stores.edge_secrets]\n{secrets}"
     )
