@@ -30,6 +30,13 @@ wasm: ## build the filter: target/edge_claims.wasm
 	$(call say,remove unused callbacks)
 	cargo xtask strip
 
+FORM ?= oci
+
+.PHONY: image
+image: wasm ## images of the filter in target/image; IMAGE=registry/name:tag pushes one, FORM=oci|docker|artifact which
+	$(call say,the images)
+	cargo run --profile tool --package edge-claims-image -- $(if $(IMAGE),--push '$(IMAGE)' --form '$(FORM)')
+
 # Where cargo puts what it builds.
 TARGET = $${CARGO_TARGET_DIR:-target}
 
@@ -71,10 +78,12 @@ demo: setup wasm ## see the filter at work in a real Envoy (KEEP=1 keeps it runn
 test: setup-tests lint doc unit wasm e2e demo ## lints, docs, unit, property and end-to-end tests, the demo
 	$(call say,all tests passed; make test does not run)
 	@printf '  %-23s  %s\n' \
+	@printf '  %-19s  %s\n' \
 	  'make test-edge' 'client → the Fastly edge of examples/ → Envoy → upstream (first run: ten minutes to build Viceroy)' \
 	  'make test-fastapi' 'the FastAPI service of examples/fastapi behind Envoy (installs its Python packages)' \
 	  'make test-chain' 'edge → HAProxy → Envoy → FastAPI, and what their logs say together (builds Viceroy and a collector)' \
 	  'make test-haproxy' 'HAProxy in front of Envoy and behind it, and routes by claims (unpacks HAProxy)' \
+	  'make test-manifests' 'the Istio manifests and the images, with kustomize, Helm and a registry (first run: five minutes to build them)' \
 	  'make test-browser' 'the web page of the command in a real Chromium (installs Chromium)' \
 	  'make test-envoy-gateway' 'Envoy Gateway and an Envoy that it configures (first run: builds Envoy Gateway)' \
 	  'make test-release' 'the files of a release, and the module built twice (builds tools, downloads Zig)' \
@@ -130,6 +139,14 @@ test-envoy-gateway: setup-tests wasm ## Envoy Gateway and an Envoy that it confi
 	cargo test --package edge-claims-harness --test envoy_gateway --no-run
 	tests/envoy_gateway/isolated cargo test --offline --package edge-claims-harness --test envoy_gateway -- --test-threads=1
 	@tests/envoy_gateway/record-versions
+.PHONY: test-manifests
+test-manifests: wasm ## the Istio manifests and the images: real kustomize, Helm and registry (first run: builds them)
+	$(call say,kustomize\, Helm\, the command\, the images)
+	@scripts/setup rust
+	cargo test --profile tool --package edge-claims-image
+	@tests/manifests/setup
+	$(call say,manifests and images)
+	cargo test --package edge-claims-harness --test manifests
 
 .PHONY: lint
 lint: ## formatting and clippy, with and without the proxy, for the host and for wasm
@@ -143,6 +160,8 @@ lint: ## formatting and clippy, with and without the proxy, for the host and for
 	cargo clippy --all-targets --features cli -- -D warnings
 	cargo clippy --target wasm32-wasip1 --features proxy -- -D warnings
 	cargo clippy --package xtask --package edge-claims-demo --package edge-claims-harness --all-targets -- -D warnings
+	@# With what `make image` compiles: the dev profile would optimize the client of registries.
+	cargo clippy --profile tool --package edge-claims-image --all-targets -- -D warnings
 	cargo clippy --target wasm32-wasip1 --package edge-claims-vectors -- -D warnings
 	cargo clippy --target wasm32-wasip1 --manifest-path benches/noop/Cargo.toml --target-dir target/bench/noop \
 	  --locked -- -D warnings

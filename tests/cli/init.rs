@@ -95,6 +95,47 @@ fn the_wasmplugin_fits_its_schema_which_lies_beside_it() {
     );
 }
 
+/// A first try: a token of the new key is one that the config accepts, and the folder is complete.
+#[test]
+fn a_first_try_has_a_key_and_a_route() {
+    let hash = "0123456789abcdef".repeat(4);
+    let image = format!("registry.example.com/team/edge-claims:1.2.3@sha256:{hash}");
+    let (temporary, _) = init(&["istio", "--try", "--image", &image, "--out", "first"]);
+    let folder = temporary.path().join("first");
+    let plugin = yaml(&folder.join("wasmplugin.yaml"));
+    let url = "oci://registry.example.com/team/edge-claims:1.2.3";
+    assert_eq!(plugin["spec"]["url"], url);
+    assert_eq!(plugin["spec"]["sha256"], hash);
+    let kustomization = yaml(&folder.join("kustomization.yaml"));
+    for resource in kustomization["resources"].as_array().unwrap() {
+        assert!(folder.join(resource.as_str().unwrap()).is_file());
+    }
+    let private = fs::read_to_string(folder.join("edge.jwk")).unwrap();
+    let private: Value = serde_json::from_str(&private).unwrap();
+    let text = fs::read_to_string(folder.join("wasmplugin.yaml")).unwrap();
+    assert!(!text.contains(private["d"].as_str().unwrap()));
+    // kubectl reads YAML 1.1, to which a bare `y` is a boolean.
+    assert!(text.contains("\"y\":"), "{text}");
+    let mint = "mint --key first/edge.jwk --config first/wasmplugin.yaml --subject alice";
+    let mint: Vec<&str> = mint.split(' ').collect();
+    let minted = run(&temporary, &mint, "");
+    assert_eq!(minted.code, 0, "{}", minted.stderr);
+    let header = format!("x-edge-claims: {}", minted.stdout.trim());
+    for (headers, code, part) in [
+        (&[][..], 1, "claims_missing"),
+        (&["-H", &header], 0, "profile"),
+    ] {
+        let request = ["explain", "first/wasmplugin.yaml", "/me"];
+        let explained = run(&temporary, &[&request, headers].concat(), "");
+        assert_eq!(
+            explained.code, code,
+            "{}{}",
+            explained.stdout, explained.stderr
+        );
+        assert!(explained.stdout.contains(part), "{}", explained.stdout);
+    }
+}
+
 #[test]
 fn what_compose_mounts_is_in_the_folder() {
     let temporary = tempfile::tempdir().unwrap();
@@ -146,6 +187,12 @@ fn wrong_values_are_named_and_nothing_is_written() {
         (&["envoy", "--wasm", "text"], "no Wasm module"),
         (&["envoy", "--wasm", "missing"], "missing: No such file"),
         (&["envoy", "--out", "text"], "text: "),
+        (&["envoy", "--try"], "are for istio"),
+        (&["istio", "--image", "edge-claims:1"], "with its digest"),
+        (
+            &["istio", "--try", "--jwks-url", "https://keys.example.com/"],
+            "cannot be used with",
+        ),
     ] {
         let run = run(&folder, &[&["init"], arguments].concat(), "");
         assert_eq!((run.code, &*run.stdout), (2, ""), "{arguments:?}");

@@ -89,11 +89,23 @@ fn the_schemas_of_resources_find_mistakes_in_the_resource_and_in_the_config() {
 }
 
 #[test]
+fn the_chart_has_the_schema_of_its_values() {
+    let printed: Value = serde_json::from_str(&printed(&["--for", "helm"])).unwrap();
+    let of_chart = read("istio/helm/edge-claims/values.schema.json");
+    let of_chart: Value = serde_json::from_str(&of_chart).unwrap();
+    assert!(
+        printed == of_chart,
+        "run: edge-claims schema --for helm > istio/helm/edge-claims/values.schema.json"
+    );
+    assert!(jsonschema::meta::is_valid(&printed));
+}
+
+#[test]
 fn an_unknown_kind_is_wrong_usage() {
     let run = run(&["--for", "gateway"]);
     assert_eq!((run.code, &*run.stdout), (2, ""));
     let message = run.stderr;
-    for kind in ["config", "wasmplugin", "trafficextension"] {
+    for kind in ["config", "wasmplugin", "trafficextension", "helm"] {
         assert!(message.contains(kind), "{message}");
     }
 }

@@ -114,7 +114,10 @@ fn no_file_alone_is_a_filter() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let file = entry.unwrap().path();
             if file.is_dir() {
-                folders.push(file);
+                // Helm's templates are not YAML: kubectl refuses them.
+                if !file.ends_with("edge-claims/templates") {
+                    folders.push(file);
+                }
             } else if file
                 .extension()
                 .is_some_and(|extension| extension == "yaml")
@@ -131,7 +134,8 @@ fn no_file_alone_is_a_filter() {
             }
         }
     }
-    assert_eq!(parts, 3);
+    // Three of kustomize, and the values of the chart.
+    assert_eq!(parts, 4);
 }
 
 /// What kubectl (YAML 1.1 keys, no null), the Struct (doubles) and istiod (sorted keys, compact, with

@@ -13,6 +13,8 @@ pub(super) struct File {
     pub(super) name: &'static str,
     /// Its content.
     pub(super) content: Vec<u8>,
+    /// Whether only its owner may read it.
+    pub(super) is_secret: bool,
 }
 
 /// Writes the files into the folder, which is made if it is missing.
@@ -36,7 +38,7 @@ pub(super) fn write(folder: &Path, files: &[File]) -> Result<(), CommandError> {
     let mut written: Vec<PathBuf> = Vec::new();
     for file in files {
         let path = folder.join(file.name);
-        if let Err((error, is_ours)) = create(&path, &file.content) {
+        if let Err((error, is_ours)) = create(&path, file) {
             if is_ours {
                 written.push(path.clone());
             }
@@ -59,11 +61,18 @@ pub(super) fn write(folder: &Path, files: &[File]) -> Result<(), CommandError> {
 }
 
 /// Creates a file. An error says whether the file was created.
-fn create(path: &Path, content: &[u8]) -> Result<(), (io::Error, bool)> {
+fn create(path: &Path, file: &File) -> Result<(), (io::Error, bool)> {
     let mut options = OpenOptions::new();
-    let file = options.write(true).create_new(true).open(path);
-    let mut file = file.map_err(|error| (error, false))?;
-    file.write_all(content).map_err(|error| (error, true))
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    if file.is_secret {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    let mut created = options.open(path).map_err(|error| (error, false))?;
+    created
+        .write_all(&file.content)
+        .map_err(|error| (error, true))
 }
 
 fn exists(path: &Path) -> CommandError {
@@ -82,6 +91,7 @@ mod tests {
         File {
             name,
             content: name.as_bytes().to_vec(),
+            is_secret: false,
         }
     }
 
@@ -93,6 +103,18 @@ mod tests {
         for name in ["one", "two"] {
             assert_eq!(fs::read(folder.join(name)).unwrap(), name.as_bytes());
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn others_cannot_read_a_secret() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let mut secret = file("secret");
+        secret.is_secret = true;
+        write(folder.path(), &[secret]).unwrap();
+        let metadata = fs::metadata(folder.path().join("secret")).unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

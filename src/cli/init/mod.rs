@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use self::folder::File;
-use self::values::{JwksUrl, Values};
+use self::values::{ImageName, JwksUrl, KeyPair, Values};
 use super::source::{self, Source};
 use super::text::printable;
 use super::{Answer, CommandError};
@@ -25,6 +25,9 @@ use super::{Answer, CommandError};
 /// commands. No existing file is overwritten.
 ///
 /// Without --jwks-url, Envoy's tokens are signed with a secret that is in its environment.
+///
+/// With --try, nothing else is needed to see Istio's gateway deny and allow a request: the tokens are signed with a
+/// new key, and the gateway itself answers.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Options {
@@ -40,6 +43,12 @@ pub(super) struct Options {
     /// The URL of the issuer's public keys, a JWKS [istio: ISSUER/.well-known/jwks.json by default]
     #[arg(long, value_name = "URL")]
     jwks_url: Option<JwksUrl>,
+    /// istio: a new key in the place of --jwks-url, and a route of the gateway that answers by itself
+    #[arg(long = "try", conflicts_with = "jwks_url")]
+    is_try: bool,
+    /// istio: the image of the filter with its digest, as `make image` prints it
+    #[arg(long, value_name = "NAME@DIGEST")]
+    image: Option<ImageName>,
     /// The host of the routes, if not every host
     #[arg(long, value_name = "HOST", value_parser = values::host)]
     host: Option<String>,
@@ -55,6 +64,7 @@ const EXAMPLES: &str = "\
 Examples:
   edge-claims init envoy --wasm target/edge_claims.wasm
   edge-claims init istio --issuer https://login.example.com/ --audience orders --out deploy
+  edge-claims init istio --try --image registry.example.com/edge-claims:0.2.0@sha256:…
   edge-claims init compose --jwks-url https://login.example.com/jwks.json --host shop.example.com
 
 Exit codes:
@@ -96,16 +106,35 @@ pub(super) fn run(options: &Options, output: &mut impl Write) -> Result<Answer, 
 }
 
 fn values(options: &Options) -> Result<Values, CommandError> {
+    if options.target != Target::Istio && (options.is_try || options.image.is_some()) {
+        return Err(CommandError::Usage(
+            "--try and --image are for istio".to_owned(),
+        ));
+    }
     let jwks_url = match (&options.jwks_url, options.target) {
         (Some(url), _) => Some(url.clone()),
-        (None, Target::Istio) => Some(well_known(&options.issuer)?),
-        (None, Target::Envoy | Target::Compose) => None,
+        (None, Target::Istio) if !options.is_try => Some(well_known(&options.issuer)?),
+        (None, _) => None,
+    };
+    let key = if options.is_try {
+        Some(new_key(options)?)
+    } else {
+        None
     };
     Ok(Values {
         issuer: options.issuer.clone(),
         audience: options.audience.clone(),
         jwks_url,
+        key,
+        image: options.image.clone(),
         host: options.host.clone(),
+    })
+}
+
+fn new_key(options: &Options) -> Result<KeyPair, CommandError> {
+    KeyPair::new().ok_or_else(|| CommandError::Create {
+        path: options.out.clone(),
+        error: std::io::Error::other("the operating system has no random bytes"),
     })
 }
 
@@ -160,6 +189,7 @@ fn module(target: Target, path: &Path) -> Result<File, CommandError> {
     Ok(File {
         name: "edge_claims.wasm",
         content,
+        is_secret: false,
     })
 }
 

@@ -37,6 +37,18 @@ pub(super) fn yaml(values: &Values, cluster: &str) -> Result<String, CommandErro
         );
         text = cut(&text, "    algorithms:", "    max_lifetime:", &keys)?;
     }
+    if let Some(key) = &values.key {
+        let keys = format!(
+            "    algorithms: [ES256]
+    keys:
+      inline:                                # the public part of edge.jwk
+        keys:
+        - {}
+",
+            key.public
+        );
+        text = cut(&text, "    algorithms:", "    max_lifetime:", &keys)?;
+    }
     if let Some(host) = &values.host {
         let hosts = format!("\n    hosts: [\"{host}\"]\n    path: /");
         text = replaced(&text, "\n    path: /", &hosts)?;
@@ -99,6 +111,8 @@ mod tests {
                 issuer: "https://login.example.com".to_owned(),
                 audience: "shop".to_owned(),
                 jwks_url: url.map(|url| url.parse().unwrap()),
+                key: None,
+                image: None,
                 host: host.map(str::to_owned),
             };
             let yaml: Value = serde_saphyr::from_str(&yaml(&values, "keys").unwrap()).unwrap();

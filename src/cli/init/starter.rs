@@ -10,6 +10,8 @@ const CLUSTER: &str = include_str!("templates/cluster.yaml");
 const TLS: &str = include_str!("templates/tls.yaml");
 const README_ENVOY: &str = include_str!("templates/readme-envoy.txt");
 const README_COMPOSE: &str = include_str!("templates/readme-compose.txt");
+const HELLO: &str = include_str!("templates/hello.yaml");
+const README_TRY: &str = include_str!("templates/readme-try.txt");
 const README_ISTIO: &str = include_str!("templates/readme-istio.txt");
 const TOKENS_SECRET: &str = include_str!("templates/tokens-secret.txt");
 const TOKENS_REMOTE: &str = include_str!("templates/tokens-remote.txt");
@@ -54,23 +56,51 @@ pub(super) fn files(target: Target, values: &Values) -> Result<Vec<File>, Comman
                 ("README.md", readme(README_COMPOSE, values)),
             ]
         }
-        Target::Istio => vec![
-            ("wasmplugin.yaml", wasm_plugin(values)?),
-            ("keys.yaml", service_entry(values)?),
-            ("telemetry.yaml", TELEMETRY.to_owned()),
-            ("mesh-config.yaml", MESH_CONFIG.to_owned()),
-            (
-                "wasmplugin.schema.json",
-                schema::text(schema::Kind::WasmPlugin)?,
-            ),
-            ("README.md", readme(README_ISTIO, values)),
-        ],
+        Target::Istio => istio(values)?,
     };
-    let file = |(name, text): (_, String)| File {
+    let file = |(name, text): (&'static str, String)| File {
         name,
         content: text.into_bytes(),
+        is_secret: name == PRIVATE_KEY,
     };
     Ok(texts.into_iter().map(file).collect())
+}
+
+/// The file of the new key.
+const PRIVATE_KEY: &str = "edge.jwk";
+
+fn istio(values: &Values) -> Result<Vec<(&'static str, String)>, CommandError> {
+    let mut texts = vec![("wasmplugin.yaml", wasm_plugin(values)?)];
+    let resources = if let Some(key) = &values.key {
+        texts.push(("hello.yaml", hello(values)?));
+        texts.push((PRIVATE_KEY, key.private.clone()));
+        texts.push(("README.md", readme(README_TRY, values)));
+        // In this order: no request passes before the filter is there.
+        "[wasmplugin.yaml, hello.yaml]\nsortOptions: {order: fifo}"
+    } else {
+        texts.push(("keys.yaml", service_entry(values)?));
+        texts.push(("telemetry.yaml", TELEMETRY.to_owned()));
+        texts.push(("mesh-config.yaml", MESH_CONFIG.to_owned()));
+        texts.push(("README.md", readme(README_ISTIO, values)));
+        "[keys.yaml, telemetry.yaml, wasmplugin.yaml]"
+    };
+    let kustomization = format!(
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: {resources}\n"
+    );
+    texts.push(("kustomization.yaml", kustomization));
+    texts.push((
+        "wasmplugin.schema.json",
+        schema::text(schema::Kind::WasmPlugin)?,
+    ));
+    Ok(texts)
+}
+
+/// A route of the gateway that answers by itself.
+fn hello(values: &Values) -> Result<String, CommandError> {
+    match &values.host {
+        Some(host) => replaced(HELLO, "\"*\"", &format!("\"{host}\"")),
+        None => Ok(HELLO.to_owned()),
+    }
 }
 
 const ENVOY_HEAD: &str = "\
@@ -142,8 +172,16 @@ fn wasm_plugin(values: &Values) -> Result<String, CommandError> {
         .as_ref()
         .map_or_else(String::new, istio_cluster);
     let policy = indented(&policy::yaml(values, &cluster)?, 4);
-    Ok(format!("{WASM_PLUGIN}{policy}"))
+    let mut plugin = WASM_PLUGIN.to_owned();
+    if let Some(image) = &values.image {
+        plugin = replaced(&plugin, IMAGE_NAME, &image.name)?;
+        plugin = replaced(&plugin, &"0".repeat(64), &image.hash)?;
+    }
+    Ok(format!("{plugin}{policy}"))
 }
+
+/// The image of the template.
+const IMAGE_NAME: &str = "registry.example.com/edge-claims:0.2.0";
 
 /// The name of the cluster that Istio makes of the `ServiceEntry`.
 fn istio_cluster(url: &JwksUrl) -> String {

@@ -10,6 +10,8 @@ fn values(issuer: &str, audience: &str, jwks_url: Option<&str>, host: Option<&st
         issuer: values::word(issuer).unwrap(),
         audience: values::word(audience).unwrap(),
         jwks_url: jwks_url.map(|url| url.parse().unwrap()),
+        key: None,
+        image: None,
         host: host.map(|host| values::host(host).unwrap()),
     }
 }

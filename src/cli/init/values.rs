@@ -4,7 +4,11 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
+use crate::cli::keys::generate::generate;
+use crate::cli::keys::json::{compact, pretty};
+use crate::cli::keys::public;
 use crate::policy::host::Authority;
+use crate::token::Algorithm;
 
 /// What the files contain.
 #[derive(Debug, Clone)]
@@ -13,10 +17,66 @@ pub(super) struct Values {
     pub(super) issuer: String,
     /// Their `aud`.
     pub(super) audience: String,
-    /// The URL of the keys; `None`: the tokens are signed with a secret.
+    /// The URL of the keys; `None`: the tokens are signed with a secret, or with `key`.
     pub(super) jwks_url: Option<JwksUrl>,
+    /// A new key, whose public part is in the config.
+    pub(super) key: Option<KeyPair>,
+    /// The image of the filter.
+    pub(super) image: Option<ImageName>,
     /// The host of the routes; `None`: every host.
     pub(super) host: Option<String>,
+}
+
+/// A new key for ES256.
+#[derive(Debug, Clone)]
+pub(super) struct KeyPair {
+    /// The private JWK, as it is written to a file.
+    pub(super) private: String,
+    /// The public JWK on one line.
+    pub(super) public: String,
+}
+
+impl KeyPair {
+    /// `None` if the operating system has no random bytes.
+    pub(super) fn new() -> Option<Self> {
+        let new = generate(Algorithm::Es256, 2048, Some("edge-1"))?;
+        let (public, _) = public::part(new.jwk.as_object()?).ok()?;
+        Some(Self {
+            private: format!("{}\n", pretty(&new.jwk)),
+            public: compact(&public),
+        })
+    }
+}
+
+/// The name of an image in a registry, with its digest: what `make image` prints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ImageName {
+    /// `registry.example.com/edge-claims:1.0.0`
+    pub(super) name: String,
+    /// The 64 hexadecimal digits of the manifest's SHA-256.
+    pub(super) hash: String,
+}
+
+impl FromStr for ImageName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const EXPECTED: &str = "must be a name with its digest, like \
+             registry.example.com/edge-claims:1.0.0@sha256:…, as `make image` prints it";
+        let text = word(text)?;
+        let (name, hash) = text.split_once("@sha256:").ok_or(EXPECTED)?;
+        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        let has_registry = name.split_once('/').is_some_and(|(registry, rest)| {
+            !rest.is_empty() && (registry.contains(['.', ':']) || registry == "localhost")
+        });
+        if hash.len() != 64 || !hash.bytes().all(is_hex) || !has_registry || name.contains("//") {
+            return Err(EXPECTED.to_owned());
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            hash: hash.to_owned(),
+        })
+    }
 }
 
 /// The URL of a key set, and the parts of it that a cluster needs.
@@ -121,6 +181,31 @@ mod tests {
             "https://10.0.0.1/",
         ] {
             assert!(text.parse::<JwksUrl>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_image_has_a_registry_and_a_digest() {
+        let hash = "0123456789abcdef".repeat(4);
+        for name in [
+            "registry.example.com/a/b:1.0.0",
+            "localhost:5000/b",
+            "localhost/b:1",
+        ] {
+            let image: ImageName = format!("{name}@sha256:{hash}").parse().unwrap();
+            assert_eq!((&*image.name, &*image.hash), (name, &*hash));
+        }
+        for text in [
+            "registry.example.com/b:1.0.0".to_owned(),
+            format!("registry.example.com/b:1.0.0@sha256:{}", &hash[1..]),
+            format!("registry.example.com/b@sha256:{}", hash.to_uppercase()),
+            format!("oci://registry.example.com/b:1.0.0@sha256:{hash}"),
+            format!("edge-claims:1.0.0@sha256:{hash}"),
+            format!("team/edge-claims:1.0.0@sha256:{hash}"),
+            format!("registry.example.com/@sha256:{hash}"),
+            hash.clone(),
+        ] {
+            assert!(text.parse::<ImageName>().is_err(), "{text}");
         }
     }
 

@@ -9,19 +9,23 @@ use crate::json::Json;
 use crate::token::{Algorithm, Family, base64url};
 
 /// A new key.
-pub(super) struct NewKey {
+pub(in crate::cli) struct NewKey {
     /// Its private JWK.
-    pub(super) jwk: Json,
+    pub(in crate::cli) jwk: Json,
     /// Its `kid`.
-    pub(super) kid: String,
+    pub(in crate::cli) kid: String,
     /// The bare secret of HS*.
-    pub(super) secret: Option<String>,
+    pub(in crate::cli) secret: Option<String>,
 }
 
 /// Generates a key. `bits` is the size of an RSA modulus: 2048, 3072 or 4096. The default `kid` is the RFC 7638
 /// thumbprint; for a secret it is random, because a thumbprint would be a hash of the secret (RFC 7638 §7).
 /// `None` if the operating system has no randomness.
-pub(super) fn generate(algorithm: Algorithm, bits: u32, kid: Option<&str>) -> Option<NewKey> {
+pub(in crate::cli) fn generate(
+    algorithm: Algorithm,
+    bits: u32,
+    kid: Option<&str>,
+) -> Option<NewKey> {
     let members = match algorithm.family() {
         Family::Hmac => return secret(algorithm, kid),
         Family::EdDsa => ed25519()?,

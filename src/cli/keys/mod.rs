@@ -7,7 +7,7 @@ pub(super) mod generate;
 pub(super) mod json;
 pub(super) mod new;
 pub(super) mod private;
-mod public;
+pub(super) mod public;
 
 use std::io::Write;
 

@@ -76,7 +76,7 @@ pub(in crate::cli) enum PublicPartError {
 ///
 /// # Errors
 /// A [`PublicPartError`]
-pub(super) fn part(jwk: &Object) -> Result<(Json, Rc<PublicKey>), PublicPartError> {
+pub(in crate::cli) fn part(jwk: &Object) -> Result<(Json, Rc<PublicKey>), PublicPartError> {
     const PUBLIC: [&str; 9] = ["kty", "crv", "kid", "alg", "use", "n", "e", "x", "y"];
     if jwk.get("kty").and_then(Json::as_str) == Some("oct") {
         return Err(PublicPartError::Secret);

@@ -62,6 +62,9 @@ pub(super) enum Kind {
     TrafficExtension,
     /// A ValidatingAdmissionPolicy (Kubernetes 1.30): the API server refuses plugins whose config breaks the schema
     AdmissionPolicy,
+    /// The values of the Helm chart, with the config in config
+    #[value(name = "helm")]
+    Helm,
 }
 
 /// Prints the schema.
@@ -92,15 +95,69 @@ pub(super) fn text(kind: Kind) -> Result<String, CommandError> {
             let schema: Value = serde_json::from_str(CONFIG).map_err(broken)?;
             return Ok(admission::policy(&schema));
         }
+        Kind::Helm => helm(),
     };
     let text = schema.and_then(|schema| serde_json::to_string_pretty(&schema));
     text.map(|text| text + "\n").map_err(broken)
 }
 
-/// The schema of a resource whose `pluginConfig`, in the object at `path`, is the plugin config.
-fn resource(kind: &str, crd: &str, path: &[&str]) -> Result<Value, serde_json::Error> {
-    let mut schema: Value = serde_json::from_str(crd)?;
-    close(&mut schema);
+/// The schema of the Helm chart's values, `values.schema.json` of the chart.
+fn helm() -> Result<Value, serde_json::Error> {
+    let (dialect, definitions) = config()?;
+    Ok(json!({
+        "$schema": dialect,
+        "title": "values of the Helm chart edge-claims",
+        "description": "`edge-claims schema --for helm` prints this schema.",
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["kind", "image", "place", "config"],
+        "properties": {
+            "kind": {"enum": ["WasmPlugin", "TrafficExtension"]},
+            "image": {
+                "type": "object",
+                "additionalProperties": false,
+                "required": ["url", "sha256"],
+                "properties": {
+                    "url": {"type": "string", "pattern": "^oci://[^/]+/."},
+                    "sha256": {
+                        "description": "The digest of the image's manifest, without `sha256:`.",
+                        "type": "string",
+                        "pattern": "^[a-f0-9]{64}$"
+                    },
+                    "pullPolicy": {"enum": ["IfNotPresent", "Always"]},
+                    "pullSecret": {"type": "string", "maxLength": 253}
+                }
+            },
+            "place": {"enum": ["gateway", "sidecar", "waypoint"]},
+            "matchLabels": {
+                "type": "object",
+                "additionalProperties": {"type": "string", "maxLength": 63}
+            },
+            "waypoint": {"type": "string", "minLength": 1, "maxLength": 253},
+            "keyServer": {
+                "type": "object",
+                "additionalProperties": false,
+                "properties": {
+                    "host": {"type": "string"},
+                    "port": {"type": "integer", "minimum": 1, "maximum": 65535}
+                }
+            },
+            // Helm adds it where the chart is part of another one.
+            "global": {"type": "object"},
+            "config": {"$ref": "#/$defs/config"}
+        },
+        // Without labels, the filter would be in every proxy of the namespace.
+        "if": {"properties": {"place": {"const": "sidecar"}}},
+        "then": {
+            "required": ["matchLabels"],
+            "properties": {"matchLabels": {"minProperties": 1}}
+        },
+        "$defs": definitions
+    }))
+}
+
+/// The dialect of the plugin config's schema, and its definitions, with the config itself as `config`.
+fn config() -> Result<(Value, Value), serde_json::Error> {
     let mut config: Map<String, Value> = serde_json::from_str(CONFIG)?;
     let dialect = config.remove("$schema").unwrap_or_default();
     // References such as `#/$defs/claim` stay valid, because the definitions stay at the root.
@@ -108,6 +165,14 @@ fn resource(kind: &str, crd: &str, path: &[&str]) -> Result<Value, serde_json::E
     if let Some(definitions) = definitions.as_object_mut() {
         definitions.insert("config".to_owned(), Value::Object(config));
     }
+    Ok((dialect, definitions))
+}
+
+/// The schema of a resource whose `pluginConfig`, in the object at `path`, is the plugin config.
+fn resource(kind: &str, crd: &str, path: &[&str]) -> Result<Value, serde_json::Error> {
+    let mut schema: Value = serde_json::from_str(crd)?;
+    close(&mut schema);
+    let (dialect, definitions) = config()?;
     let mut place = &mut schema;
     for name in path {
         require(place, name);
