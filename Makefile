@@ -146,6 +146,7 @@ test-manifests: wasm ## the Istio manifests and the images: real kustomize, Helm
 	cargo test --profile tool --package edge-claims-image
 	@tests/manifests/setup
 	$(call say,manifests and images)
+	cargo clippy --package edge-claims-harness --test manifests -- -D warnings
 	cargo test --package edge-claims-harness --test manifests
 
 .PHONY: lint
