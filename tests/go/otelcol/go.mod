@@ -173,4 +173,5 @@ require (
 	gopkg.in/yaml.v3 v3.0.1 // indirect
 )
 
+// filelogreceiver needs this version. Of the newer one, fileexporter uses only data for its own tests.
 replace github.com/open-telemetry/opentelemetry-collector-contrib/internal/coreinternal => github.com/open-telemetry/opentelemetry-collector-contrib/internal/coreinternal v0.149.0
