@@ -78,7 +78,6 @@ demo: setup wasm ## see the filter at work in a real Envoy (KEEP=1 keeps it runn
 test: setup-tests lint doc unit wasm e2e demo ## lints, docs, unit, property and end-to-end tests, the demo
 	$(call say,all tests passed; make test does not run)
 	@printf '  %-23s  %s\n' \
-	@printf '  %-19s  %s\n' \
 	  'make test-edge' 'client → the Fastly edge of examples/ → Envoy → upstream (first run: ten minutes to build Viceroy)' \
 	  'make test-fastapi' 'the FastAPI service of examples/fastapi behind Envoy (installs its Python packages)' \
 	  'make test-chain' 'edge → HAProxy → Envoy → FastAPI, and what their logs say together (builds Viceroy and a collector)' \
@@ -136,6 +135,7 @@ test-haproxy: setup-tests wasm ## HAProxy in front of Envoy and behind it: examp
 test-envoy-gateway: setup-tests wasm ## Envoy Gateway and an Envoy that it configures (first run: builds Envoy Gateway)
 	$(call say,Envoy Gateway)
 	@tests/envoy_gateway/setup
+	cargo clippy --package edge-claims-harness --test envoy_gateway -- -D warnings
 	cargo test --package edge-claims-harness --test envoy_gateway --no-run
 	tests/envoy_gateway/isolated cargo test --offline --package edge-claims-harness --test envoy_gateway -- --test-threads=1
 	@tests/envoy_gateway/record-versions
