@@ -83,6 +83,7 @@ test: setup-tests lint doc unit wasm e2e demo ## lints, docs, unit, property and
 	  'make test-chain' 'edge → HAProxy → Envoy → FastAPI, and what their logs say together (builds Viceroy and a collector)' \
 	  'make test-haproxy' 'HAProxy in front of Envoy and behind it, and routes by claims (unpacks HAProxy)' \
 	  'make test-manifests' 'the Istio manifests and the images, with kustomize, Helm and a registry (first run: five minutes to build them)' \
+	  'make test-istio' 'the manifests in a real Istio (first run: ten minutes to build Istio and Kubernetes)' \
 	  'make test-browser' 'the web page of the command in a real Chromium (installs Chromium)' \
 	  'make test-envoy-gateway' 'Envoy Gateway and an Envoy that it configures (first run: builds Envoy Gateway)' \
 	  'make test-release' 'the files of a release, and the module built twice (builds tools, downloads Zig)' \
@@ -101,6 +102,14 @@ test-edge: setup-tests wasm ## client → the Fastly edge of examples/ → Envoy
 	cargo clippy --package edge-claims-harness --test edge -- -D warnings
 	@tests/edge/setup
 	cargo test --package edge-claims-harness --test edge
+
+.PHONY: test-istio
+test-istio: setup-tests wasm ## the manifests in a real Istio (first run: ten minutes to build Istio and Kubernetes)
+	$(call say,istiod and pilot-agent and a Kubernetes API server)
+	@tests/istio/setup
+	cargo clippy --package edge-claims-harness --test istio -- -D warnings
+	$(call say,the manifests in Istio)
+	@tests/istio/run
 
 .PHONY: test-browser
 test-browser: ## the command's web page in a real Chromium (installs Chromium)

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io::{self, BufReader, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ const HOST: &str = "shop.example.com";
 /// Where requests go, and how: shared by many requests, each on a connection of its own.
 #[derive(Debug, Clone)]
 pub struct Client {
-    port: u16,
+    address: SocketAddr,
     tls: Option<ClientTls>,
     /// What is sent first on each connection, before TLS.
     preface: Vec<u8>,
@@ -68,12 +68,22 @@ pub struct Response {
     pub error: Option<String>,
 }
 
+const fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
 impl Client {
     /// A client without TLS of a port on loopback.
     #[must_use]
     pub const fn new(port: u16) -> Self {
+        Self::to(loopback(port))
+    }
+
+    /// A client without TLS of any address.
+    #[must_use]
+    pub const fn to(address: SocketAddr) -> Self {
         Self {
-            port,
+            address,
             tls: None,
             preface: Vec::new(),
         }
@@ -83,7 +93,7 @@ impl Client {
     #[must_use]
     pub const fn with_tls(port: u16, tls: ClientTls) -> Self {
         Self {
-            port,
+            address: loopback(port),
             tls: Some(tls),
             preface: Vec::new(),
         }
@@ -98,7 +108,7 @@ impl Client {
 
     #[must_use]
     pub const fn port(&self) -> u16 {
-        self.port
+        self.address.port()
     }
 
     pub fn get(&self, path: impl AsRef<[u8]>) -> Request {
@@ -163,7 +173,7 @@ impl Client {
     }
 
     fn connect(&self, protocols: &[&[u8]]) -> io::Result<Stream> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        let mut stream = TcpStream::connect(self.address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
         stream.set_write_timeout(Some(TIMEOUT))?;

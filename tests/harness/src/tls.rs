@@ -62,9 +62,35 @@ impl Authority {
     /// A certificate for the server that [`SERVER_NAME`] names.
     #[must_use]
     pub fn server(&self) -> Identity {
-        let name = SERVER_NAME.try_into().expect("an ASCII name");
-        let names = vec![SanType::DnsName(name)];
-        self.sign(names, ExtendedKeyUsagePurpose::ServerAuth)
+        self.server_named(&[SERVER_NAME])
+    }
+
+    /// A certificate for a server with those names and addresses.
+    ///
+    /// # Panics
+    /// Where one is not ASCII.
+    #[must_use]
+    pub fn server_named(&self, names: &[&str]) -> Identity {
+        let name = |name: &&str| match name.parse() {
+            Ok(address) => SanType::IpAddress(address),
+            Err(_) => SanType::DnsName((*name).try_into().expect("an ASCII name")),
+        };
+        let names = names.iter().map(name).collect();
+        self.sign(names, &[ExtendedKeyUsagePurpose::ServerAuth])
+    }
+
+    /// A certificate for a workload of a mesh, which is a server and a client, with that URI.
+    ///
+    /// # Panics
+    /// Where the URI is not ASCII.
+    #[must_use]
+    pub fn workload(&self, uri: &str) -> Identity {
+        let name = SanType::URI(uri.try_into().expect("an ASCII URI"));
+        let usages = [
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
+        self.sign(vec![name], &usages)
     }
 
     /// A certificate for a client with that URI, `spiffe://cluster.local/ns/edge/sa/gateway` say.
@@ -84,13 +110,13 @@ impl Authority {
     pub fn client_with(&self, uris: &[&str]) -> Identity {
         let name = |uri: &&str| SanType::URI((*uri).try_into().expect("an ASCII URI"));
         let names = uris.iter().map(name).collect();
-        self.sign(names, ExtendedKeyUsagePurpose::ClientAuth)
+        self.sign(names, &[ExtendedKeyUsagePurpose::ClientAuth])
     }
 
-    fn sign(&self, names: Vec<SanType>, usage: ExtendedKeyUsagePurpose) -> Identity {
+    fn sign(&self, names: Vec<SanType>, usages: &[ExtendedKeyUsagePurpose]) -> Identity {
         let mut params = CertificateParams::default();
         params.subject_alt_names = names;
-        params.extended_key_usages.push(usage);
+        params.extended_key_usages.extend_from_slice(usages);
         let key = KeyPair::generate().expect("a key pair");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         Identity {

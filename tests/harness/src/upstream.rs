@@ -152,7 +152,27 @@ impl Upstream {
     /// Where there is none.
     #[must_use]
     pub fn answering(answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::serve(
+            TcpListener::bind("127.0.0.1:0").expect("a free port"),
+            answer,
+        )
+    }
+
+    /// An upstream that echoes, on that address.
+    ///
+    /// # Panics
+    /// Where the address is taken.
+    #[must_use]
+    pub fn at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address)
+            .unwrap_or_else(|error| panic!("an upstream cannot listen on {address}: {error}"));
+        Self::serve(listener, Answer::echo)
+    }
+
+    fn serve(
+        listener: TcpListener,
+        answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().expect("the port's number");
         let shared = Arc::new(Shared {
             seen: Mutex::default(),
