@@ -221,6 +221,8 @@ fn clients_cannot_speak_for_edge_or_mesh() {
         "x_correlation_id",
         "x-http-method-override",
         "x-original-url",
+        "x-client-address",
+        "x_client_address",
     ];
     for name in names {
         request = request.header(name, &forged).header(name, "twice");
@@ -237,6 +239,10 @@ fn clients_cannot_speak_for_edge_or_mesh() {
         );
         assert_ne!(value, b"twice", "{name:?}");
     }
+    assert_eq!(
+        seen.header("x-client-address").as_deref(),
+        Some("127.0.0.1")
+    );
     let (_, record) = logged(&edge, &response);
     assert_eq!(record["stripped_headers"], names.len());
 }

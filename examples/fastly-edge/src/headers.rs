@@ -1,5 +1,8 @@
 //! Which of the client's headers never reach the mesh.
 
+/// The client's address, for the next hop. The edge sets it; from a client, it would be anybody's.
+pub const CLIENT_ADDRESS: &str = "x-client-address";
+
 /// Headers by which a backend would see another request than the one that was decided on.
 const OVERRIDES: [&str; 5] = [
     "x-http-method-override",
@@ -10,7 +13,7 @@ const OVERRIDES: [&str; 5] = [
 ];
 
 /// Whether a client may not send this header: identity (`x-auth-*`), the edge claims, the
-/// correlation ID, and the overrides. `_` and `-` and case are alike, because they are to the many
+/// correlation ID, the client's address, and the overrides. `_` and `-` and case are alike, because they are to the many
 /// backends that turn headers into environment variables (RFC 3875 §4.1.18).
 #[must_use]
 pub fn is_reserved(name: &str, claims_header: &str, correlation_header: &str) -> bool {
@@ -18,6 +21,7 @@ pub fn is_reserved(name: &str, claims_header: &str, correlation_header: &str) ->
     name.starts_with("x-auth-")
         || name == canonical(claims_header)
         || name == canonical(correlation_header)
+        || name == CLIENT_ADDRESS
         || OVERRIDES.contains(&name.as_str())
 }
 
@@ -33,6 +37,8 @@ mod tests {
     fn every_spelling_of_a_reserved_header_is_reserved() {
         for name in [
             "x-auth-subject",
+            "X-Client-Address",
+            "x_client_address",
             "X-Auth-Roles",
             "x_auth_subject",
             "x-auth_subject",

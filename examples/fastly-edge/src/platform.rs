@@ -11,6 +11,7 @@ use fastly::{ConfigStore, Request, Response, SecretStore};
 use self::cache::{ProviderKeys, Sessions};
 use fastly_edge::edge::{self, DEFAULT_CORRELATION_HEADER, Decision, Edge, Edits, Fresh};
 use fastly_edge::geo::Geo;
+use fastly_edge::headers::CLIENT_ADDRESS;
 use fastly_edge::login::Failure;
 use fastly_edge::login::exchange::{MAX_ANSWER_LENGTH, TokenAnswer, TokenRequest};
 use fastly_edge::record::Record;
@@ -266,6 +267,9 @@ fn apply(request: &mut Request, edits: Edits) {
     }
     for (name, value) in edits.set {
         request.set_header(name.as_str(), value.as_slice());
+    }
+    if let Some(address) = request.get_client_ip_addr() {
+        request.set_header(CLIENT_ADDRESS, address.to_string());
     }
     // What one user may see must not be answered to the next from the cache.
     request.set_pass(true);
