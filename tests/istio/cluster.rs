@@ -13,7 +13,8 @@ use crate::process::{Process, installed};
 /// The kinds that tests create. Between two tests, all objects of these kinds are deleted.
 const KINDS: &str = "wasmplugins,trafficextensions,telemetries,envoyfilters,serviceentries,workloadentries,\
 destinationrules,sidecars,virtualservices,gateways.networking.istio.io,gateways.gateway.networking.k8s.io,\
-authorizationpolicies,requestauthentications,peerauthentications";
+authorizationpolicies,requestauthentications,peerauthentications,validatingadmissionpolicies,\
+validatingadmissionpolicybindings";
 
 /// A running cluster, without nodes.
 pub struct Cluster {

@@ -38,3 +38,4 @@ mod proxy;
 mod requests;
 mod telemetry;
 mod updates;
+mod worst_day;

@@ -236,6 +236,11 @@ impl Proxy {
         self.admin.get(path).send().text()
     }
 
+    /// A page of the agent's status port.
+    pub fn agent(&self, path: &str) -> String {
+        self.status.get(path).send().text()
+    }
+
     /// What Envoy and its agent have logged so far, access logs too.
     pub fn log(&self) -> String {
         self.process.log()
