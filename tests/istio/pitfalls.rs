@@ -116,6 +116,7 @@ fn an_unquoted_y_of_a_key_is_no_y() {
             field("y")
         )
     };
+    let mut lab = Lab::open();
     let image = Image::push();
     let manifest = |y: &str| {
         format!(
@@ -130,7 +131,6 @@ fn an_unquoted_y_of_a_key_is_no_y() {
             keys(y)
         )
     };
-    let mut lab = Lab::open();
     for (y, name, status) in [("y", "true", 500), ("\"y\"", "y", 200)] {
         lab.apply(&manifest(y));
         let kept = lab.cluster.run(&[

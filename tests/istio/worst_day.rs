@@ -364,5 +364,11 @@ fn the_admission_policy_refuses_configs_that_break_the_schema() {
         "metadata": {"name": "other", "namespace": "shop"},
         "spec": {"url": "oci://registry.example.com/other:1", "pluginConfig": {"rules": [1]}},
     }));
+    // For other tests, it must be gone.
     lab.delete(&policy);
+    wait("the end of the policy", || {
+        let arguments = ["apply", "--dry-run=server", "-f", "-"];
+        let output = lab.cluster.kubectl(&arguments, &probe);
+        output.status.success().then_some(())
+    });
 }
