@@ -112,19 +112,22 @@ impl Envoy {
         write(&config, &text);
         let defaults = Setup::empty();
         let child = launch(&config, &defaults, environment, &folder);
-        let (client, admin) = (Client::new(port), Client::new(admin));
-        let envoy = Self {
+        Self::without_setup(child, port, admin, folder)
+            .wait_until_it_serves(TIMEOUT)
+            .unwrap_or_else(|problem| panic!("{problem}"))
+    }
+
+    /// An Envoy whose config is not the harness's own.
+    fn without_setup(child: Child, port: u16, admin: u16, folder: TempDir) -> Self {
+        Self {
             child,
-            client,
-            admin,
+            client: Client::new(port),
+            admin: Client::new(admin),
             port,
             setup: None,
             folder,
             checked: false,
-        };
-        envoy
-            .wait_until_it_serves(TIMEOUT)
-            .unwrap_or_else(|problem| panic!("{problem}"))
+        }
     }
 
     /// Runs Envoy with the arguments that a control plane starts it with, and no others. `port` and `admin` are
@@ -145,17 +148,7 @@ impl Envoy {
             environment,
             &folder,
         );
-        let (client, admin) = (Client::new(port), Client::new(admin));
-        let envoy = Self {
-            child,
-            client,
-            admin,
-            port,
-            setup: None,
-            folder,
-            checked: false,
-        };
-        envoy
+        Self::without_setup(child, port, admin, folder)
             .wait_until_it_serves(CONTROL_PLANE_TIMEOUT)
             .unwrap_or_else(|problem| panic!("{problem}"))
     }
